@@ -1,0 +1,72 @@
+"""Between bodies and typed messages: the JSON of the wire.
+
+One decoder per direction, built once. Everything that can go wrong with a
+well-framed body ends in ``BodyError``: malformed JSON, a lone surrogate,
+nesting deeper than the decoder goes, a number out of range, a wrong type.
+"""
+
+import msgspec
+
+from framing.errors import BodyError, UnknownPurposeError
+from framing.events import AnyEvent, Event
+from framing.requests import AnyRequest, Request
+
+
+class _Envelope(msgspec.Struct, gc=False):
+    purpose: str | None = None
+    ref: str | None = None
+
+
+_encode = msgspec.json.Encoder().encode
+_requests: msgspec.json.Decoder[AnyRequest] = msgspec.json.Decoder(AnyRequest)
+_events: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
+_envelope = msgspec.json.Decoder(_Envelope)
+
+
+def _purposes(union: object) -> frozenset[str]:
+    return frozenset(str(kind.__struct_config__.tag) for kind in union.__args__)  # type: ignore[attr-defined]
+
+
+REQUEST_PURPOSES = _purposes(AnyRequest)
+EVENT_PURPOSES = _purposes(AnyEvent)
+
+
+def encode(message: Request | Event) -> bytes:
+    """Return the body of ``message``: one JSON object as UTF-8."""
+    return _encode(message)
+
+
+def decode_request(body: bytes) -> AnyRequest:
+    """Return the request in ``body``. Raises ``BodyError``."""
+    try:
+        return _requests.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
+        raise _explain(body, problem, REQUEST_PURPOSES) from None
+
+
+def decode_event(body: bytes) -> AnyEvent:
+    """Return the event in ``body``.
+
+    Raises ``UnknownPurposeError`` for one of a later version, which a client passes
+    over, and ``BodyError`` for anything else that is not an event.
+    """
+    try:
+        return _events.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
+        raise _explain(body, problem, EVENT_PURPOSES) from None
+
+
+def _explain(body: bytes, problem: Exception, purposes: frozenset[str]) -> BodyError:
+    """Say in a sentence what is wrong with ``body``, with the request's ref if it has one."""
+    if isinstance(problem, RecursionError):
+        return BodyError("nested too deeply")
+    if isinstance(problem, UnicodeDecodeError):
+        return BodyError("not UTF-8")
+    try:
+        envelope = _envelope.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return BodyError(str(problem))
+    ref = envelope.ref if envelope.ref is not None and 1 <= len(envelope.ref) <= 64 else None
+    if envelope.purpose is not None and envelope.purpose not in purposes:
+        return UnknownPurposeError("unknown purpose", ref)
+    return BodyError(str(problem), ref)

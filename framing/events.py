@@ -1,0 +1,207 @@
+"""What a server tells a client: one type for each ``purpose``.
+
+A field whose default stands is not sent. Times are UTC seconds since the
+epoch with at most microseconds.
+"""
+
+from typing import Literal
+
+from msgspec import Struct, field
+
+Status = Literal["online", "away", "offline"]
+
+
+class Event(Struct, tag_field="purpose", omit_defaults=True, gc=False):
+    """What every event is. The tag of a subclass is its ``purpose``."""
+
+
+class User(Struct, omit_defaults=True, gc=False):
+    """Somebody with a nick. ``since`` is when the status began, if the server knows it."""
+
+    nick: str
+    status: Status
+    since: float | None
+    ids: list[int]
+    text: str | None = None
+    account: bool = False
+
+
+class Limits(Struct, frozen=True, gc=False):
+    """What this server takes. Bytes, but for ``page`` (entries), ``rate`` and ``burst``
+    (messages a second and at once; 0 = any) and ``timeout`` (seconds of silence after which a
+    client is taken for lost: ping well within it)."""
+
+    frame: int
+    text: int
+    page: int
+    rate: float
+    burst: int
+    timeout: float
+
+
+class Welcome(Event, tag="welcome"):
+    """The client is in. ``seq`` is the newest place in the log; ``token`` proves later that
+    this guest is the same person; ``data`` is SCRAM's server-final-message after a login;
+    ``users`` are those online, at most a page of them, and ``users_total`` counts them all."""
+
+    nick: str
+    id: int
+    seq: int
+    server: str
+    version: int
+    session: str
+    motd: str
+    rooms: list[str]
+    users: list[User]
+    users_total: int
+    unread: dict[str, int]
+    limits: Limits
+    fsync: str
+    time: float
+    account: bool = False
+    token: str | None = None
+    data: str | None = None
+
+
+class Message(Event, tag="message"):
+    """Something said, at its place ``seq`` in the log. ``size`` is the text's in bytes,
+    ``time`` the server's clock, ``sent`` the sender's own."""
+
+    seq: int
+    from_: str = field(name="from")
+    id: int
+    to: str
+    text: str
+    time: float
+    size: int
+    sent: float | None = None
+
+
+class History(Event, tag="history"):
+    """Messages in ascending seq. ``end``: nothing further remains in the direction asked for.
+    ``replay``: not asked for, but what this client missed."""
+
+    messages: list[Message]
+    end: bool
+    ref: str | None = None
+    with_: str | None = field(name="with", default=None)
+    replay: bool = False
+
+
+class Joined(Event, tag="joined"):
+    """Somebody came online, or into ``room``."""
+
+    nick: str
+    id: int
+    time: float
+    room: str | None = None
+
+
+class Left(Event, tag="left"):
+    """Somebody went offline, or out of ``room``; ``text`` is their own last word."""
+
+    nick: str
+    id: int
+    time: float
+    reason: str
+    room: str | None = None
+    text: str | None = None
+
+
+class Arrival(Struct, gc=False):
+    """One who came, in a ``roster``."""
+
+    nick: str
+    id: int
+
+
+class Departure(Struct, gc=False):
+    """One who went, in a ``roster``, and why."""
+
+    nick: str
+    id: int
+    reason: str
+
+
+class Roster(Event, tag="roster"):
+    """Who came and went in a room of many people since the last one; ``online`` is how many
+    sessions there are now."""
+
+    joined: list[Arrival]
+    left: list[Departure]
+    online: int
+    time: float
+    room: str | None = None
+
+
+class Presence(Event, tag="presence"):
+    """Somebody's status changed."""
+
+    nick: str
+    status: Status
+    since: float
+    text: str | None = None
+
+
+class Challenge(Event, tag="challenge"):
+    """SCRAM's server-first-message."""
+
+    data: str
+
+
+class Ok(Event, tag="ok"):
+    """Done. For a message: durable under ``seq`` since ``time``."""
+
+    ref: str | None = None
+    seq: int | None = None
+    time: float | None = None
+
+
+class Pong(Event, tag="pong"):
+    """The answer to a ``ping``."""
+
+    ref: str
+    time: float
+
+
+class Users(Event, tag="users"):
+    """A page of people by nick. ``total`` counts all; ``end``: no further page."""
+
+    ref: str
+    users: list[User]
+    total: int
+    end: bool
+
+
+class Shutdown(Event, tag="shutdown"):
+    """The server stops in at most ``grace`` seconds; answer ``shutdown_ack``."""
+
+    reason: str
+    grace: float
+
+
+class Error(Event, tag="error"):
+    """A request was refused, or the connection ends. ``retry_after`` is in seconds."""
+
+    code: int
+    error: str
+    text: str
+    ref: str | None = None
+    retry_after: float | None = None
+
+
+AnyEvent = (
+    Welcome
+    | Message
+    | History
+    | Joined
+    | Left
+    | Roster
+    | Presence
+    | Challenge
+    | Ok
+    | Pong
+    | Users
+    | Shutdown
+    | Error
+)

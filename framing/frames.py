@@ -1,0 +1,120 @@
+"""Frames: ``$`` LENGTH BODY ``$``, without sockets, files or a clock.
+
+BODY is one JSON object as UTF-8 bytes, LENGTH its size in ASCII decimal
+digits. LENGTH needs no terminator: BODY begins with ``{``, which no digit is.
+
+The decoder holds what has come and not been asked for, and hands out one body
+at a time, so that the caller decides how many frames of one peer are dealt
+with in a turn. It never reserves memory from a peer's word: a LENGTH over the
+limit is refused as soon as its digits are read, before any of BODY is kept.
+"""
+
+import re
+from typing import Final
+
+from framing.errors import FrameError
+from framing.limits import FRAME, LENGTH_DIGITS
+
+# [0-9], not \d and not int() alone: both take Arabic-Indic digits, int() also "1_0" and "+1".
+_HEAD: Final = re.compile(rb"\$([1-9][0-9]{0,%d})\{" % (LENGTH_DIGITS - 1))
+_PART_OF_HEAD: Final = re.compile(rb"\$(?:[1-9][0-9]{0,%d})?" % (LENGTH_DIGITS - 1))
+_LONGEST_HEAD: Final = 1 + LENGTH_DIGITS
+_COMPACT_AFTER: Final = 64 * 1024
+
+
+def encode_frame(body: bytes) -> bytes:
+    """Return ``body``, one encoded JSON object, as a frame."""
+    return b"$%d%b$" % (len(body), body)
+
+
+class FrameDecoder:
+    """Cuts a stream of bytes into bodies.
+
+    ``limit`` is the longest body accepted, in bytes. It may be raised while the
+    stream runs, as it is when a peer joins.
+
+    ``receive_data`` takes bytes of any length, split anywhere; ``next_body``
+    returns the next whole body, or None until more bytes come. Once
+    ``next_body`` has raised ``FrameError`` the stream is beyond repair and every
+    further call raises it again.
+    """
+
+    __slots__ = ("_broken", "_buffer", "_need", "_start", "limit")
+
+    def __init__(self, limit: int = FRAME) -> None:
+        self.limit = limit
+        self._buffer: bytes | bytearray = b""
+        self._start = 0  # where in the buffer the next frame begins
+        self._need = 0  # bytes of that frame, once its head is known
+        self._broken: str | None = None
+
+    def receive_data(self, data: bytes) -> None:
+        """Add ``data`` to what has come so far."""
+        if self._start == len(self._buffer):
+            self._buffer = data
+            self._start = 0
+        else:
+            # Growing a bytearray costs what is added, not what is there: a frame that comes
+            # a byte at a time must not be copied whole for each of them.
+            if isinstance(self._buffer, bytes):
+                self._buffer = bytearray(self._buffer[self._start :])
+                self._start = 0
+            elif self._start > _COMPACT_AFTER:
+                del self._buffer[: self._start]
+                self._start = 0
+            self._buffer += data
+
+    def next_body(self) -> bytes | None:
+        """Return the next whole body, or None if its end has not come yet.
+
+        Raises ``FrameError`` if the bytes cannot be the beginning of a frame or
+        the frame is over the limit.
+        """
+        if self._broken is not None:
+            raise FrameError(self._broken)
+        start = self._start
+        available = len(self._buffer) - start
+        if not self._need:
+            if not available:
+                return None
+            head = _HEAD.match(self._buffer, start)
+            if head is None:
+                self._check_part_of_head(start, available)
+                return None
+            length = int(head[1])
+            if length > self.limit:
+                raise self._fail(f"a frame of {length} bytes; at most {self.limit} are taken here")
+            self._need = head.end() - start + length  # the head's "{" stands for the closing "$"
+        if available < self._need:
+            return None
+        end = start + self._need - 1
+        if self._buffer[end] != 0x24:
+            raise self._fail("no $ where the frame's length says it ends")
+        # The head is "$", the digits and nothing else, so the first "{" opens the body.
+        body = bytes(self._buffer[self._buffer.index(b"{", start) : end])
+        self._start = end + 1
+        self._need = 0
+        if self._start == len(self._buffer):
+            self._buffer = b""
+            self._start = 0
+        return body
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that have come and not been handed out; 0 between frames."""
+        return len(self._buffer) - self._start
+
+    def _check_part_of_head(self, start: int, available: int) -> None:
+        """Raise if the bytes can never become a head."""
+        part = self._buffer[start : start + _LONGEST_HEAD + 1]
+        if available > _LONGEST_HEAD or _PART_OF_HEAD.fullmatch(part) is None:
+            raise self._fail("a frame begins with $, its length in digits, and {")
+        digits = part[1:]
+        if digits and int(digits) > self.limit:
+            raise self._fail(f"a frame of over {self.limit} bytes")
+
+    def _fail(self, text: str) -> FrameError:
+        self._broken = text
+        self._buffer = b""
+        self._start = 0
+        return FrameError(text)

@@ -1,0 +1,146 @@
+"""What a client may ask: one type for each ``purpose``, and the type is the check.
+
+A body that does not fit its type never reaches the chat. A field with a
+default may be left out; fields not named here are ignored.
+"""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+from framing.limits import MAX_ID, MAX_SEQ, PAGE, REF_CHARS
+from framing.names import LOBBY
+
+Id = Annotated[int, Meta(ge=0, le=MAX_ID)]
+"""The client's own number for this device or window."""
+
+Ref = Annotated[str, Meta(min_length=1, max_length=REF_CHARS)]
+"""The client's own name for a request; the reply repeats it."""
+
+Seq = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
+"""A place in the message log."""
+
+Limit = Annotated[int, Meta(ge=1)]
+"""How many entries are wanted; a page never has more than ``limits.PAGE``."""
+
+Base64 = Annotated[str, Meta(min_length=1, max_length=1024)]
+ScramData = Annotated[str, Meta(min_length=1, max_length=4096)]
+
+
+class Request(Struct, tag_field="purpose", omit_defaults=True, gc=False):
+    """What every request is. The tag of a subclass is its ``purpose``."""
+
+
+class Join(Request, tag="join"):
+    """Come in as a guest, or come back with the token of an earlier ``welcome``.
+
+    ``since`` is the seq of the newest message this client has; ``bot`` asks for no replay.
+    """
+
+    nick: str
+    id: Id
+    time: float
+    token: Annotated[str, Meta(max_length=128)] | None = None
+    since: Seq | None = None
+    bot: bool = False
+
+
+class Login(Request, tag="login"):
+    """Come in as an account; ``data`` is SCRAM's client-first-message (RFC 5802)."""
+
+    nick: str
+    id: Id
+    time: float
+    mechanism: str
+    data: ScramData
+    since: Seq | None = None
+    bot: bool = False
+
+
+class Response(Request, tag="response"):
+    """SCRAM's client-final-message, in answer to a ``challenge``."""
+
+    data: ScramData
+
+
+class Register(Request, tag="register"):
+    """Make this guest's nick an account, or with ``change`` give one's own account new keys.
+
+    The keys are those of RFC 5802, derived by the client: the password stays with it.
+    """
+
+    ref: Ref
+    salt: Base64
+    iterations: Annotated[int, Meta(ge=4096, le=10_000_000)]
+    stored_key: Base64
+    server_key: Base64
+    change: bool = False
+
+
+class Say(Request, tag="message"):
+    """Say ``text`` in a room or to a person. ``time`` is the client's own clock, UTC seconds."""
+
+    ref: Ref
+    text: str
+    to: str = LOBBY
+    time: float | None = None
+
+
+class PageOf(Request, tag="history"):
+    """Ask for messages of the conversation ``with``: the newest, those before or after a seq."""
+
+    ref: Ref
+    with_: str = field(name="with")
+    before: Seq | None = None
+    after: Seq | None = None
+    limit: Limit = PAGE
+
+
+class WhoIs(Request, tag="users"):
+    """Ask who is there, by nick, beginning after the nick ``after``."""
+
+    ref: Ref
+    after: str | None = None
+    limit: Limit = PAGE
+
+
+class Away(Request, tag="away"):
+    """Say that one is away, and why; without ``text``, that one is back."""
+
+    ref: Ref
+    text: str | None = None
+
+
+class Ping(Request, tag="ping"):
+    """Ask for a ``pong``. Any request shows that this client lives; this one does nothing else."""
+
+    ref: Ref
+
+
+class Disconnect(Request, tag="disconnect"):
+    """Leave. The server answers ``ok`` and closes."""
+
+    text: str | None = None
+    ref: Ref | None = None
+
+
+class ShutdownAck(Request, tag="shutdown_ack"):
+    """The client has heard that the server stops."""
+
+
+AnyRequest = (
+    Join
+    | Login
+    | Response
+    | Register
+    | Say
+    | PageOf
+    | WhoIs
+    | Away
+    | Ping
+    | Disconnect
+    | ShutdownAck
+)
+
+Mechanism = Literal["SCRAM-SHA-256"]
+MECHANISM: Mechanism = "SCRAM-SHA-256"

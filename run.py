@@ -1,0 +1,79 @@
+"""Set Parley up and use it, on a machine that has Python 3.11 or newer and nothing else.
+
+    python3 run.py          a server on port 10500 and a client against it
+    python3 run.py test     every test
+
+The first run makes an environment in ``.venv`` beside this file and installs Parley there
+(``PARLEY_VENV`` names another place). Nothing outside this folder is touched.
+"""
+
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PORT = "10500"
+
+
+def environment(extra: str) -> Path:
+    """Return the environment's Python, with Parley and the packages of ``extra`` installed."""
+    place = Path(os.environ.get("PARLEY_VENV") or HERE / ".venv")
+    python = place / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    wanted = (HERE / "setup.cfg").read_text() + extra
+    stamp = place / f"parley-{extra or 'plain'}"
+    if not python.exists():
+        print(f"Making an environment in {place} ...", flush=True)
+        venv.create(place, with_pip=True)
+    if not stamp.exists() or stamp.read_text() != wanted:
+        print("Installing Parley ...", flush=True)
+        target = f"{HERE}[{extra}]" if extra else str(HERE)
+        pip = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+        subprocess.run([*pip, "-e", target], check=True)
+        stamp.write_text(wanted)
+    return python
+
+
+def chat() -> int:
+    """Run a server, and a client against it until the client ends. Return its exit code."""
+    python = environment("")
+    log = HERE / "server.log"
+    with log.open("ab") as log_file:
+        server = subprocess.Popen(
+            [python, HERE / "chat_server.py", PORT],
+            cwd=HERE,
+            stdin=subprocess.DEVNULL,
+            stdout=log_file,
+            stderr=log_file,
+            start_new_session=True,
+        )
+    print(f"Server on port {PORT}; its log is {log.name}. More people join with:")
+    print(
+        f"    {python.relative_to(HERE) if python.is_relative_to(HERE) else python}"
+        f" chat_client.py localhost {PORT} NICK 1",
+        flush=True,
+    )
+    try:
+        nick = os.environ.get("USER") or "me"
+        return subprocess.run(
+            [python, HERE / "chat_client.py", "localhost", PORT, nick, "1"]
+        ).returncode
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def test(arguments: list[str]) -> int:
+    """Run every test. Return pytest's exit code."""
+    python = environment("test")
+    return subprocess.run([python, "-m", "pytest", *arguments], cwd=HERE).returncode
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["test"]:
+        sys.exit(test(sys.argv[2:]))
+    if sys.argv[1:]:
+        print(__doc__)
+        sys.exit(2)
+    sys.exit(chat())
