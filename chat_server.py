@@ -1,0 +1,75 @@
+"""The chat server: options -> parts -> run.
+
+    python chat_server.py [PORT]        see --help for the rest
+
+The house in a page. One thread turns one loop (``parley.server.loop``); each turn is a
+tick (``server``): bytes of a client come through its connection (``connection``) and door
+(``native``, the wire of ``framing``) as requests; the chat (``chat``: ``entrance``, ``talk``,
+``hall``, ``people``) applies its rules and hands what must last to the log (``log``, kept in
+history.json), which writes and syncs it once; what is durable goes to the outbox (``outbox``),
+and each client gets its share of the tick in one send. An index (``index``) beside the log
+finds the past. Accounts stand in users.json (``accounts``, ``scram``).
+"""
+
+import getpass
+import sys
+import time
+
+from parley.server import reporting
+from parley.server.accounts import AccountsError
+from parley.server.log import LogBrokenError
+from parley.server.options import Options, parse
+from parley.server.recovery import HistoryError
+from parley.server.start import StartError, open_accounts, start
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the program. Return its exit code: 0 ended well, 1 could not, 2 bad usage."""
+    options = parse(arguments)
+    reporting.set_up(options.log_level, options.log_json)
+    try:
+        if options.add_user or options.set_password:
+            return set_password(options)
+        start(options).run()
+    except (StartError, HistoryError, AccountsError) as problem:
+        print(f"chat_server: {problem}", file=sys.stderr)
+        return 1
+    except LogBrokenError as problem:
+        print(
+            f"chat_server: history.json cannot be written safely any more: {problem.strerror}. "
+            f"Nothing after the last acknowledged message was promised. Check the disk before "
+            f"starting again",
+            file=sys.stderr,
+        )
+        return 1
+    return 0
+
+
+def set_password(options: Options) -> int:
+    """Make an account or change its password, asked on the terminal or read from a pipe."""
+    nick = options.add_user or options.set_password or ""
+    options.data.mkdir(parents=True, exist_ok=True)
+    accounts = open_accounts(options.data)
+    if options.add_user and accounts.get(nick):
+        raise AccountsError(f"{nick} is an account already; --set-password changes its password")
+    if not options.add_user and not accounts.get(nick):
+        raise AccountsError(f"{nick} is no account; --add-user makes it")
+    if sys.stdin.isatty():
+        password = getpass.getpass(f"Password for {nick}: ")
+        if password != getpass.getpass("Once more: "):
+            raise AccountsError("the two were not the same; nothing was changed")
+    else:
+        password = sys.stdin.readline().rstrip("\n")
+    for _ in range(50):
+        try:
+            made = accounts.set_password(nick, password)
+        except BlockingIOError:
+            time.sleep(0.1)  # the server is writing the file
+            continue
+        print(f"{nick}: {'account made' if made else 'password changed'}")
+        return 0
+    raise AccountsError(f"{accounts.path} is being written by another process: try again")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

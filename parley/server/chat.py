@@ -1,0 +1,222 @@
+"""The chat: every request finds its rule here. Pure: no socket, no file, no clock of its own.
+
+In one tick the chat is asked four things, in this order:
+
+1. ``receive`` each request. What must outlive a restart goes to the log as a record; what can
+   be answered at once goes to the outbox.
+2. ``applied`` with each record that the log has made durable: only now is it
+   acknowledged and delivered. (``not_applied`` if the log could not.)
+3. ``advance``: what time has brought, and what somebody still has to be given of the past.
+4. after the outbox has been flushed, ``settle``.
+
+To add a request: its type in ``framing.requests``, its handler, and a line in the table below.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from framing.errors import BodyError, ErrorWord, FrameError
+from framing.events import Ok, Pong, Presence, Shutdown, Users
+from framing.limits import PAGE, TEXT
+from framing.names import key
+from framing.requests import (
+    AnyRequest,
+    Away,
+    Disconnect,
+    Join,
+    Login,
+    PageOf,
+    Ping,
+    Register,
+    Response,
+    Say,
+    ShutdownAck,
+    WhoIs,
+)
+from parley.server.accounts import Accounts
+from parley.server.archive import Archive
+from parley.server.clock import Moment
+from parley.server.entrance import Entrance, Greeting
+from parley.server.hall import Hall
+from parley.server.limits import Rate
+from parley.server.outbox import Frame, Outbox
+from parley.server.people import People
+from parley.server.records import Guest, Record
+from parley.server.scram import Secret
+from parley.server.session import Session, State
+from parley.server.talk import Talk
+
+AWAY_TEXT_BYTES = 1000
+
+_WHILE_STOPPING = frozenset({Ping, Disconnect, ShutdownAck})
+
+Handler = Callable[[Session, Any, Moment], None]
+
+
+class Chat:
+    """The rules, over ``accounts`` and ``archive``.
+
+    ``append`` hands a record to the log; ``new_secret`` returns a new unguessable string.
+    """
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        secret: Secret,
+        archive: Archive,
+        append: Callable[[Record], None],
+        greeting: Greeting,
+        rate: Rate,
+        new_secret: Callable[[], str],
+    ) -> None:
+        self.outbox = Outbox()
+        self._people = People(accounts)
+        self._hall = Hall(self._people, archive, self.outbox)
+        self._entrance = Entrance(
+            self._hall, accounts, secret, archive, append, greeting, new_secret
+        )
+        self._talk = Talk(self._hall, accounts, archive, self.outbox, append, rate)
+        self._stopping = False
+        self._open: dict[type, Handler] = {
+            Join: self._entrance.join,
+            Login: self._entrance.login,
+            Response: self._entrance.response,
+            Ping: self._ping,
+            Disconnect: self._disconnect,
+            ShutdownAck: self._shutdown_ack,
+        }
+        self._joined: dict[type, Handler] = {
+            Say: self._talk.say,
+            PageOf: self._talk.page,
+            WhoIs: self._users,
+            Away: self._away,
+            Register: self._entrance.register,
+        }
+
+    # What the tick asks
+
+    def connect(self, address: str, frame: Frame) -> Session:
+        """Return the session of a new connection. ``frame`` is how its door frames a body."""
+        return Session(address, frame)
+
+    def receive(self, session: Session, request: AnyRequest, moment: Moment) -> None:
+        """Deal with a request.
+
+        Raises ``IndexBehindError`` if the past it asks for cannot be looked up yet: give the
+        same request again later. Nothing has been done then.
+        """
+        if session.state is State.CLOSED:
+            return
+        handler = self._joined.get(type(request))
+        if self._stopping and type(request) not in _WHILE_STOPPING:
+            ref = getattr(request, "ref", None)
+            self._hall.refuse(session, ErrorWord.SHUTTING_DOWN, "the server is stopping", ref)
+        elif handler is None:
+            self._open[type(request)](session, request, moment)
+        elif session.state is State.JOINED:
+            handler(session, request, moment)
+        else:
+            ref = getattr(request, "ref", None)
+            self._hall.refuse(session, ErrorWord.NOT_JOINED, "join or log in first", ref)
+
+    def malformed(self, session: Session, problem: BodyError) -> None:
+        """A well-framed body was no request."""
+        self._hall.refuse(session, ErrorWord.BAD_REQUEST, str(problem), problem.ref)
+
+    def broken(self, session: Session, problem: FrameError, moment: Moment) -> None:
+        """The session's bytes were no frame: it can only be told so and closed."""
+        self.turn_away(session, ErrorWord.BAD_FRAME, str(problem), "lost", moment)
+
+    def turn_away(
+        self, session: Session, word: ErrorWord, text: str, reason: str, moment: Moment
+    ) -> None:
+        """Tell a session why it has to go, and close it."""
+        self._hall.refuse(session, word, text)
+        self._hall.go(session, reason, moment)
+        self._hall.close(session)
+
+    def lost(self, session: Session, reason: str, moment: Moment) -> None:
+        """A session's connection is gone."""
+        if session.state is not State.CLOSED:
+            self._hall.go(session, "shutdown" if self._stopping else reason, moment)
+
+    def applied(self, record: Record, body: bytes, moment: Moment) -> None:
+        """The log has ``record``; ``body`` is the event that tells of it."""
+        if isinstance(record, Guest):
+            self._entrance.taken_in(record, moment)
+        else:
+            self._talk.said(record, body)
+
+    def not_applied(self, record: Record) -> None:
+        """The log could not take ``record``."""
+        text = "the server cannot store anything now: try again"
+        if isinstance(record, Guest):
+            self._entrance.not_taken_in(record, text)
+        else:
+            self._talk.not_said(record, text)
+
+    def commit_accounts(self) -> None:
+        """Make durable what was registered in this tick."""
+        self._entrance.commit()
+
+    def advance(self, moment: Moment) -> None:
+        """Say what is due, and give those who are catching up their next page."""
+        self._hall.tell_roster(moment)
+        self._hall.replay()
+
+    def settle(self) -> list[Session]:
+        """The outbox has been flushed. Return the sessions whose connections are to end."""
+        self._hall.settle()
+        closing, self._hall.closing = self._hall.closing, []
+        return closing
+
+    @property
+    def due(self) -> float | None:
+        """When ``advance`` has something to do, in monotonic seconds; None: no need."""
+        return self._hall.roster_due
+
+    @property
+    def busy(self) -> bool:
+        """Whether ``advance`` has something to do at once."""
+        return self._hall.catching_up
+
+    def stop(self, reason: str, grace: float) -> None:
+        """Tell everybody that the server stops within ``grace`` seconds."""
+        self._stopping = True
+        self._hall.announce(Shutdown(reason, grace))
+
+    # The small requests
+
+    def _ping(self, session: Session, request: Ping, moment: Moment) -> None:
+        self._hall.tell(session, Pong(request.ref, moment.utc))
+
+    def _disconnect(self, session: Session, request: Disconnect, moment: Moment) -> None:
+        self._hall.tell(session, Ok(request.ref))
+        text = request.text if request.text and len(request.text.encode()) <= TEXT else None
+        self._hall.go(session, "disconnect", moment, text)
+        self._hall.close(session)
+
+    def _shutdown_ack(self, session: Session, request: ShutdownAck, moment: Moment) -> None:
+        if self._stopping:
+            self._hall.close(session)
+
+    def _users(self, session: Session, request: WhoIs, moment: Moment) -> None:
+        if self._talk.too_many_queries(session, request.ref, moment):
+            return
+        self._talk.count_query(session, moment)
+        limit = min(request.limit, PAGE)
+        users, total, end = self._people.page(key(request.after or ""), limit)
+        self._hall.tell(session, Users(request.ref, users, total, end))
+
+    def _away(self, session: Session, request: Away, moment: Moment) -> None:
+        if request.text and len(request.text.encode()) > AWAY_TEXT_BYTES:
+            text = f"a text for being away has at most {AWAY_TEXT_BYTES} bytes"
+            self._hall.refuse(session, ErrorWord.TOO_LARGE, text, request.ref)
+            return
+        person = self._people.get(session.key)
+        assert person is not None
+        person.status = "online" if request.text is None else "away"
+        person.text = request.text
+        person.since = moment.utc
+        self._hall.tell(session, Ok(request.ref))
+        self._hall.announce(Presence(person.nick, person.status, person.since, person.text))

@@ -1,0 +1,185 @@
+"""A connection: it owns a socket and what could not be sent yet. It parses nothing.
+
+A tick's share for a client goes out in one call. What the kernel does not take
+stays as it is, slices of bytes that all clients share, and only then the loop is asked
+to say when more can be sent.
+"""
+
+import errno
+import socket
+from collections import deque
+from typing import Final, Protocol
+
+from parley.server.loop import READ, WRITE, Loop
+from parley.server.outbox import Buffer
+
+RECV_BYTES: Final = 64 * 1024
+"""Read from one client in one tick: about what a client with much to say has sent by then."""
+
+_BUFFERS_PER_SEND: Final = 512  # the kernel takes 1024 (IOV_MAX)
+
+
+class Owner(Protocol):
+    """Whoever is told what a connection lives through."""
+
+    def received(self, connection: "Connection", data: bytes) -> None:
+        """Bytes have come."""
+
+    def drained(self, connection: "Connection") -> None:
+        """All that was to be sent has been taken."""
+
+    def ended(self, connection: "Connection", reason: str) -> None:
+        """The connection is closed. ``reason``: ``lost``, ``slow``, or ``closed``, by this side."""
+
+
+class Connection:
+    """One client's TCP connection. ``backlog_limit`` is in bytes: a client that lets more than
+    this wait is too slow, and is given up."""
+
+    __slots__ = (
+        "_backlog",
+        "_events",
+        "_finishing",
+        "_limit",
+        "_loop",
+        "_owner",
+        "_sock",
+        "unsent",
+    )
+
+    def __init__(self, sock: socket.socket, loop: Loop, owner: Owner, backlog_limit: int) -> None:
+        self._sock = sock
+        self._loop = loop
+        self._owner = owner
+        self._limit = backlog_limit
+        self._backlog: deque[Buffer] | None = None
+        self.unsent = 0
+        self._events = READ
+        self._finishing = False
+        loop.watch(sock, READ, self)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the socket is gone."""
+        return self._sock.fileno() < 0
+
+    def ready(self, events: int) -> None:
+        """The loop says that the socket can be read or written."""
+        if events & WRITE and not self.closed:
+            self._send_backlog()
+        if events & READ and not self.closed:
+            self._receive()
+
+    def pause(self) -> None:
+        """Read nothing until ``resume``."""
+        self._watch(self._events & ~READ)
+
+    def resume(self) -> None:
+        """Read again."""
+        if not self.closed:
+            self._watch(self._events | READ)
+
+    def send(self, buffers: list[Buffer], size: int) -> None:
+        """Send ``size`` bytes in ``buffers``, now as far as they are taken, the rest later."""
+        if self.closed or self._finishing:
+            return
+        sent = 0
+        if not self.unsent:
+            try:
+                if len(buffers) == 1:
+                    sent = self._sock.send(buffers[0])
+                else:
+                    sent = self._sock.sendmsg(buffers[:_BUFFERS_PER_SEND])
+            except BlockingIOError:
+                pass
+            except OSError:
+                self.close("lost")
+                return
+            if sent == size:
+                return
+        self.unsent += size - sent
+        if self.unsent > self._limit:
+            self.close("slow")
+            return
+        self._keep(buffers, sent)
+
+    def finish(self) -> None:
+        """Send what is left, say that nothing more will come, and close once the other side
+        has too. Closing at once could destroy what the other side has not read yet."""
+        if self.closed or self._finishing:
+            return
+        self._finishing = True
+        self._watch(self._events | READ)
+        if not self.unsent:
+            self._shut_down()
+
+    def close(self, reason: str = "closed") -> None:
+        """Close now, whatever was to be sent."""
+        if self.closed:
+            return
+        self._watch(0)
+        self._sock.close()
+        self._backlog = None
+        self.unsent = 0
+        self._owner.ended(self, reason)
+
+    def _receive(self) -> None:
+        try:
+            data = self._sock.recv(RECV_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as problem:
+            self.close("timeout" if problem.errno == errno.ETIMEDOUT else "lost")
+            return
+        if not data:
+            self.close("lost")
+        elif not self._finishing:
+            self._owner.received(self, data)
+
+    def _keep(self, buffers: list[Buffer], sent: int) -> None:
+        """Keep ``buffers`` but for their first ``sent`` bytes, in front of which all is sent."""
+        if self._backlog is None:
+            self._backlog = deque()
+        for buffer in buffers:
+            if sent >= len(buffer):
+                sent -= len(buffer)
+            else:
+                self._backlog.append(memoryview(buffer)[sent:] if sent else buffer)
+                sent = 0
+        self._watch(self._events | WRITE)
+
+    def _send_backlog(self) -> None:
+        backlog = self._backlog
+        if not backlog:
+            return
+        buffers = [backlog[i] for i in range(min(len(backlog), _BUFFERS_PER_SEND))]
+        try:
+            sent = self._sock.sendmsg(buffers)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.close("lost")
+            return
+        self.unsent -= sent
+        while backlog and sent >= len(backlog[0]):
+            sent -= len(backlog.popleft())
+        if sent:
+            backlog[0] = memoryview(backlog[0])[sent:]
+        if not self.unsent:
+            self._backlog = None
+            self._watch(self._events & ~WRITE)
+            if self._finishing:
+                self._shut_down()
+            else:
+                self._owner.drained(self)
+
+    def _shut_down(self) -> None:
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.close()
+
+    def _watch(self, events: int) -> None:
+        if events != self._events:
+            self._loop.change(self._sock, self._events, events, self)
+            self._events = events

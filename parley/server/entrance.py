@@ -1,0 +1,294 @@
+"""The entrance: who may come in under which nick. Joining, logging in, registering. Pure.
+
+A nick without an account is a guest's, and whoever holds it proves by a token
+that they are the same person as before. A nick with an account takes a password, proved
+by SCRAM. A guest who is new to the log gets a record there before a welcome, so
+that a token that was given out is never forgotten.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from framing.errors import ErrorWord
+from framing.events import Challenge, Limits, Ok, Welcome
+from framing.names import LOBBY, is_nick, key
+from framing.requests import MECHANISM, Join, Login, Register, Response
+from parley.server.accounts import Account, Accounts, AccountsError
+from parley.server.archive import Archive
+from parley.server.clock import Moment
+from parley.server.hall import Hall
+from parley.server.limits import Buckets, Rate
+from parley.server.records import Guest, Record
+from parley.server.scram import Exchange, ScramError, Secret, Verifier
+from parley.server.session import Session, State
+
+WIRE_VERSION: Final = 1
+
+FAILURES_PER_ADDRESS: Final = Rate(1.0, 30)
+FAILURES_PER_NICK: Final = Rate(0.2, 10)
+"""Failed logins. Somebody guessing gets 17,000 tries a day at one account, whatever their
+addresses; the owner is kept waiting for five seconds at most and is never locked out."""
+
+REGISTRATIONS_PER_ADDRESS: Final = Rate(0.1, 20)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What every ``welcome`` says alike."""
+
+    server: str
+    motd: str
+    fsync: str
+    limits: Limits
+
+
+class Entrance:
+    """Lets sessions into ``hall``. ``new_secret`` returns a new unguessable string each time."""
+
+    def __init__(
+        self,
+        hall: Hall,
+        accounts: Accounts,
+        secret: Secret,
+        archive: Archive,
+        append: Callable[[Record], None],
+        greeting: Greeting,
+        new_secret: Callable[[], str],
+    ) -> None:
+        self._hall = hall
+        self._accounts = accounts
+        self._secret = secret
+        self._archive = archive
+        self._append = append
+        self._greeting = greeting
+        self._new_secret = new_secret
+        self._claims: dict[str, tuple[Session, Join, Guest, str | None]] = {}
+        self._registering: list[tuple[Session, str, Account]] = []
+        self._failures_per_address: Buckets[str] = Buckets(FAILURES_PER_ADDRESS)
+        self._failures_per_nick: Buckets[str] = Buckets(FAILURES_PER_NICK)
+        self._registrations: Buckets[str] = Buckets(REGISTRATIONS_PER_ADDRESS)
+
+    # Guests
+
+    def join(self, session: Session, request: Join, moment: Moment) -> None:
+        """Let a guest in, unless the nick is somebody else's."""
+        if not self._may_enter(session, request.nick):
+            return
+        nick_key = key(request.nick)
+        self._accounts.refresh()
+        if self._accounts.get(nick_key) is not None:
+            text = f"{request.nick} is a registered account: log in with its password"
+            self._hall.refuse(session, ErrorWord.ACCOUNT_REQUIRED, text)
+            return
+        person = self._proved(nick_key, request.token)
+        present = self._hall.people.get(nick_key)
+        if nick_key in self._claims or (present is not None and present.name != person):
+            text = f"{request.nick} is taken by somebody who is online: choose another nick"
+            self._hall.refuse(session, ErrorWord.USER_IN_USE, text)
+            return
+        last = self._archive.holder(nick_key)
+        if person is not None and last is not None and last.person == person:
+            self._admit(session, request, person, moment, floor=request.since or 0)
+            return
+        token = self._new_secret() if person is None else None
+        proof = token or request.token or ""
+        guest = Guest(0, moment.utc, request.nick, _digest(proof), person)
+        session.state = State.WAITING
+        self._claims[nick_key] = session, request, guest, token
+        self._append(guest)
+
+    def taken_in(self, guest: Guest, moment: Moment) -> None:
+        """The log has the record of a new holder of a nick: welcome them."""
+        session, request, _, token = self._claims.pop(key(guest.nick))
+        if session.state is State.WAITING:
+            # A new person has sent nothing before: nothing can be sent again.
+            floor = self._archive.seq if guest.person is None else request.since or 0
+            self._admit(session, request, guest.who, moment, floor=floor, token=token)
+
+    def not_taken_in(self, guest: Guest, text: str) -> None:
+        """The log could not take the record of a new holder: they may try again."""
+        session, *_ = self._claims.pop(key(guest.nick))
+        if session.state is State.WAITING:
+            session.state = State.NEW
+            self._hall.refuse(session, ErrorWord.STORE_UNAVAILABLE, text, retry_after=1.0)
+
+    def _proved(self, nick_key: str, token: str | None) -> str | None:
+        """Return the person that ``token`` proves to be a holder of this nick, or None."""
+        if token is None:
+            return None
+        found = self._archive.guest(_digest(token))
+        return found.person if found is not None and key(found.nick) == nick_key else None
+
+    # Accounts
+
+    def login(self, session: Session, request: Login, moment: Moment) -> None:
+        """Answer the first step of a login with a challenge, whether the nick exists or not."""
+        if not self._may_enter(session, request.nick):
+            return
+        if request.mechanism != MECHANISM:
+            text = f"the mechanism here is {MECHANISM}"
+            self._hall.refuse(session, ErrorWord.BAD_REQUEST, text)
+            return
+        wait = max(
+            self._failures_per_address.wait(session.address, moment.mono),
+            self._failures_per_nick.wait(key(request.nick), moment.mono),
+        )
+        if wait > 0:
+            text = "too many failed logins: wait a little"
+            self._hall.refuse(session, ErrorWord.LIMIT_EXCEEDED, text, retry_after=wait)
+            return
+        self._accounts.refresh()
+        mock = self._secret.verifier(request.nick)
+        account = self._accounts.get(request.nick)
+        exchange = Exchange(request, mock if account is None else account.verifier)
+        try:
+            data = exchange.challenge(request.data)
+        except ScramError as problem:
+            self._hall.refuse(session, ErrorWord.BAD_REQUEST, f"login: {problem}")
+            return
+        session.exchange = exchange
+        self._hall.tell(session, Challenge(data))
+
+    def response(self, session: Session, request: Response, moment: Moment) -> None:
+        """Check the proof; let the account in if it holds."""
+        exchange, session.exchange = session.exchange, None
+        if exchange is None or session.state is not State.NEW:
+            self._hall.refuse(session, ErrorWord.BAD_REQUEST, "no login is under way")
+            return
+        login = exchange.login
+        account = self._accounts.get(login.nick)
+        try:
+            data = exchange.prove(request.data)
+            if account is None:
+                raise ScramError
+        except ScramError:
+            self._failures_per_address.take(session.address, moment.mono)
+            self._failures_per_nick.take(key(login.nick), moment.mono)
+            logger.info("login failed nick=%s address=%s", login.nick, session.address)
+            text = "nick or password is wrong"
+            self._hall.refuse(session, ErrorWord.AUTH_FAILED, text)
+            return
+        session.account = True
+        present = self._hall.people.get(key(account.nick))
+        if present is not None and present.name != account.person:
+            for guest in list(present.sessions.values()):
+                self._hall.evict(guest, "this nick has become an account, and its owner is here")
+        self._admit(session, login, account.person, moment, floor=login.since or 0, data=data)
+
+    def register(self, session: Session, request: Register, moment: Moment) -> None:
+        """Make a guest's nick an account, or give an account new keys. Done by ``commit``."""
+        account = self._accounts.get(session.nick)
+        if account is not None and not (request.change and session.account):
+            text = f"{session.nick} is an account already"
+            self._hall.refuse(session, ErrorWord.ACCOUNT_EXISTS, text, request.ref)
+            return
+        wait = self._registrations.take(session.address, moment.mono)
+        if wait > 0:
+            text = "too many registrations from this address: wait a little"
+            self._hall.refuse(session, ErrorWord.LIMIT_EXCEEDED, text, request.ref, wait)
+            return
+        try:
+            verifier = Verifier.of_base64(
+                request.iterations, request.salt, request.stored_key, request.server_key
+            )
+        except ValueError as problem:
+            self._hall.refuse(session, ErrorWord.BAD_REQUEST, f"register: {problem}", request.ref)
+            return
+        made = Account(
+            session.nick if account is None else account.nick,
+            verifier,
+            session.person,
+            moment.utc if account is None else account.created,
+            None if account is None else account.role,
+        )
+        self._registering.append((session, request.ref, made))
+
+    def commit(self) -> None:
+        """Make durable what was registered in this tick, and answer."""
+        registering, self._registering = self._registering, []
+        for session, ref, account in registering:
+            try:
+                self._accounts.put(account)
+            except (OSError, AccountsError) as problem:
+                logger.error("cannot write the accounts: %s", problem)
+                text = "the accounts cannot be written now: try again"
+                self._hall.refuse(session, ErrorWord.STORE_UNAVAILABLE, text, ref, 1.0)
+                continue
+            person = self._hall.people.get(key(account.nick))
+            if person is not None:
+                person.account = True
+                for one in person.sessions.values():
+                    one.account = True
+            logger.info("registered nick=%s address=%s", account.nick, session.address)
+            self._hall.tell(session, Ok(ref))
+
+    # Both
+
+    def _may_enter(self, session: Session, nick: str) -> bool:
+        if session.state is not State.NEW:
+            text = f"this connection has joined already, as {session.nick}"
+            self._hall.refuse(session, ErrorWord.BAD_REQUEST, text)
+            return False
+        if not is_nick(nick):
+            text = "a nick has 1 to 32 ASCII letters, digits, and _ - . only"
+            self._hall.refuse(session, ErrorWord.INVALID_NICK, text)
+            return False
+        return True
+
+    def _admit(
+        self,
+        session: Session,
+        request: Join | Login,
+        person: str,
+        moment: Moment,
+        floor: int,
+        token: str | None = None,
+        data: str | None = None,
+    ) -> None:
+        """Welcome ``person``, in the place of an earlier session with the same id."""
+        nick_key = key(request.nick)
+        present = self._hall.people.get(nick_key)
+        ghost = present.sessions.get(request.id) if present is not None else None
+        if ghost is not None:
+            self._hall.evict(ghost, "the same nick and id have joined from another connection")
+        account = self._accounts.get(nick_key) if session.account else None
+        session.nick = request.nick if account is None else account.nick
+        session.key = nick_key
+        session.id = request.id
+        session.person = person
+        session.bot = request.bot
+        session.cursor = request.since
+        session.floor = floor
+        self._hall.come(session, moment, quietly=ghost is not None)
+        users = self._hall.people
+        self._hall.tell(
+            session,
+            Welcome(
+                nick=session.nick,
+                id=session.id,
+                seq=self._archive.seq,
+                server=self._greeting.server,
+                version=WIRE_VERSION,
+                session=self._new_secret()[:16],
+                motd=self._greeting.motd,
+                rooms=[LOBBY],
+                users=users.online(500),
+                users_total=len(users),
+                unread={},
+                limits=self._greeting.limits,
+                fsync=self._greeting.fsync,
+                time=moment.utc,
+                account=session.account,
+                token=token,
+                data=data,
+            ),
+        )
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

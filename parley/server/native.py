@@ -1,0 +1,44 @@
+"""The native door: the wire of ``framing``, as one peer speaks it. Sans-IO."""
+
+from framing.codec import decode_request
+from framing.frames import FrameDecoder, encode_frame
+from framing.limits import FRAME, FRAME_BEFORE_JOIN
+from framing.requests import AnyRequest
+
+
+class NativeDoor:
+    """Turns one peer's bytes into requests, and bodies into its bytes.
+
+    Requests are handed out one at a time, so that the caller decides how many of one peer
+    are dealt with in a turn.
+    """
+
+    __slots__ = ("_decoder",)
+
+    frame = staticmethod(encode_frame)
+    """How a body goes out: the same for all peers of this door, who can share the bytes."""
+
+    def __init__(self) -> None:
+        self._decoder = FrameDecoder(FRAME_BEFORE_JOIN)
+
+    def welcomed(self) -> None:
+        """The peer has joined: it may send longer frames now."""
+        self._decoder.limit = FRAME
+
+    def receive_data(self, data: bytes) -> None:
+        """Take in bytes of the peer."""
+        self._decoder.receive_data(data)
+
+    def next_request(self) -> AnyRequest | None:
+        """Return the next request, or None until more bytes come.
+
+        Raises ``BodyError`` for a body that is no request (the next call goes on behind it),
+        ``FrameError`` when the bytes are no frame (there is no going on).
+        """
+        body = self._decoder.next_body()
+        return None if body is None else decode_request(body)
+
+    @property
+    def in_frame(self) -> bool:
+        """Whether a frame has begun and not ended."""
+        return self._decoder.buffered > 0

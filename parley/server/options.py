@@ -1,0 +1,191 @@
+"""The server's options: from the command line, the environment, and a config file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import configargparse
+
+from parley.server.log import Fsync
+
+DEFAULT_PORT = 10500
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked for. Times are in seconds, sizes in bytes; see ``--help`` for the rest."""
+
+    host: str
+    port: int
+    data: Path
+    max_clients: int | None
+    fsync: Fsync
+    rate: float
+    burst: int
+    timeout: float
+    grace: float
+    backlog: int
+    motd: str
+    log_level: str
+    log_json: bool
+    add_user: str | None
+    set_password: str | None
+
+
+def parse(arguments: list[str] | None = None) -> Options:
+    """Return the options in ``arguments`` (by default the process's). Exits with 2 on a bad one."""
+    parser = configargparse.ArgumentParser(
+        prog="chat_server.py",
+        description="A chat server in one thread. Who talks, and what was said, stands in two "
+        "files in the data directory: users.json and history.json.",
+        auto_env_var_prefix="PARLEY_",
+        default_config_files=["/etc/parley/server.conf"],
+        add_env_var_help=False,
+        add_config_file_help=False,
+        epilog="Every option can also be given as an environment variable (--max-clients is "
+        "PARLEY_MAX_CLIENTS) or as a line in a config file (max-clients = 200): in "
+        "/etc/parley/server.conf, or the file that --config names. The command line goes before "
+        "the environment, the environment before the file. Ctrl+c tells the clients and stops.",
+    )
+    add = parser.add_argument
+    add(
+        "PORT", nargs="?", type=_port, help=f"TCP port; 0 takes a free one (default {DEFAULT_PORT})"
+    )
+    add("--port", type=_port, help=configargparse.SUPPRESS)
+    add("--config", is_config_file=True, metavar="FILE", help="read options from FILE")
+
+    group = parser.add_argument_group("where")
+    group.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on (default 127.0.0.1: this machine only; 0.0.0.0 for all)",
+    )
+    group.add_argument(
+        "--data",
+        type=Path,
+        default=Path(),
+        metavar="DIR",
+        help="directory of users.json and history.json (default: this one)",
+    )
+
+    group = parser.add_argument_group("what it promises")
+    group.add_argument(
+        "--fsync",
+        choices=["always", "everysec", "never"],
+        default="always",
+        help="when a message is on the disk for good: before it is acknowledged (always, the "
+        "default), within a second of it, or when the system likes",
+    )
+    group.add_argument(
+        "--motd", default="", metavar="TEXT", help="a message of the day for everybody who joins"
+    )
+
+    group = parser.add_argument_group("limits")
+    group.add_argument(
+        "--max-clients",
+        type=_positive,
+        metavar="N",
+        help="most clients at once (default: as many as the system has descriptors for)",
+    )
+    group.add_argument(
+        "--rate",
+        type=_amount,
+        default=50.0,
+        metavar="N",
+        help="messages a second that one client may send for long; 0 is no limit (default 50)",
+    )
+    group.add_argument(
+        "--burst",
+        type=_positive,
+        default=250,
+        metavar="N",
+        help="messages that one client may send at once (default 250)",
+    )
+    group.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=90.0,
+        metavar="SECONDS",
+        help="silence after which a client is taken for lost; clients ping (default 90)",
+    )
+    group.add_argument(
+        "--backlog",
+        type=_positive,
+        default=8 * 1024 * 1024,
+        metavar="BYTES",
+        help="what may wait for a client that reads too slowly before it is dropped, to come back "
+        "for the rest when it can (default 8388608)",
+    )
+    group.add_argument(
+        "--grace",
+        type=_amount,
+        default=5.0,
+        metavar="SECONDS",
+        help="time for the clients to acknowledge that the server stops (default 5)",
+    )
+
+    group = parser.add_argument_group("log of the server itself, on standard error")
+    group.add_argument(
+        "--log-level",
+        choices=["debug", "info", "warning", "error"],
+        default="info",
+        help="least level to log (default info: a line for each coming and going)",
+    )
+    group.add_argument("--log-json", action="store_true", help="log a JSON object a line")
+
+    group = parser.add_argument_group("accounts; the server may be running or not")
+    group.add_argument(
+        "--add-user", metavar="NAME", help="make an account, ask for its password, and exit"
+    )
+    group.add_argument(
+        "--set-password", metavar="NAME", help="give an account another password, and exit"
+    )
+
+    found = parser.parse_args(arguments)
+    port = found.PORT if found.PORT is not None else found.port
+    return Options(
+        host=found.host,
+        port=DEFAULT_PORT if port is None else port,
+        data=found.data,
+        max_clients=found.max_clients,
+        fsync=cast(Fsync, found.fsync),
+        rate=found.rate,
+        burst=found.burst,
+        timeout=found.timeout,
+        grace=found.grace,
+        backlog=found.backlog,
+        motd=found.motd,
+        log_level=found.log_level,
+        log_json=found.log_json,
+        add_user=found.add_user,
+        set_password=found.set_password,
+    )
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= 65535):
+        raise configargparse.ArgumentTypeError(f"{text!r} is no port: a number from 0 to 65535")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise configargparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return int(text)
+
+
+def _amount(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1e9:
+        raise configargparse.ArgumentTypeError(f"{text!r} is no number, 0 or more")
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = _amount(text)
+    if number < 1:
+        raise configargparse.ArgumentTypeError(f"{text!r} s is too short: at least 1")
+    return number

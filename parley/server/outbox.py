@@ -1,0 +1,160 @@
+"""The outbox: what one tick has to say, and to whom. Here fan-out becomes cheap.
+
+What is said to an audience is kept once, in order. When the tick ends,
+everybody who hears the same audiences gets the same bytes object, joined once.
+What differs for one recipient - its own ``ok`` where others get its message, a
+reply to it alone - is a *patch* at a place in the order, and cuts that one's
+share into slices of the common bytes; nothing is copied.
+
+No sockets here: ``flush`` returns for each recipient the buffers to send in one call.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable
+from itertools import accumulate
+from typing import Any, NamedTuple, Protocol
+
+Buffer = bytes | memoryview
+Frame = Callable[[bytes], bytes]
+"""How a door puts a body on the wire. Recipients with the same one share bytes."""
+
+
+class Recipient(Protocol):
+    """Whoever can be told something. ``patches`` is the outbox's own, None between ticks."""
+
+    carrier: Any
+    congested: bool
+    frame: Frame
+    patches: "list[tuple[int, bytes]] | None"
+
+
+class Share(NamedTuple):
+    """What one recipient gets this tick: ``size`` bytes in ``buffers``, in order."""
+
+    recipient: "Recipient"
+    buffers: list[Buffer]
+    size: int
+
+
+class Audience:
+    """Those who hear what is said to it, such as a room."""
+
+    __slots__ = ("members", "said")
+
+    def __init__(self) -> None:
+        self.members: dict[Recipient, None] = {}
+        self.said: list[tuple[int, bytes]] = []
+
+
+class Outbox:
+    """What has been said since the last ``flush``."""
+
+    def __init__(self) -> None:
+        self._order = 0
+        self._active: list[Audience] = []
+        self._patched: dict[Recipient, None] = {}
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing has been said."""
+        return not (self._active or self._patched)
+
+    def say(self, audience: Audience, body: bytes) -> int:
+        """Say ``body`` to all of ``audience``. Return its place in the order."""
+        self._order += 1
+        if not audience.said:
+            self._active.append(audience)
+        audience.said.append((self._order, body))
+        return self._order
+
+    def tell(self, recipient: Recipient, body: bytes) -> None:
+        """Say ``body`` to ``recipient`` alone."""
+        self._order += 1
+        self.replace(recipient, self._order, body)
+
+    def replace(self, recipient: Recipient, place: int, body: bytes) -> None:
+        """Let ``recipient`` get ``body`` instead of what was said at ``place``.
+
+        ``place`` must not be under one already replaced for it.
+        """
+        if recipient.patches is None:
+            recipient.patches = []
+            self._patched[recipient] = None
+        recipient.patches.append((place, body))
+
+    def flush(self) -> list[Share]:
+        """Return everybody's share, and begin anew."""
+        heard: dict[Recipient, int] = {}  # which audiences each hears, as bits
+        if len(self._active) == 1:
+            heard = dict.fromkeys(self._active[0].members, 1)
+        else:
+            for number, audience in enumerate(self._active):
+                for recipient in audience.members:
+                    heard[recipient] = heard.get(recipient, 0) | 1 << number
+        for recipient in self._patched:
+            heard.setdefault(recipient, 0)
+        streams: dict[tuple[int, Frame], _Stream] = {}
+        shares: list[Share] = []
+        for recipient, bits in heard.items():
+            stream = streams.get((bits, recipient.frame))
+            if stream is None:
+                stream = streams[bits, recipient.frame] = self._stream(bits, recipient.frame)
+            patches = recipient.patches
+            if patches is None:
+                shares.append(Share(recipient, stream.whole, stream.size))
+            else:
+                shares.append(stream.cut(recipient, patches))
+                recipient.patches = None
+        for audience in self._active:
+            audience.said.clear()
+        self._active.clear()
+        self._patched.clear()
+        self._order = 0
+        return shares
+
+    def _stream(self, bits: int, frame: Frame) -> "_Stream":
+        said = [
+            entry
+            for number, audience in enumerate(self._active)
+            if bits >> number & 1
+            for entry in audience.said
+        ]
+        if bits & (bits - 1):
+            said.sort()
+        return _Stream(said, frame)
+
+
+class _Stream:
+    """What is said to one set of audiences, joined, with the place of each piece."""
+
+    __slots__ = ("_frame", "_orders", "_starts", "_view", "size", "whole")
+
+    def __init__(self, said: list[tuple[int, bytes]], frame: Frame) -> None:
+        frames = [frame(body) for _, body in said]
+        joined = b"".join(frames)
+        self._frame = frame
+        self._orders = [order for order, _ in said]
+        self._starts = [0, *accumulate(map(len, frames))]
+        self._view = memoryview(joined)
+        self.size = len(joined)
+        self.whole: list[Buffer] = [joined]
+
+    def cut(self, recipient: Recipient, patches: list[tuple[int, bytes]]) -> Share:
+        buffers: list[Buffer] = []
+        size = 0
+        at = 0
+        for order, body in patches:
+            found = bisect_left(self._orders, order)
+            start = self._starts[found]
+            if start > at:
+                buffers.append(self._view[at:start])
+                size += start - at
+            replaced = found < len(self._orders) and self._orders[found] == order
+            at = self._starts[found + 1] if replaced else start
+            framed = self._frame(body)
+            buffers.append(framed)
+            size += len(framed)
+        if at < self.size:
+            buffers.append(self._view[at:])
+            size += self.size - at
+        return Share(recipient, buffers, size)

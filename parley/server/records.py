@@ -1,0 +1,121 @@
+"""What the log keeps: one type for each kind of record, and its line in ``history.json``.
+
+A record of something said is the wire's own ``message`` with three fields
+more: ``ref`` and the *persons* it came from (``by``) and went to (``for``). Its
+line therefore begins with the very bytes that are sent to the clients: the text
+is encoded once, for the disk and for everybody.
+
+A *person* is who stands behind a nick: ``~`` and the seq of the record that
+brought in a guest, or the name an account was given when it was made. A guest
+nick may be taken by somebody else later, a person may not: what is private is
+bound to persons.
+
+No file is touched here.
+"""
+
+import msgspec
+
+from framing.events import Message
+
+
+class Origin(msgspec.Struct, omit_defaults=True, gc=False):
+    """What a record of something said has beside the message itself."""
+
+    ref: str
+    by: str
+    for_: str | None = msgspec.field(name="for", default=None)
+
+
+class Said(msgspec.Struct, gc=False):
+    """Something said. ``message.seq`` is 0 until the log has given it a place."""
+
+    message: Message
+    origin: Origin
+
+    @property
+    def seq(self) -> int:
+        """Place in the log."""
+        return self.message.seq
+
+    def place(self, seq: int) -> None:
+        """Take the place ``seq``."""
+        self.message.seq = seq
+
+
+class Guest(msgspec.Struct, tag_field="purpose", tag="guest", omit_defaults=True, gc=False):
+    """A guest came to hold a nick: a new one, or (``person`` is set) an earlier holder again.
+
+    ``token`` is the SHA-256, in hex, of what proves this guest to be the same person.
+    """
+
+    seq: int
+    time: float
+    nick: str
+    token: str
+    person: str | None = None
+
+    def place(self, seq: int) -> None:
+        """Take the place ``seq``."""
+        self.seq = seq
+
+    @property
+    def who(self) -> str:
+        """The person this guest is."""
+        return self.person or f"~{self.seq}"
+
+
+Record = Said | Guest
+
+
+class _SaidLine(msgspec.Struct, tag_field="purpose", tag="message", gc=False):
+    """The fields of ``Message`` and ``Origin`` as they stand in one line."""
+
+    seq: int
+    from_: str = msgspec.field(name="from")
+    id: int
+    to: str
+    text: str
+    time: float
+    size: int
+    ref: str
+    by: str
+    for_: str | None = msgspec.field(name="for", default=None)
+    sent: float | None = None
+
+
+_encode = msgspec.json.Encoder().encode
+_lines: msgspec.json.Decoder[_SaidLine | Guest] = msgspec.json.Decoder(_SaidLine | Guest)
+
+
+def encode_line(record: Record) -> tuple[bytes, bytes]:
+    """Return the record's line, and the body of the event that tells clients of it.
+
+    A record that no client is sent has an empty body.
+    """
+    if isinstance(record, Said):
+        body = _encode(record.message)
+        return body[:-1] + b"," + _encode(record.origin)[1:], body
+    return _encode(record), b""
+
+
+def decode_line(line: bytes) -> Record:
+    """Return the record in ``line``. Raises ``ValueError`` if it holds none."""
+    try:
+        found = _lines.decode(line)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if isinstance(found, Guest):
+        return found
+    return Said(
+        Message(
+            seq=found.seq,
+            from_=found.from_,
+            id=found.id,
+            to=found.to,
+            text=found.text,
+            time=found.time,
+            size=found.size,
+            sent=found.sent,
+        ),
+        Origin(found.ref, found.by, found.for_),
+    )

@@ -1,0 +1,320 @@
+"""The server: the tick. Everything that happens, happens in this order:
+
+    wait -> read what is ready -> deal with requests -> write the log, sync once
+         -> apply what is durable -> one send for each client that has something -> index
+
+Between two waits nothing blocks but the log's one sync. The rules of the chat
+are in ``parley.server.chat``, sockets in ``connection`` and ``listener``; this file only
+brings them together and watches the deadlines.
+"""
+
+import logging
+import signal
+import socket
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from framing.codec import encode
+from framing.errors import BodyError, ErrorWord, FrameError
+from framing.events import Error
+from parley.server import clock
+from parley.server.chat import Chat
+from parley.server.clock import Moment
+from parley.server.index import Index, IndexBehindError
+from parley.server.listener import Listener
+from parley.server.log import Log, StoreUnavailableError
+from parley.server.loop import Loop
+from parley.server.native import NativeDoor
+from parley.server.peer import Peer
+from parley.server.session import State
+
+FRAMES_PER_TURN: Final = 64
+"""Frames of one client in one tick. Ten thousand in one segment are dealt with in many."""
+
+FRAMES_PER_TICK: Final = 2048
+"""Frames of all clients in one tick: some 30 ms at most. Who does not get a turn is first in
+the next tick."""
+
+JOIN_DEADLINE: Final = 20.0
+"""Seconds from connecting to having joined, whatever is tried meanwhile."""
+
+FRAME_DEADLINE: Final = 20.0
+"""Seconds from a frame's first byte to its last, however it trickles (slowloris;
+Prosody CVE-2026-43506)."""
+
+LINGER: Final = 2.0
+"""Seconds for a client to take its last frames once it has been told to go."""
+
+TURNED_AWAY_AT_ONCE: Final = 16
+"""Clients over the limit that are being told so; any more are closed without a word."""
+
+_SWEEP: Final = 1.0  # seconds between two looks at the deadlines
+_INDEX_LAG: Final = 0.5  # seconds that records wait for the index when the server is quiet
+_INDEX_AT_ONCE: Final = 1024  # records that wait for the index however busy the server is
+_FULL: Final = "the server has no room for another client: try again later"
+_RETRY_PARKED: Final = 0.25  # seconds
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """``max_clients`` sessions; ``timeout`` seconds of silence before a client is taken for lost;
+    ``grace`` seconds for clients to acknowledge a shutdown; ``backlog`` bytes that may wait for a
+    client before it is given up as too slow."""
+
+    max_clients: int
+    timeout: float
+    grace: float
+    backlog: int
+
+
+class Server:
+    """One process's server, over its parts. ``run`` is all there is to call."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        listening: Sequence[socket.socket],
+        chat: Chat,
+        log: Log,
+        index: Index,
+        settings: Settings,
+    ) -> None:
+        self._loop = loop
+        self._chat = chat
+        self._log = log
+        self._index = index
+        self._settings = settings
+        self.mono = clock.now().mono
+        self._peers: dict[Peer, None] = {}
+        self._finishing: dict[Peer, None] = {}
+        self._input: deque[Peer] = deque()
+        self._parked: dict[Peer, None] = {}
+        self._retry_parked_at = 0.0
+        self._index_due: float | None = None
+        self._storing = True
+        self._signals = 0
+        self._stop_by: float | None = None
+        full = Error(ErrorWord.SERVER_FULL.code, ErrorWord.SERVER_FULL.value, _FULL)
+        farewell = NativeDoor.frame(encode(full))
+        self._listeners = [
+            Listener(sock, loop, self._accepted, farewell, lambda: self.mono) for sock in listening
+        ]
+
+    def run(self) -> None:
+        """Serve until a SIGINT or SIGTERM, and end in good order.
+
+        Raises ``LogBrokenError`` if the disk cannot be trusted any more: nothing is
+        acknowledged after that.
+        """
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._loop.on_signal(number, self._signalled)
+        self._loop.call_at(self.mono + _SWEEP, self._sweep)
+        while not self._stopped():
+            for watcher, events in self._loop.wait(self.mono, self._next_wake()):
+                watcher.ready(events)
+            self._tick(clock.now())
+        for peer in [*self._peers, *self._finishing]:
+            peer.connection.close()
+        self._log.close()
+        self._index.close()
+
+    # The tick
+
+    def _tick(self, moment: Moment) -> None:
+        self.mono = moment.mono
+        if self._signals:
+            self._heed_signals(moment)
+        self._loop.run_timers(moment.mono)
+        self._deal_with_input(moment)
+        self._commit(moment)
+        self._chat.advance(moment)
+        self._send()
+        self._keep_index(moment)
+
+    def _deal_with_input(self, moment: Moment) -> None:
+        """Give every peer with input a turn, as far as one tick goes."""
+        left = FRAMES_PER_TICK
+        for _ in range(len(self._input)):
+            if left <= 0:
+                return
+            peer = self._input.popleft()
+            peer.queued = False
+            left -= self._give_turn(peer, moment)
+
+    def _give_turn(self, peer: Peer, moment: Moment) -> int:
+        """Deal with at most ``FRAMES_PER_TURN`` frames of ``peer``. Return how many."""
+        session, door = peer.session, peer.door
+        if session.state is State.JOINED:
+            door.welcomed()
+        count = 0
+        while session.state is not State.CLOSED:
+            if count == FRAMES_PER_TURN or session.state is State.WAITING:
+                if not (door.in_frame or peer.parked):
+                    break
+                # Nothing more is read from it until this has been dealt with.
+                peer.connection.pause()
+                self.has_input(peer)
+                return count + 1
+            try:
+                request = peer.parked or door.next_request()
+                if request is None:
+                    break
+                count += 1
+                self._chat.receive(session, request, moment)
+                peer.parked = None
+            except BodyError as problem:
+                count += 1
+                self._chat.malformed(session, problem)
+            except FrameError as problem:
+                self._chat.broken(session, problem, moment)
+            except IndexBehindError:
+                peer.parked = request
+                self._parked[peer] = None
+                peer.connection.pause()
+                return count
+        if not door.in_frame:
+            peer.frame_since = None
+        elif count or peer.frame_since is None:
+            peer.frame_since = moment.mono
+        peer.connection.resume()
+        return count
+
+    def _commit(self, moment: Moment) -> None:
+        """Make the tick's records durable, and only then tell of them."""
+        try:
+            stored = self._log.commit(moment.mono)
+        except StoreUnavailableError as problem:
+            if self._storing:
+                logger.error("cannot write the log: %s; refusing until it can", problem.strerror)
+                self._storing = False
+            for record in self._log.take_back():
+                self._chat.not_applied(record)
+        else:
+            if stored:
+                if not self._storing:
+                    logger.info("the log can be written again")
+                    self._storing = True
+                self._index.add(stored)
+                for record, body, _, _ in stored:
+                    self._chat.applied(record, body, moment)
+        self._chat.commit_accounts()
+
+    def _send(self) -> None:
+        """Send every client its share of the tick, in one call each."""
+        for session, buffers, size in self._chat.outbox.flush():
+            peer: Peer = session.carrier
+            connection = peer.connection
+            connection.send(buffers, size)
+            if connection.unsent:
+                session.congested = True
+        for session in self._chat.settle():
+            peer = session.carrier
+            if peer in self._peers:
+                del self._peers[peer]
+                self._finishing[peer] = None
+                peer.finish()
+
+    def _keep_index(self, moment: Moment) -> None:
+        """Bring the index up to the log, and a slice further back if it is being filled."""
+        if self._index.waiting >= _INDEX_AT_ONCE or (
+            self._index_due is not None and moment.mono >= self._index_due
+        ):
+            self._index.flush()
+            self._index_due = None
+        elif self._index.waiting and self._index_due is None:
+            self._index_due = moment.mono + _INDEX_LAG
+        if self._index.behind and not self._index.fill():
+            logger.info("the index is complete")
+        if self._parked and (moment.mono >= self._retry_parked_at or not self._index.behind):
+            self._retry_parked_at = moment.mono + _RETRY_PARKED
+            for peer in self._parked:
+                self.has_input(peer)
+            self._parked.clear()
+
+    def _next_wake(self) -> float | None:
+        """When the next tick must come even if no socket is ready; None: no need."""
+        if self._input or self._chat.busy or self._index.behind or not self._chat.outbox.empty:
+            return self.mono
+        dues = (self._log.sync_due(), self._chat.due, self._index_due, self._stop_by)
+        return min((due for due in dues if due is not None), default=None)
+
+    # Peers
+
+    def has_input(self, peer: Peer) -> None:
+        """Give ``peer`` a turn in this tick or the next."""
+        if not peer.queued:
+            peer.queued = True
+            self._input.append(peer)
+
+    def gone(self, peer: Peer, reason: str) -> None:
+        """The connection of ``peer`` is closed."""
+        self._peers.pop(peer, None)
+        self._finishing.pop(peer, None)
+        self._parked.pop(peer, None)
+        self._chat.lost(peer.session, reason, clock.now())
+
+    def _accepted(self, sock: socket.socket, address: str) -> None:
+        full = len(self._peers) >= self._settings.max_clients
+        if full and len(self._finishing) >= TURNED_AWAY_AT_ONCE:
+            sock.close()
+            return
+        session = self._chat.connect(address, NativeDoor.frame)
+        peer = Peer(self, sock, self._loop, NativeDoor(), session, self._settings.backlog)
+        self._peers[peer] = None
+        if full:
+            logger.warning("refused address=%s: %d clients are here", address, len(self._peers) - 1)
+            self._chat.turn_away(session, ErrorWord.SERVER_FULL, _FULL, "full", clock.now())
+
+    def _sweep(self) -> None:
+        """Look at every deadline. They are absolute: no progress puts them off."""
+        now = self.mono
+        self._loop.call_at(now + _SWEEP, self._sweep)
+        moment = clock.now()
+        for peer in list(self._finishing):
+            if peer.finished_at is not None and now - peer.finished_at > LINGER:
+                peer.connection.close()
+        for peer in list(self._peers):
+            session = peer.session
+            if session.state is State.JOINED:
+                if now - peer.heard > self._settings.timeout and peer.parked is None:
+                    peer.connection.close("timeout")
+                    continue
+            elif now - peer.connected > JOIN_DEADLINE and peer.parked is None:
+                text = f"not joined within {JOIN_DEADLINE:g} s of connecting"
+                self._chat.turn_away(session, ErrorWord.NOT_JOINED, text, "timeout", moment)
+                continue
+            if peer.frame_since is not None and now - peer.frame_since > FRAME_DEADLINE:
+                text = f"a frame took over {FRAME_DEADLINE:g} s"
+                self._chat.turn_away(session, ErrorWord.BAD_FRAME, text, "timeout", moment)
+
+    # Stopping
+
+    def _signalled(self) -> None:
+        self._signals += 1
+
+    def _heed_signals(self, moment: Moment) -> None:
+        """The first signal begins the end, a second one brings it."""
+        if self._stop_by is not None:
+            if self._signals > 1:
+                self._stop_by = moment.mono
+            return
+        logger.info("stopping: telling %d clients", len(self._peers))
+        self._stop_by = moment.mono + self._settings.grace
+        for listener in self._listeners:
+            listener.close()
+        self._chat.stop("the server is being stopped", self._settings.grace)
+        for peer in list(self._peers):
+            if peer.session.state is not State.JOINED:
+                text = "the server is being stopped"
+                self._chat.turn_away(
+                    peer.session, ErrorWord.SHUTTING_DOWN, text, "shutdown", moment
+                )
+
+    def _stopped(self) -> bool:
+        if self._stop_by is None:
+            return False
+        return self.mono >= self._stop_by or not (self._peers or self._finishing)

@@ -1,0 +1,73 @@
+"""A session: one client's place in the chat, from its first byte to its last. No socket here."""
+
+from enum import Enum, auto
+from typing import Any
+
+from parley.server.limits import Bucket
+from parley.server.outbox import Frame
+from parley.server.scram import Exchange
+
+
+class State(Enum):
+    """How far a session has come."""
+
+    NEW = auto()
+    """Connected; may join or log in."""
+    WAITING = auto()
+    """Asked to join; the log has not yet taken what that needs. Asks for nothing meanwhile."""
+    JOINED = auto()
+    CLOSED = auto()
+    """Told to go, or gone. Nothing more is taken from it or said to it."""
+
+
+class Session:
+    """Slots, and nothing that an idle client does not need: ten thousand of them are normal.
+
+    ``live`` says that it hears its rooms as things happen; until then ``cursor`` is the newest
+    seq it has (None: it did not say), and the log gives it the rest. ``entered`` is the seq when
+    it joined, ``floor`` one up to which it has nothing to send again. ``congested`` is set from
+    outside while its client takes nothing more; ``carrier`` is whatever brings it the bytes.
+    """
+
+    __slots__ = (
+        "account",
+        "address",
+        "bot",
+        "carrier",
+        "congested",
+        "cursor",
+        "entered",
+        "exchange",
+        "floor",
+        "frame",
+        "id",
+        "key",
+        "live",
+        "messages",
+        "nick",
+        "patches",
+        "person",
+        "queries",
+        "state",
+    )
+
+    def __init__(self, address: str, frame: Frame) -> None:
+        self.address = address
+        self.frame = frame
+        self.carrier: Any = None
+        self.patches: list[tuple[int, bytes]] | None = None
+        self.state = State.NEW
+        self.nick = ""
+        self.key = ""
+        self.id = 0
+        self.person = ""
+        self.account = False
+        self.exchange: Exchange | None = None
+        self.bot = False
+        self.cursor: int | None = None
+        self.floor = 0
+        self.entered = 0
+        self.live = False
+        self.congested = False
+        self.messages: Bucket | None = None
+        self.queries: Bucket | None = None

@@ -1,0 +1,156 @@
+"""Starting: the parts of a server are made here, in the order in which they need each other."""
+
+import fcntl
+import ipaddress
+import logging
+import os
+import resource
+import secrets
+import socket
+from pathlib import Path
+from typing import Final
+
+from framing.events import Limits
+from framing.limits import FRAME, PAGE, TEXT
+from parley.server.accounts import Accounts
+from parley.server.archive import Archive
+from parley.server.chat import Chat
+from parley.server.entrance import Greeting
+from parley.server.index import Index
+from parley.server.limits import Rate
+from parley.server.listener import listen
+from parley.server.log import Log
+from parley.server.loop import Loop
+from parley.server.options import Options
+from parley.server.recovery import Recovery
+from parley.server.scram import Secret
+from parley.server.server import Server, Settings
+
+VERSION: Final = "0.1.0"
+
+_OTHER_DESCRIPTORS: Final = 40
+"""Descriptors that are no clients': files, the selector, clients that are being turned away."""
+
+logger = logging.getLogger(__name__)
+
+
+class StartError(Exception):
+    """The server cannot be started so. The text says why and what to do."""
+
+
+def start(options: Options) -> Server:
+    """Return a server that listens and is ready to run.
+
+    Raises ``StartError``, ``HistoryError`` or ``AccountsError`` with a sentence for people.
+    """
+    try:
+        options.data.mkdir(parents=True, exist_ok=True)
+        _lock(options.data / "history.json.lock")
+        accounts = open_accounts(options.data)
+        secret = Secret(options.data / "server.secret")
+        log, index = _open_log(options)
+    except OSError as problem:
+        raise StartError(f"{problem.filename or options.data}: {problem.strerror}") from None
+    listening = _listen(options, accounts)
+    greeting = Greeting(
+        server=f"Parley/{VERSION}",
+        motd=options.motd,
+        fsync=options.fsync,
+        limits=Limits(FRAME, TEXT, PAGE, options.rate, options.burst, options.timeout),
+    )
+    chat = Chat(
+        accounts,
+        secret,
+        Archive(log, index),
+        log.append,
+        greeting,
+        Rate(options.rate, options.burst),
+        lambda: secrets.token_urlsafe(24),
+    )
+    settings = Settings(_most_clients(options), options.timeout, options.grace, options.backlog)
+    server = Server(Loop(), listening, chat, log, index, settings)
+    for sock in listening:
+        host, port = sock.getsockname()[:2]
+        logger.info(
+            "listening on %s:%d data=%s fsync=%s messages=%d accounts=%d",
+            f"[{host}]" if ":" in host else host,
+            port,
+            options.data.resolve(),
+            options.fsync,
+            log.seq,
+            len(accounts),
+        )
+    return server
+
+
+def open_accounts(data: Path) -> Accounts:
+    """Return the accounts in ``data``, with plain passwords turned into verifiers."""
+    accounts = Accounts(data / "users.json")
+    converted = accounts.convert()
+    if converted:
+        logger.info("%s: %d plain passwords turned into verifiers", accounts.path, converted)
+    return accounts
+
+
+def _lock(path: Path) -> None:
+    """Hold ``path`` locked as long as the process lives: two servers on one log would ruin it."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise StartError(
+            f"another server is running on {path.parent.resolve()}: stop it, or give this one "
+            f"a directory of its own with --data"
+        ) from None
+
+
+def _open_log(options: Options) -> tuple[Log, Index]:
+    index = Index(options.data / "history.index", _boot())
+    path = options.data / "history.json"
+    recovery = Recovery(path, index.checkpoint)
+    log = Log(recovery.fd, recovery.position, options.fsync)
+    index.start(log, recovery.tail, recovery.trusted is not None)
+    if index.behind:
+        logger.info("making the index of %d records, newest first; the chat goes on", log.seq)
+    return log, index
+
+
+def _listen(options: Options, accounts: Accounts) -> list[socket.socket]:
+    where = f"{options.host}:{options.port}"
+    try:
+        listening = listen(options.host, options.port, options.timeout)
+    except socket.gaierror as problem:
+        raise StartError(f"cannot listen on {options.host!r}: {problem.strerror}") from None
+    except OSError as problem:
+        reason = os.strerror(problem.errno) if problem.errno else str(problem)
+        raise StartError(
+            f"cannot listen on {where}: {reason}. Is a server running there already? "
+            f"Another port can be given: chat_server.py PORT"
+        ) from None
+    if any(not ipaddress.ip_address(s.getsockname()[0]).is_loopback for s in listening):
+        known = accounts.with_published_password()
+        if known:
+            for sock in listening:
+                sock.close()
+            raise StartError(
+                f"refusing to listen on {where}: {', '.join(known)} still have the demo password "
+                f"that everybody knows. Give each another with --set-password NAME, or remove "
+                f"them from {accounts.path}"
+            )
+    return listening
+
+
+def _most_clients(options: Options) -> int:
+    """Return how many clients there may be: as asked, or as the descriptors allow."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return options.max_clients or max(1, hard - _OTHER_DESCRIPTORS)
+
+
+def _boot() -> str:
+    """Return what names this boot of the machine, or "" where nothing does."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
