@@ -113,11 +113,14 @@ class Recovery:
                     bad = bad or (offset, number, "something stands behind the last record")
                 continue
             number += 1
-            text = line.strip()
-            if text == b"]" or (not text and bad is None):
+            # A torn write may have put the first byte of ",\n" over "\n]": then "]" stays here.
+            text = line.strip().rstrip(b",] \t")
+            if not text:
+                if line.strip():
+                    bad = bad or (offset, number, "the array ends here")
                 continue
             try:
-                record = decode_line(text.removesuffix(b","))
+                record = decode_line(text)
             except ValueError as problem:
                 bad = bad or (offset, number, str(problem))
                 continue
@@ -128,7 +131,7 @@ class Recovery:
             if record.seq != seq + 1:
                 wrong = f"seq {record.seq} stands where {seq + 1} is due"
                 raise HistoryError(self._where(offset, number, wrong))
-            span = Span(offset + line.index(b"{"), len(text.removesuffix(b",")))
+            span = Span(offset + line.index(b"{"), len(text))
             end, seq = span.offset + span.length, record.seq
             yield Found(record, span)
         self.position = Position(end, seq, self._crc(start.end, end, start.crc))

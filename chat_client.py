@@ -1,0 +1,75 @@
+"""The chat client: options -> a face -> run.
+
+    python chat_client.py [HOST PORT NICK ID]        see --help for the rest
+
+Under every face is one session (``parley.client.session``), which connects, joins and comes
+back by itself, and one model of what there is to show (``model``). The faces: the full screen
+(``screen``), line by line (``plain``), and for pipes and programs (``headless``).
+"""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from parley.client.options import Options, parse, whom
+from parley.client.session import Settings
+from parley.client.store import Store, StoreError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the program. Return its exit code: 0 ended well, 2 bad usage, 3 cannot connect,
+    4 refused by the server."""
+    options = parse(arguments)
+    store = Store()
+    last = whom(options, store)
+    try:
+        store.save_last(last)
+    except StoreError as problem:
+        print(f"chat_client: {problem}: nothing will be remembered", file=sys.stderr)
+    settings = Settings(
+        last.host, last.port, last.nick or "", last.id, bot=options.bot, since=options.since
+    )
+    if options.password_file is not None:
+        settings.ask_password = _from_file(options.password_file)
+    on_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    try:
+        if options.send or options.jsonl or not on_terminal:
+            return asyncio.run(_headless(settings, store, options))
+        if options.plain:
+            from parley.client.plain import Plain
+
+            return asyncio.run(Plain(settings, store, options.to).run())
+        from parley.client.screen.app import Screen
+
+        return asyncio.run(Screen(settings, store, options.theme, options.mouse).run())
+    except KeyboardInterrupt:
+        return 0
+
+
+async def _headless(settings: Settings, store: Store, options: Options) -> int:
+    from parley.client.headless import Headless
+
+    settings.keep_trying = options.wait
+    settings.remember_waiting = False  # whoever runs this learns by the exit code, and tries again
+    face = Headless(settings, store, options.to, options.send, options.jsonl, options.wait)
+    return await face.run()
+
+
+def _from_file(path: Path) -> Callable[[str], Awaitable[str | None]]:
+    """Return what answers a question for the password with the first line of ``path``, once:
+    asked again, it was wrong."""
+    try:
+        answers = path.read_text().splitlines()[:1]
+    except (OSError, UnicodeDecodeError) as problem:
+        print(f"chat_client: cannot read the password from {path}: {problem}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+    async def answer(_prompt: str) -> str | None:
+        return answers.pop() if answers else None
+
+    return answer
+
+
+if __name__ == "__main__":
+    sys.exit(main())

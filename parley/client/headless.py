@@ -1,0 +1,212 @@
+"""The client without a screen: lines in, lines out, or one JSON object a line for programs.
+
+Standard output carries what is said, nothing else; what goes wrong is told on standard
+error in a sentence. At the end of the input everything must be acknowledged before the
+program ends well.
+"""
+
+import asyncio
+import contextlib
+import os
+import stat
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from framing.codec import decode_request, encode
+from framing.errors import BodyError
+from framing.events import Error, Event, History, Message, Welcome
+from framing.requests import Say
+from parley.client.clean import clean, clean_text
+from parley.client.session import (
+    Change,
+    Failed,
+    Happening,
+    Queued,
+    RefusedError,
+    Session,
+    Settings,
+    Status,
+    Stored,
+    Trouble,
+)
+from parley.client.store import Store
+
+OK: Final = 0
+CANNOT_CONNECT: Final = 3
+REFUSED: Final = 4
+
+_LINES_AHEAD: Final = 1000  # lines read before they are acknowledged; more wait in the pipe
+
+
+class Headless:
+    """One run. ``send``: texts to send instead of reading lines."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        to: str,
+        send: Sequence[str],
+        jsonl: bool,
+        wait: float,
+    ) -> None:
+        self._to = to
+        self._send = send
+        self._jsonl = jsonl
+        self._wait = wait
+        self._code = OK
+        self._online = asyncio.Event()
+        self._out_closed = asyncio.Event()
+        self.session = Session(settings, store, self._happened)
+
+    async def run(self) -> int:
+        """Run until the input ends. Return the exit code."""
+        session = asyncio.create_task(self.session.run())
+        work = asyncio.create_task(self._work())
+        closed = asyncio.create_task(self._out_closed.wait())
+        await asyncio.wait({session, work, closed}, return_when=asyncio.FIRST_COMPLETED)
+        if not session.done():
+            waiting = await self.session.quit(self._wait)
+            if waiting:
+                self._complain(f"{len(waiting)} messages were not acknowledged: they may be lost")
+                self._code = self._code or CANNOT_CONNECT
+        for task in (work, closed):
+            task.cancel()
+        try:
+            await session
+        except RefusedError as problem:
+            self._complain(str(problem))
+            return REFUSED
+        except ConnectionError as problem:
+            self._complain(str(problem))
+            return REFUSED if getattr(problem, "word", None) else CANNOT_CONNECT
+        for task in (work, closed):
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        return self._code
+
+    async def _work(self) -> None:
+        """Send what is to be sent."""
+        await self._online.wait()
+        if self._send:
+            for text in self._send:
+                self.session.say(text, self._to)
+            return
+        loop = asyncio.get_running_loop()
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+        if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(sys.stdin.fileno())):
+            # A plain file or /dev/null, which a loop cannot watch: reading it does not wait.
+            while line := await loop.run_in_executor(None, sys.stdin.buffer.readline):
+                if not await self._line(line):
+                    return
+            return
+        reader = asyncio.StreamReader(limit=1 << 20)
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+        while line := await reader.readline():
+            if not await self._line(line):
+                return
+
+    async def _line(self, line: bytes) -> bool:
+        """Send one line of input. False if it was the last by its own word."""
+        while len(self.session.waiting) >= _LINES_AHEAD:
+            await asyncio.sleep(0.01)
+        if self._jsonl:
+            self._take_json(line)
+            return True
+        text = line.decode(errors="replace").rstrip("\r\n")
+        if text == "q!":
+            return False
+        if text.strip():
+            self.session.say(text, self._to)
+        return True
+
+    def _take_json(self, line: bytes) -> None:
+        if not line.strip():
+            return
+        try:
+            given = msgspec.json.decode(line, type=dict[str, Any])
+            if "purpose" not in given or given["purpose"] == "message":
+                given = {"ref": "x", "to": self._to, **given, "purpose": "message"}
+            request = decode_request(msgspec.json.encode(given))
+        except (msgspec.MsgspecError, BodyError, UnicodeDecodeError) as problem:
+            self._complain(f"not a request: {problem}")
+            self._print_json(msgspec.json.encode({"purpose": "invalid", "text": str(problem)}))
+            return
+        if isinstance(request, Say):
+            self.session.say(request.text, request.to)
+            return
+        try:
+            self.session.send_raw(request)
+        except ConnectionError as problem:
+            self._print_json(msgspec.json.encode({"purpose": "invalid", "text": str(problem)}))
+
+    # What happens
+
+    def _happened(self, batch: list[Happening]) -> None:
+        for event in batch:
+            if isinstance(event, Change):
+                if event.status is Status.ONLINE:
+                    self._online.set()
+                if event.status is Status.WAITING and not self._jsonl and self._online.is_set():
+                    self._complain(f"{event.text}; trying again")
+            elif isinstance(event, Failed):
+                self._complain(f"not sent: {clean(event.text)}")
+                self._code = REFUSED
+            elif isinstance(event, Trouble) or (isinstance(event, Error) and not self._jsonl):
+                self._complain(clean(event.text))
+            if self._jsonl:
+                self._print_json(_as_json(event))
+            elif isinstance(event, Message):
+                self._print_message(event, past=False)
+            elif isinstance(event, History) and event.replay:
+                for message in event.messages:
+                    self._print_message(message, past=True)
+
+    def _print_message(self, message: Message, past: bool) -> None:
+        if self._send:
+            return
+        nick = clean(message.from_)
+        who = f"{nick} -> {clean(message.to)}" if message.to.startswith("@") else nick
+        at = time.strftime("%H:%M", time.localtime(message.time))
+        mark = "[History] " if past else ""
+        text = clean_text(message.text).replace("\n", "\n    ")
+        self._print(f"{mark}[{at}] {who}: {text}\n".encode())
+
+    def _print_json(self, body: bytes) -> None:
+        self._print(body + b"\n")
+
+    def _print(self, line: bytes) -> None:
+        try:
+            sys.stdout.buffer.write(line)
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            # Nobody reads any more. Python must not find the pipe broken again when it ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            self._out_closed.set()
+
+    def _complain(self, text: str) -> None:
+        print(f"chat_client: {text}", file=sys.stderr, flush=True)
+
+
+def _as_json(event: Happening) -> bytes:
+    """Return an event of the wire as it is, one of the session as an object of its own."""
+    if isinstance(event, Event):
+        if isinstance(event, Welcome):
+            event = msgspec.structs.replace(event, token=None)  # a secret is for the store alone
+        return encode(event)
+    known: dict[str, object]
+    if isinstance(event, Change):
+        known = {"purpose": "connection", "status": event.status.name.lower(), "text": event.text}
+    elif isinstance(event, Queued):
+        known = {"purpose": "queued", "ref": event.ref, "to": event.to, "text": event.text}
+    elif isinstance(event, Stored):
+        known = {"purpose": "stored", "ref": event.ref, "seq": event.seq, "time": event.time}
+    elif isinstance(event, Failed):
+        known = {"purpose": "failed", "ref": event.ref, "text": event.text}
+    else:
+        known = {"purpose": "trouble", "text": event.text}
+    return msgspec.json.encode(known)

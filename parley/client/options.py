@@ -1,0 +1,195 @@
+"""The client's options: from the command line, the environment, and a config file."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import configargparse
+
+from framing.limits import MAX_ID
+from framing.names import is_nick
+from parley.client.store import Last, Store, directory
+
+DEFAULT_WAIT = 5.0
+
+Answer = TypeVar("Answer", str, int)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked for. ``wait`` is in seconds; None where nothing was said."""
+
+    host: str | None
+    port: int | None
+    nick: str | None
+    id: int | None
+    plain: bool
+    send: list[str]
+    to: str
+    jsonl: bool
+    password_file: Path | None
+    wait: float
+    bot: bool
+    since: int | None
+    mouse: bool
+    theme: str
+
+
+def parse(arguments: list[str] | None = None) -> Options:
+    """Return the options in ``arguments`` (by default the process's). Exits with 2 on a bad one."""
+    parser = configargparse.ArgumentParser(
+        prog="chat_client.py",
+        description="A chat in the terminal. What is left out is asked for, or is what was used "
+        "last. q! on a line of its own leaves; /help tells the rest.",
+        auto_env_var_prefix="PARLEY_",
+        default_config_files=[str(directory() / "client.conf")],
+        add_env_var_help=False,
+        add_config_file_help=False,
+        epilog="Every option can also be given as an environment variable (--theme is "
+        "PARLEY_THEME) or in client.conf in the configuration directory (theme = light). Exit "
+        "codes: 0 ended well, 2 bad usage, 3 cannot connect, 4 refused by the server.",
+    )
+    add = parser.add_argument
+    add("host", nargs="?", metavar="HOST", help="the server's name or address")
+    add("port", nargs="?", type=port, metavar="PORT", help="its port, usually 10500")
+    add("nick", nargs="?", type=nick, metavar="NICK", help="what to be called")
+    add("id", nargs="?", type=number, metavar="ID", help="a number for this device or window")
+    group = parser.add_argument_group("how it looks")
+    group.add_argument(
+        "--plain", action="store_true", help="line by line: for screen readers and simple terminals"
+    )
+    group.add_argument(
+        "--theme", choices=["auto", "dark", "light"], default="auto", help="colours (default auto)"
+    )
+    group.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
+    group = parser.add_argument_group("without a screen; also when input or output is a pipe")
+    group.add_argument(
+        "--send", action="append", default=[], metavar="TEXT", help="send TEXT and end; repeatable"
+    )
+    group.add_argument(
+        "--to", default="#lobby", metavar="NAME", help="where to: a #room or @nick (default #lobby)"
+    )
+    group.add_argument("--jsonl", action="store_true", help="a JSON object a line, in and out")
+    group.add_argument(
+        "--wait",
+        type=_seconds,
+        default=DEFAULT_WAIT,
+        metavar="SECONDS",
+        help=f"how long to try to connect, and for acknowledgements (default {DEFAULT_WAIT:g})",
+    )
+    group.add_argument("--bot", action="store_true", help="no replay of what was said before")
+    group.add_argument(
+        "--since", type=_seq, metavar="SEQ", help="replay what came after SEQ, whatever was read"
+    )
+    group = parser.add_argument_group("accounts")
+    group.add_argument(
+        "--password-file",
+        type=Path,
+        metavar="FILE",
+        help="read the password from FILE's first line",
+    )
+    found = parser.parse_args(arguments)
+    return Options(
+        host=found.host,
+        port=found.port,
+        nick=found.nick,
+        id=found.id,
+        plain=found.plain,
+        send=found.send,
+        to=found.to,
+        jsonl=found.jsonl,
+        password_file=found.password_file,
+        wait=found.wait,
+        bot=found.bot,
+        since=found.since,
+        mouse=not found.no_mouse,
+        theme=found.theme,
+    )
+
+
+def whom(options: Options, store: Store) -> Last:
+    """Return the server and name to use: as given, or asked for on a terminal.
+
+    Exits with 2 if something is missing and there is no terminal to ask on, and if the
+    person ends the input instead of answering.
+    """
+    known = store.last()
+    given = (options.host, options.port, options.nick, options.id)
+    if None not in given:
+        return Last(options.host or "", options.port or 0, options.nick, options.id or 0)
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        missing = [
+            name
+            for name, value in zip(("HOST", "PORT", "NICK", "ID"), given, strict=True)
+            if value is None
+        ]
+        print(
+            f"chat_client: {', '.join(missing)} must be given here: "
+            f"chat_client.py HOST PORT NICK ID",
+            file=sys.stderr,
+        )
+        raise SystemExit(2)
+    print("Return takes what stands in [brackets].")
+    try:
+        return Last(
+            options.host or _ask("Server", known.host, str),
+            options.port if options.port is not None else _ask("Port", known.port, port),
+            options.nick or _ask("What do you want to be called", known.nick, nick),
+            options.id if options.id is not None else known.id,
+        )
+    except (EOFError, KeyboardInterrupt):
+        print()
+        raise SystemExit(2) from None
+
+
+def _ask(question: str, default: Answer | None, check: Callable[[str], Answer]) -> Answer:
+    while True:
+        shown = "" if default is None else f" [{default}]"
+        answer = input(f"{question}{shown}: ").strip()
+        if not answer and default is not None:
+            return default
+        try:
+            return check(answer)
+        except configargparse.ArgumentTypeError as problem:
+            print(f"  {problem}")
+
+
+def port(text: str) -> int:
+    """Return a port. Raises ``ArgumentTypeError``."""
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= 65535):
+        raise configargparse.ArgumentTypeError(f"{text!r} is no port: a number from 1 to 65535")
+    return int(text)
+
+
+def nick(text: str) -> str:
+    """Return a nick. Raises ``ArgumentTypeError``."""
+    if not is_nick(text):
+        raise configargparse.ArgumentTypeError(
+            f"{text!r} is no nick: 1 to 32 letters (a to z), digits, and _ - . only"
+        )
+    return text
+
+
+def number(text: str) -> int:
+    """Return an id. Raises ``ArgumentTypeError``."""
+    if not (text.isascii() and text.isdigit() and int(text) <= MAX_ID):
+        raise configargparse.ArgumentTypeError(f"{text!r} is no id: a number from 0 to {MAX_ID}")
+    return int(text)
+
+
+def _seq(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise configargparse.ArgumentTypeError(f"{text!r} is no seq: a whole number")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds < 1e9:
+        raise configargparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+    return seconds

@@ -1,0 +1,1 @@
+"""The full screen: a prompt_toolkit application over the client's model and session."""

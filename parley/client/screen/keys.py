@@ -1,0 +1,129 @@
+"""The keys. Esc never throws anything away; Enter sends; what moves is listed in /help keys."""
+
+from typing import TYPE_CHECKING
+
+from prompt_toolkit.filters import Condition, has_completions, has_focus
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.keys import Keys
+
+if TYPE_CHECKING:
+    from parley.client.screen.app import Screen
+
+
+def chat_keys(screen: "Screen") -> KeyBindings:
+    """Return the bindings of ``screen``."""
+    keys = KeyBindings()
+    typing = has_focus(screen.input)
+    reading = Condition(lambda: screen.pager.is_open)
+    choosing = Condition(
+        lambda: (
+            screen.input.complete_state is not None
+            and screen.input.complete_state.current_completion is not None
+        )
+    )
+
+    @keys.add("enter", filter=typing & ~choosing)
+    def _(event: KeyPressEvent) -> None:
+        screen.submit()
+
+    @keys.add("enter", filter=typing & choosing)
+    def _(event: KeyPressEvent) -> None:
+        screen.input.complete_state = None
+
+    @keys.add("escape", "enter", filter=typing)
+    @keys.add("c-j", filter=typing)
+    def _(event: KeyPressEvent) -> None:
+        screen.input.insert_text("\n")
+
+    @keys.add("tab", filter=typing)
+    def _(event: KeyPressEvent) -> None:
+        if screen.input.complete_state:
+            screen.input.complete_next()
+        else:
+            screen.input.start_completion(insert_common_part=True)
+
+    @keys.add("s-tab", filter=typing & has_completions)
+    def _(event: KeyPressEvent) -> None:
+        screen.input.complete_previous()
+
+    @keys.add("escape", filter=typing & has_completions, eager=True)
+    def _(event: KeyPressEvent) -> None:
+        screen.input.cancel_completion()
+
+    @keys.add("pageup", filter=~reading)
+    def _(event: KeyPressEvent) -> None:
+        screen.timeline.page(-1)
+
+    @keys.add("pagedown", filter=~reading)
+    def _(event: KeyPressEvent) -> None:
+        screen.timeline.page(1)
+
+    @keys.add("escape", "end", filter=~reading)
+    @keys.add("c-end", filter=~reading)
+    def _(event: KeyPressEvent) -> None:
+        screen.timeline.to_end()
+
+    @keys.add("c-k", filter=typing)
+    def _(event: KeyPressEvent) -> None:
+        if not screen.input.text:
+            screen.input.insert_text("/go ")
+            screen.input.start_completion()
+        else:
+            event.current_buffer.delete(
+                len(event.current_buffer.document.current_line_after_cursor)
+            )
+
+    @keys.add("escape", "a", filter=~reading)
+    def _(event: KeyPressEvent) -> None:
+        waiting = [c for c in screen.model.conversations.values() if c.unread]
+        if waiting:
+            screen.switch(max(waiting, key=lambda c: c.mentions))
+
+    @keys.add("escape", "-", filter=~reading)
+    def _(event: KeyPressEvent) -> None:
+        screen.switch(screen.previous)
+
+    for number in range(1, 10):
+
+        @keys.add("escape", str(number), filter=~reading)
+        def _(event: KeyPressEvent, number: int = number) -> None:
+            conversations = list(screen.model.conversations.values())
+            if number <= len(conversations):
+                screen.switch(conversations[number - 1])
+
+    @keys.add("c-c")
+    @keys.add("<sigint>")
+    def _(event: KeyPressEvent) -> None:
+        screen.leave()
+
+    @keys.add("c-d", filter=~typing | Condition(lambda: not screen.input.text))
+    def _(event: KeyPressEvent) -> None:
+        screen.leave()
+
+    @keys.add("c-l")
+    def _(event: KeyPressEvent) -> None:
+        event.app.renderer.clear()
+
+    for key in ("escape", "q", "enter"):
+
+        @keys.add(key, filter=reading, eager=True)
+        def _(event: KeyPressEvent) -> None:
+            screen.close_pager()
+
+    for key, lines in (("up", -1), ("down", 1)):
+
+        @keys.add(key, filter=reading)
+        def _(event: KeyPressEvent, lines: int = lines) -> None:
+            screen.pager.scroll(lines)
+
+    for key, direction in (("pageup", -1), ("pagedown", 1), (" ", 1)):
+
+        @keys.add(key, filter=reading)
+        def _(event: KeyPressEvent, direction: int = direction) -> None:
+            screen.pager.scroll(direction * screen.pager.page)
+
+    @keys.add(Keys.BracketedPaste, filter=typing)
+    def _(event: KeyPressEvent) -> None:
+        screen.input.insert_text(event.data.replace("\r\n", "\n").replace("\r", "\n"))
+
+    return keys

@@ -1,0 +1,109 @@
+"""An entry of the timeline as the lines of the screen. Pure.
+
+A message is: when, who (right-aligned, so that texts begin in one column), a bar, and the
+text, which keeps its column when it wraps. On an own message the bar tells its fate.
+"""
+
+import time
+from typing import Final
+
+from prompt_toolkit.formatted_text import OneStyleAndTextTuple
+
+from parley.client.model import Entry, Fate, Kind
+from parley.client.screen.style import of_nick
+from parley.client.screen.wrapping import cut, in_cells, width_of, wrap
+
+Line = list[OneStyleAndTextTuple]
+
+NARROW: Final = 50
+"""Columns under which the time is left out."""
+
+_FATES: Final = {
+    Fate.NONE: ("class:bar", "│"),
+    Fate.SENT: ("class:sent", "…"),
+    Fate.STORED: ("class:stored", "✓"),
+    Fate.FAILED: ("class:failed", "✗"),
+}
+
+
+def nick_column(width: int) -> int:
+    """Return the cells for nicks on a screen of this width."""
+    return 8 if width < NARROW else min(16, max(10, width // 7))
+
+
+def rows_of(entry: Entry, before: Entry | None, width: int, own: str) -> list[Line]:
+    """Return the lines of ``entry`` in ``width`` cells; ``before`` is the entry above it."""
+    rows: list[Line] = []
+    if entry.kind is not Kind.NEW and (before is None or _day(before) != _day(entry)):
+        rows.append(_rule(time.strftime("%A, %d %B %Y", time.localtime(entry.time)), width, "line"))
+    if entry.kind is Kind.NEW:
+        rows.append(_rule("new", width, "new"))
+    elif entry.kind is Kind.SAID:
+        rows += _said(entry, width, own)
+    else:
+        style = {Kind.COMINGS: "coming", Kind.TROUBLE: "trouble"}.get(entry.kind, "notice")
+        rows += _aside(entry, width, f"class:{style}")
+    return rows
+
+
+def _said(entry: Entry, width: int, own: str) -> list[Line]:
+    column = nick_column(width)
+    mine = entry.nick == own
+    nick = cut(entry.nick, column)
+    nick_style = of_nick(entry.nick) + (" class:own" if mine else "")
+    text = entry.text
+    text_style = "class:mention" if entry.mention else ""
+    if text.startswith("/me "):
+        text = f"{entry.nick} {text[4:]}"
+        nick, text_style = "*", f"{text_style} italic"
+    at = time.strftime("%H:%M ", time.localtime(entry.time)) if width >= NARROW else ""
+    indent = len(at) + column + 3
+    lead = "[History] " if entry.past else ""
+    lines = wrap(lead + text, max(10, width - indent))
+    bar_style, bar = _FATES[entry.fate]
+    rows: list[Line] = []
+    for number, line in enumerate(lines):
+        row: Line
+        if number == 0:
+            padding = " " * (column - width_of(nick))
+            row = [
+                ("class:time", at),
+                ("", padding),
+                (nick_style, nick),
+                ("", " "),
+                (bar_style, bar),
+                ("", " "),
+            ]
+            if lead and line.startswith(lead.rstrip()):
+                row.append(("class:history", line[: len(lead)]))
+                line = line[len(lead) :]
+        else:
+            row = [("", " " * (indent - 2)), ("class:bar", "│"), ("", " ")]
+        row.append((text_style, line))
+        rows.append(row)
+    return rows
+
+
+def _aside(entry: Entry, width: int, style: str) -> list[Line]:
+    at = time.strftime("%H:%M ", time.localtime(entry.time)) if width >= NARROW else ""
+    indent = len(at) + nick_column(width) + 3
+    if width < NARROW:
+        indent = 2
+    lines = wrap(entry.text, max(10, width - indent))
+    margin = " " * (indent - len(at) - 2)
+    rows: list[Line] = [[("class:time", at), ("", margin), (style, "· "), (style, lines[0])]]
+    for line in lines[1:]:
+        rows.append([("", " " * indent), (style, line)])
+    return rows
+
+
+def _rule(text: str, width: int, style: str) -> Line:
+    text = cut(in_cells(text), max(1, width - 8))
+    left = max(0, (width - len(text) - 2) // 2)
+    right = max(0, width - len(text) - 2 - left)
+    return [(f"class:{style}", f"{'─' * left} {text} {'─' * right}")]
+
+
+def _day(entry: Entry) -> tuple[int, int]:
+    local = time.localtime(entry.time)
+    return local.tm_year, local.tm_yday

@@ -1,0 +1,74 @@
+"""Colours, each with one meaning, readable on dark and on light.
+
+Bold is oneself and what asks for attention; the accent is what is new or active; dim is
+what is said about messages, not in them; red is trouble. A nick has its own colour everywhere.
+"""
+
+import zlib
+from typing import Final
+
+from prompt_toolkit.styles import Style
+
+# Between dark and light, so that each can be read on either.
+_NICKS: Final = {
+    "auto": ("#d7005f", "#af5f00", "#808000", "#008700", "#008080", "#0087d7",
+             "#5f5fd7", "#8700d7", "#af00af", "#d75f00", "#5f8700", "#5f87af"),
+    "dark": ("#ff5f87", "#ffaf5f", "#d7d75f", "#87d75f", "#5fd7af", "#5fafff",
+             "#8787ff", "#af87ff", "#ff87d7", "#ff875f", "#afd75f", "#87afd7"),
+    "light": ("#af005f", "#875f00", "#5f5f00", "#005f00", "#005f5f", "#005faf",
+              "#0000af", "#5f00af", "#870087", "#af3700", "#3f6f00", "#3f5f87"),
+}  # fmt: skip
+COLOURS: Final = len(_NICKS["auto"])
+
+_ACCENT: Final = {"auto": "#0087af", "dark": "#5fafd7", "light": "#005f87"}
+_DIM: Final = {"auto": "#808080", "dark": "#8a8a8a", "light": "#6c6c6c"}
+_TROUBLE: Final = {"auto": "#d70000", "dark": "#ff5f5f", "light": "#af0000"}
+_GOOD: Final = {"auto": "#008700", "dark": "#5faf5f", "light": "#005f00"}
+
+
+def style(theme: str) -> Style:
+    """Return the style sheet of a theme: ``auto``, ``dark`` or ``light``."""
+    accent, dim, trouble, good = _ACCENT[theme], _DIM[theme], _TROUBLE[theme], _GOOD[theme]
+    rules = {
+        "time": dim,
+        "bar": dim,
+        "history": dim,
+        "coming": f"{dim} italic",
+        "notice": dim,
+        "trouble": trouble,
+        "line": dim,
+        "new": f"{accent} bold",
+        "mention": "bold",
+        "own": "bold",
+        "sent": dim,
+        "stored": good,
+        "failed": f"{trouble} bold",
+        "empty": dim,
+        "tabs": "reverse",
+        "tab": "reverse",
+        "tab.current": "reverse bold underline",
+        "tab.unread": "reverse bold",
+        "status": "reverse",
+        "status.trouble": f"bg:{trouble} #ffffff bold noreverse",
+        "people": "",
+        "people.title": f"{dim}",
+        "people.away": f"{dim}",
+        "dot": good,
+        "border": dim,
+        "prompt": f"{accent} bold",
+        "frame.border": accent,
+        "frame.label": f"{accent} bold",
+        "scroll": f"{accent} bold",
+        "completion-menu": "noinherit reverse",
+        "completion-menu.completion": "noinherit reverse",
+        "completion-menu.completion.current": f"noinherit bg:{accent} #ffffff bold",
+        "completion-menu.meta.completion": "noinherit reverse",
+        "completion-menu.meta.completion.current": f"noinherit bg:{accent} #ffffff",
+    }
+    rules |= {f"nick{number}": colour for number, colour in enumerate(_NICKS[theme])}
+    return Style.from_dict(rules)
+
+
+def of_nick(nick: str) -> str:
+    """Return the style class of a nick: the same in every run and on every screen."""
+    return f"class:nick{zlib.crc32(nick.lower().encode()) % COLOURS}"

@@ -1,0 +1,185 @@
+"""The timeline: what was said, as much of it as the screen shows.
+
+Only the lines in sight are ever laid out, so the cost of a redraw follows the screen and
+not the history. It stands at the end and follows, or stays where it was scrolled to
+whatever comes in; a place is an entry and the lines of it below the edge, so that it
+survives a resize.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from prompt_toolkit.data_structures import Point
+from prompt_toolkit.formatted_text import StyleAndTextTuples
+from prompt_toolkit.layout.controls import UIContent, UIControl
+from prompt_toolkit.mouse_events import MouseEvent, MouseEventType
+
+from parley.client.model import Conversation, Entry, Model
+from parley.client.screen.rows import Line, rows_of
+
+_KEPT: Final = 2000  # laid-out entries that are kept
+_WHEEL: Final = 3  # lines
+
+
+@dataclass(slots=True)
+class _Place:
+    """The last line in sight is in ``entry`` (counted so that older pages do not move it), with
+    ``hidden`` of its lines below. ``entries``: how many there were when one scrolled away."""
+
+    entry: int
+    hidden: int
+    entries: int
+
+
+class Timeline(UIControl):
+    """Shows ``model.current``. ``reached_top`` is called when one scrolls up at the beginning."""
+
+    def __init__(self, model: Model, reached_top: Callable[[], None]) -> None:
+        self._model = model
+        self._reached_top = reached_top
+        self._places: dict[Conversation, _Place] = {}
+        self._hidden_before: dict[Conversation, int] = {}
+        self._rows: OrderedDict[tuple[object, ...], list[Line]] = OrderedDict()
+        self._width = 80
+        self._height = 24
+
+    @property
+    def following(self) -> bool:
+        """Whether the end is in sight and stays so."""
+        return self._model.current not in self._places
+
+    @property
+    def below(self) -> int:
+        """Entries that came since one scrolled away from the end."""
+        place = self._places.get(self._model.current)
+        return 0 if place is None else len(self._model.current.entries) - place.entries
+
+    def clear(self) -> None:
+        """Hide what is there now; scrolling up shows it again."""
+        conversation = self._model.current
+        self._hidden_before[conversation] = len(conversation.entries) - conversation.prepended
+
+    def to_end(self) -> None:
+        """Stand at the end again."""
+        self._places.pop(self._model.current, None)
+
+    def page(self, direction: int) -> None:
+        """Scroll by nearly a screen: -1 up, 1 down."""
+        self.scroll(direction * max(1, self._height - 2))
+
+    def scroll(self, lines: int) -> None:
+        """Scroll by ``lines``; negative is up."""
+        conversation = self._model.current
+        self._hidden_before.pop(conversation, None)
+        if not conversation.entries:
+            self._reached_top()
+            return
+        place = self._places.get(conversation)
+        if place is None:
+            if lines >= 0:
+                return
+            place = _Place(
+                len(conversation.entries) - 1 - conversation.prepended,
+                0,
+                len(conversation.entries),
+            )
+        at, hidden = place.entry + conversation.prepended, place.hidden
+        hidden -= lines
+        while at > 0 and hidden >= len(self._rows_at(conversation, at)):
+            hidden -= len(self._rows_at(conversation, at))
+            at -= 1
+        while hidden < 0 and at < len(conversation.entries) - 1:
+            at += 1
+            hidden += len(self._rows_at(conversation, at))
+        if hidden < 0 or (hidden == 0 and at == len(conversation.entries) - 1):
+            self._places.pop(conversation, None)
+            return
+        if lines < 0 and self._lines_above(conversation, at, hidden) <= self._height:
+            self._reached_top()
+            at, hidden = self._top(conversation)
+        place.entry, place.hidden = at - conversation.prepended, hidden
+        if at == len(conversation.entries) - 1 and hidden <= 0:
+            self._places.pop(conversation, None)
+        else:
+            self._places[conversation] = place
+
+    # What prompt_toolkit asks
+
+    def create_content(self, width: int, height: int | None) -> UIContent:
+        self._width, self._height = width, height or 1
+        lines = self._visible(width, self._height)
+        return UIContent(
+            get_line=lambda number: lines[number],
+            line_count=len(lines),
+            cursor_position=Point(0, len(lines) - 1),
+            show_cursor=False,
+        )
+
+    def mouse_handler(self, mouse_event: MouseEvent) -> "object":
+        if mouse_event.event_type is MouseEventType.SCROLL_UP:
+            self.scroll(-_WHEEL)
+        elif mouse_event.event_type is MouseEventType.SCROLL_DOWN:
+            self.scroll(_WHEEL)
+        else:
+            return NotImplemented
+        return None
+
+    def is_focusable(self) -> bool:
+        return False
+
+    # Layout
+
+    def _visible(self, width: int, height: int) -> list[StyleAndTextTuples]:
+        conversation = self._model.current
+        place = self._places.get(conversation)
+        first = self._hidden_before.get(conversation, -conversation.prepended)
+        first += conversation.prepended
+        at = len(conversation.entries) - 1
+        hidden = 0
+        if place is not None:
+            at, hidden = min(at, place.entry + conversation.prepended), place.hidden
+        lines: list[Line] = []
+        while at >= first and len(lines) < height + hidden:
+            lines[:0] = self._rows_at(conversation, at)
+            at -= 1
+        if hidden:
+            lines = lines[:-hidden]
+        lines = lines[-height:]
+        blank: Line = [("", "")]
+        shown: list[StyleAndTextTuples] = [list(blank) for _ in range(height - len(lines))]
+        shown += [list(line) for line in lines]
+        return shown
+
+    def _rows_at(self, conversation: Conversation, at: int) -> list[Line]:
+        entry = conversation.entries[at]
+        before = conversation.entries[at - 1] if at else None
+        key = self._key(entry, before)
+        rows = self._rows.get(key)
+        if rows is None:
+            rows = self._rows[key] = rows_of(entry, before, self._width, self._model.nick)
+            if len(self._rows) > _KEPT:
+                self._rows.popitem(last=False)
+        return rows
+
+    def _key(self, entry: Entry, before: Entry | None) -> tuple[object, ...]:
+        day = None if before is None else int(before.time // 900)
+        return entry, self._width, entry.fate, len(entry.text), entry.time, day, self._model.nick
+
+    def _lines_above(self, conversation: Conversation, at: int, hidden: int) -> int:
+        """Count the lines from the beginning to the place, as far as a screen."""
+        lines = -hidden
+        while at >= 0 and lines <= self._height:
+            lines += len(self._rows_at(conversation, at))
+            at -= 1
+        return lines
+
+    def _top(self, conversation: Conversation) -> tuple[int, int]:
+        """Return the place with which the first line is at the upper edge."""
+        lines = 0
+        for at in range(len(conversation.entries)):
+            lines += len(self._rows_at(conversation, at))
+            if lines >= self._height:
+                return at, lines - self._height
+        return len(conversation.entries) - 1, 0

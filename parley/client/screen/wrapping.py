@@ -1,0 +1,90 @@
+"""Text in cells: how wide it is on a terminal, and how it breaks into lines. Pure.
+
+Terminals disagree on how wide joined emoji are, and one cell of disagreement shifts
+everything behind it. So joiners, variation selectors and skin tones are left out on the
+screen: the parts of such an emoji stand side by side, in a width all terminals know.
+"""
+
+import re
+from functools import lru_cache
+from typing import Final
+
+from prompt_toolkit.utils import get_cwidth
+
+_UNSURE: Final = re.compile(
+    "(?<![\u0600-\u08ff\u0900-\u0fff\u1000-\u109f\u1780-\u18af])\u200d|[\ufe0e\ufe0f\U0001f3fb-\U0001f3ff]"
+)
+
+
+def in_cells(text: str) -> str:
+    """Return ``text`` without what terminals disagree on."""
+    return text if text.isascii() else _UNSURE.sub("", text)
+
+
+def width_of(text: str) -> int:
+    """Cells that ``text`` takes."""
+    return len(text) if text.isascii() else sum(map(get_cwidth, text))
+
+
+def cut(text: str, width: int) -> str:
+    """Return ``text`` in at most ``width`` cells, with an ellipsis if some had to go."""
+    if width_of(text) <= width:
+        return text
+    kept: list[str] = []
+    left = width - 1
+    for char in text:
+        left -= get_cwidth(char)
+        if left < 0:
+            break
+        kept.append(char)
+    return "".join(kept) + "…" if width > 0 else ""
+
+
+@lru_cache(maxsize=4096)
+def wrap(text: str, width: int) -> tuple[str, ...]:
+    """Break ``text`` into lines of at most ``width`` cells (at least 1): at spaces where there
+    are any, else anywhere between characters, never inside one."""
+    width = max(1, width)
+    lines: list[str] = []
+    for line in in_cells(text).split("\n"):
+        lines += _wrap_line(line, width)
+    return tuple(lines)
+
+
+def _wrap_line(line: str, width: int) -> list[str]:
+    if width_of(line) <= width:
+        return [line]
+    lines: list[str] = []
+    start = 0  # of the line being filled
+    cells = 0
+    space = -1  # where it could break
+    cells_to_space = 0
+    at = 0
+    while at < len(line):
+        char = line[at]
+        size = 1 if " " <= char <= "~" else get_cwidth(char)
+        if cells + size > width and at > start:
+            if char == " ":
+                lines.append(line[start:at])
+                start = at + 1
+                cells = 0
+                space = -1
+                at += 1
+                continue
+            if space > start:
+                lines.append(line[start:space])
+                start = space + 1
+                cells -= cells_to_space
+            else:
+                lines.append(line[start:at])
+                start = at
+                cells = 0
+            space = -1
+            continue
+        cells += size
+        if char == " ":
+            space = at
+            cells_to_space = cells
+        at += 1
+    lines.append(line[start:])
+    return lines

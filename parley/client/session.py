@@ -1,0 +1,722 @@
+"""A client's session: it connects, joins, sends, and comes back by itself. No screen here.
+
+One asyncio task, no thread of its own. Whoever shows the session gets everything in
+batches, one for each read of the socket, so that a flood costs a redraw for each batch
+and not for each message.
+
+A message that was given to ``say`` is kept until the server has acknowledged it: over a
+broken connection, a server that restarts, and the end of this program. It is sent again
+under the same ref, which the server takes once.
+"""
+
+import asyncio
+import contextlib
+import functools
+import random
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+from framing.codec import decode_event, encode
+from framing.errors import BodyError, ErrorWord, FrameError, UnknownPurposeError
+from framing.events import AnyEvent, Challenge, Error, History, Message, Ok, Pong, Shutdown, Welcome
+from framing.frames import FrameDecoder, encode_frame
+from framing.requests import (
+    MECHANISM,
+    AnyRequest,
+    Disconnect,
+    Join,
+    Login,
+    Ping,
+    Response,
+    Say,
+    ShutdownAck,
+)
+from parley.client.login import LoginError, Proof, registration
+from parley.client.store import Identity, Store, StoreError, Waiting
+
+CONNECT_TIMEOUT: Final = 10.0
+FIRST_DELAY: Final = 0.5
+LONGEST_DELAY: Final = 30.0
+"""Seconds. A try comes after a random part of a delay that doubles up to this: clients of a
+server that has restarted must not all come at once ("full jitter")."""
+
+IN_FLIGHT: Final = 8
+"""Messages sent and not acknowledged. After one has been refused for now they go one at a
+time, so that none overtakes it."""
+
+SAVE_EVERY: Final = 1.0
+"""Seconds within which the cursor is written."""
+
+_AGAIN: Final = frozenset(
+    word.value
+    for word in (
+        ErrorWord.LIMIT_EXCEEDED,
+        ErrorWord.STORE_UNAVAILABLE,
+        ErrorWord.SHUTTING_DOWN,
+        ErrorWord.INTERNAL_ERROR,
+    )
+)
+
+
+class Status(Enum):
+    """Where the session is with the server."""
+
+    CONNECTING = auto()
+    JOINING = auto()
+    ONLINE = auto()
+    WAITING = auto()
+    """Not connected; tries again at ``Change.retry_at``."""
+    ENDED = auto()
+    """Will not try again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The session's status has changed. ``text`` is a sentence for people, ``word`` the server's
+    error if it was one, ``retry_at`` in monotonic seconds."""
+
+    status: Status
+    text: str = ""
+    word: str | None = None
+    retry_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """An own message has been taken to be sent."""
+
+    ref: str
+    to: str
+    text: str
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An own message is in the log."""
+
+    ref: str
+    seq: int
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An own message was refused for good; ``retry`` of the session sends it again."""
+
+    ref: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something went wrong that the person should know; the session goes on."""
+
+    text: str
+
+
+Happening = AnyEvent | Change | Queued | Stored | Failed | Trouble
+
+
+class RefusedError(Exception):
+    """The server refuses this client, and trying again would not help."""
+
+    def __init__(self, text: str, word: str | None = None) -> None:
+        super().__init__(text)
+        self.word = word
+
+
+class ServerBusyError(ConnectionError):
+    """The server cannot take this client now; ``word`` is its error."""
+
+    def __init__(self, text: str, word: str) -> None:
+        super().__init__(text)
+        self.word = word
+
+
+@dataclass(slots=True)
+class Settings:
+    """Whom to be, and where. ``keep_trying``: seconds to try a first connection for; None, for
+    ever. ``remember_waiting``: what is not acknowledged when this ends is sent at the next start.
+    ``new_nick``: what to be called instead of a nick that is taken; None to give up."""
+
+    host: str
+    port: int
+    nick: str
+    id: int
+    bot: bool = False
+    since: int | None = None
+    keep_trying: float | None = None
+    remember_waiting: bool = True
+    ask_password: Callable[[str], Awaitable[str | None]] | None = None
+    new_nick: Callable[[str], Awaitable[str | None]] | None = None
+
+
+@dataclass(slots=True)
+class _Own:
+    """An own message on its way."""
+
+    message: Waiting
+    in_flight: bool = False
+    failed: bool = False
+
+
+class Session:
+    """A session by ``settings``; ``listen`` gets each batch of what happens."""
+
+    def __init__(
+        self, settings: Settings, store: Store, listen: Callable[[list[Happening]], None]
+    ) -> None:
+        self.settings = settings
+        self.status = Status.CONNECTING
+        self.welcome: Welcome | None = None
+        self.cursor: int | None = None
+        self._store = store
+        self._listen = listen
+        self._identity = Identity()
+        self._own: dict[str, _Own] = {}
+        self._prefix = secrets.token_hex(5)
+        self._count = 0
+        self._writer: asyncio.StreamWriter | None = None
+        self._password: str | None = None
+        self._proof: Proof | None = None
+        self._answers: dict[str, asyncio.Future[AnyEvent]] = {}
+        self._batch: list[Happening] = []
+        self._one_by_one = False
+        self._hold_until = 0.0
+        self._tokens = 0.0
+        self._tokens_at = 0.0
+        self._send_timer: asyncio.TimerHandle | None = None
+        self._quitting = False
+        self._now = asyncio.Event()
+        self._save_timer: asyncio.TimerHandle | None = None
+        self._store_failed = False
+        self._ever_online = False
+        self._load()
+
+    # What a face asks
+
+    @property
+    def nick(self) -> str:
+        """The nick in force."""
+        return self.welcome.nick if self.welcome is not None else self.settings.nick
+
+    @property
+    def waiting(self) -> list[Waiting]:
+        """The own messages that are not acknowledged and not refused."""
+        return [own.message for own in self._own.values() if not own.failed]
+
+    @property
+    def refused(self) -> list[Waiting]:
+        """The own messages that were refused."""
+        return [own.message for own in self._own.values() if own.failed]
+
+    def say(self, text: str, to: str) -> str:
+        """Send ``text`` to a room or ``@nick``, now or when that is possible. Return its ref."""
+        ref = self._new_ref()
+        message = Waiting(ref, to, text, round(time.time(), 3))
+        self._own[ref] = _Own(message)
+        self._save(at_once=True)
+        self._emit(Queued(ref, to, text, message.time))
+        self._send_own()
+        return ref
+
+    def retry(self, ref: str) -> None:
+        """Send a refused message again."""
+        own = self._own.get(ref)
+        if own is not None and own.failed:
+            own.failed = False
+            own.message.ref = self._new_ref()
+            del self._own[ref]
+            self._own[own.message.ref] = own
+            self._emit(Queued(own.message.ref, own.message.to, own.message.text, own.message.time))
+            self._send_own()
+
+    def forget(self, ref: str) -> None:
+        """Give up a refused message."""
+        if ref in self._own and self._own[ref].failed:
+            del self._own[ref]
+            self._save(at_once=True)
+
+    async def ask(self, make: Callable[[str], AnyRequest]) -> AnyEvent:
+        """Send the request that ``make`` returns for a new ref, and return the answer.
+
+        Raises ``ConnectionError`` if there is no connection, or it breaks before the answer.
+        """
+        if self.status is not Status.ONLINE:
+            raise ConnectionError("not connected just now")
+        ref = self._new_ref()
+        answer: asyncio.Future[AnyEvent] = asyncio.get_running_loop().create_future()
+        self._answers[ref] = answer
+        self._send(make(ref))
+        try:
+            return await answer
+        finally:
+            self._answers.pop(ref, None)
+
+    async def register(self, password: str, change: bool) -> AnyEvent:
+        """Make the nick an account with ``password``, or change the account's password.
+
+        Raises ``LoginError`` for a password that cannot be used, ``ConnectionError`` as ``ask``.
+        """
+        # The derivation would hold the screen for some tenths of a second: beside the loop.
+        run = asyncio.get_running_loop().run_in_executor
+        made = await run(None, functools.partial(registration, "r", password, change))
+
+        def request(ref: str) -> AnyRequest:
+            made.ref = ref
+            return made
+
+        answer = await self.ask(request)
+        if isinstance(answer, Ok):
+            self._password = password
+            self._identity.token = None
+            self._save(at_once=True)
+        return answer
+
+    def send_raw(self, request: AnyRequest) -> None:
+        """Send any request as it is, if there is a connection. Raises ``ConnectionError``."""
+        if self.status is not Status.ONLINE:
+            raise ConnectionError("not connected just now")
+        self._send(request)
+
+    def reconnect(self) -> None:
+        """Try to connect now instead of at the end of the wait."""
+        self._now.set()
+
+    async def quit(self, patience: float) -> list[Waiting]:
+        """Leave, after waiting up to ``patience`` seconds for what is still to be acknowledged.
+
+        Returns what was not: it is remembered, and sent at the next start.
+        """
+        deadline = time.monotonic() + patience
+        while self.waiting and time.monotonic() < deadline and self.status is not Status.ENDED:
+            await asyncio.sleep(0.02)
+        self._quitting = True
+        self._now.set()
+        if self._writer is not None:
+            self._send(Disconnect())
+            with contextlib.suppress(OSError, asyncio.TimeoutError):
+                await asyncio.wait_for(self._writer.drain(), 1.0)
+        self._save_now()
+        return self.waiting
+
+    # Running
+
+    async def run(self) -> None:
+        """Be a session until ``quit``, or until the server refuses for good.
+
+        Raises ``RefusedError`` then, and ``ConnectionError`` if ``keep_trying`` has run out.
+        """
+        began = time.monotonic()
+        tries = 0
+        while not self._quitting:
+            self._now.clear()
+            self._change(Status.CONNECTING)
+            self._flush()
+            word = None
+            try:
+                await self._connect_and_serve()
+                problem = "the server closed the connection"
+            except RefusedError as refusal:
+                self._change(Status.ENDED, str(refusal), refusal.word)
+                self._flush()
+                raise
+            except _AgainNowError:
+                continue
+            except (TimeoutError, OSError) as failure:
+                problem = _sentence(failure, self.settings.host, self.settings.port)
+                word = getattr(failure, "word", None)
+            finally:
+                was_online = self.status is Status.ONLINE
+                self._disconnected()
+            if self._quitting:
+                break
+            tries = 0 if was_online else tries
+            delay = random.uniform(0, min(LONGEST_DELAY, FIRST_DELAY * 2**tries))
+            tries += 1
+            patience = self.settings.keep_trying
+            if patience is not None and not self._ever_online:
+                left = began + patience - time.monotonic()
+                if left <= 0:
+                    self._change(Status.ENDED, problem, word)
+                    self._flush()
+                    raise ServerBusyError(problem, word) if word else ConnectionError(problem)
+                delay = min(delay, left)
+            self._change(Status.WAITING, problem, word, time.monotonic() + delay)
+            self._flush()
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._now.wait(), delay)
+        self._change(Status.ENDED)
+        self._flush()
+
+    async def _connect_and_serve(self) -> None:
+        settings = self.settings
+        reader, self._writer = await asyncio.wait_for(
+            asyncio.open_connection(settings.host, settings.port), CONNECT_TIMEOUT
+        )
+        decoder = FrameDecoder()
+        self._change(Status.JOINING)
+        self._send_join()
+        heard = time.monotonic()
+        pinged = False
+        while True:
+            patience = CONNECT_TIMEOUT
+            if self.welcome is not None and self.status is Status.ONLINE:
+                patience = max(0.5, self.welcome.limits.timeout / 3)
+            try:
+                data = await asyncio.wait_for(reader.read(256 * 1024), patience)
+            except TimeoutError:
+                if pinged or self.status is not Status.ONLINE:
+                    silent = time.monotonic() - heard
+                    raise ConnectionError(
+                        f"the server has said nothing for {silent:.0f} s"
+                    ) from None
+                # Silence is asked about once; a server that is well answers.
+                self._send(Ping(self._new_ref()))
+                pinged = True
+                continue
+            if not data:
+                return
+            heard = time.monotonic()
+            pinged = False
+            decoder.receive_data(data)
+            try:
+                while (body := decoder.next_body()) is not None:
+                    await self._take(body)
+            except FrameError as problem:
+                raise ConnectionError(f"what answers there is no chat server ({problem})") from None
+            finally:
+                self._flush()
+
+    def _send_join(self) -> None:
+        settings = self.settings
+        now = round(time.time(), 3)
+        since = self.cursor
+        if self._password is not None:
+            self._proof = Proof(settings.nick, self._password)
+            first = self._proof.first
+            self._send(
+                Login(settings.nick, settings.id, now, MECHANISM, first, since, settings.bot)
+            )
+        else:
+            token = self._identity.token
+            self._send(Join(settings.nick, settings.id, now, token, since, settings.bot))
+
+    async def _take(self, body: bytes) -> None:
+        """Deal with one event."""
+        try:
+            event = decode_event(body)
+        except UnknownPurposeError:
+            return  # of a later version
+        except BodyError as problem:
+            raise ConnectionError(
+                f"the server sent something that is no event: {problem}"
+            ) from None
+        if isinstance(event, Message):
+            if self.cursor is not None and event.seq <= self.cursor:
+                return
+            self._moved(event.seq)
+        elif isinstance(event, History):
+            self._take_history(event)
+        elif isinstance(event, Ok):
+            self._take_ok(event)
+        elif isinstance(event, Welcome):
+            self._take_welcome(event)
+        elif isinstance(event, Challenge):
+            await self._take_challenge(event)
+            return
+        elif isinstance(event, Error):
+            if await self._take_error(event):
+                return
+        elif isinstance(event, Shutdown):
+            self._send(ShutdownAck())
+        elif isinstance(event, Pong):
+            self._answer(event.ref, event)
+            return
+        else:
+            self._answer(getattr(event, "ref", None), event)
+        self._batch.append(event)
+
+    def _take_history(self, event: History) -> None:
+        if event.replay:
+            if self.cursor is not None:
+                cursor = self.cursor
+                event.messages = [m for m in event.messages if m.seq > cursor]
+            if event.messages:
+                self._moved(event.messages[-1].seq)
+        self._answer(event.ref, event)
+
+    def _take_ok(self, event: Ok) -> None:
+        own = self._own.pop(event.ref or "", None)
+        if own is not None and event.seq is not None and event.time is not None:
+            self._batch.append(Stored(own.message.ref, event.seq, event.time))
+            self._one_by_one = False
+            self._save(at_once=not self._own)
+            self._send_own()
+        self._answer(event.ref, event)
+
+    def _take_welcome(self, event: Welcome) -> None:
+        if self._proof is not None:
+            proof, self._proof = self._proof, None
+            try:
+                proof.check(event.data)
+            except LoginError as problem:
+                raise RefusedError(str(problem)) from None
+        self.welcome = event
+        self.settings.nick = event.nick
+        if event.token is not None:
+            self._identity.token = event.token
+        if self.cursor is None and self.settings.bot:
+            self._moved(event.seq)
+        elif self.cursor is not None and event.seq < self.cursor:
+            # The server's log is shorter than what was read: it is another log.
+            self.cursor = None
+            self._batch.append(Trouble("the server has another history than before"))
+        self._ever_online = True
+        self._save(at_once=True)
+        self._change(Status.ONLINE)
+        self._tokens = float(event.limits.burst)
+        self._tokens_at = time.monotonic()
+        self._hold_until = 0.0
+        for own in self._own.values():
+            own.in_flight = False
+        self._send_own()
+
+    async def _take_challenge(self, event: Challenge) -> None:
+        if self._proof is None:
+            return
+        run = asyncio.get_running_loop().run_in_executor
+        try:
+            data = await run(None, self._proof.answer, event.data)
+        except LoginError as problem:
+            raise RefusedError(str(problem)) from None
+        self._send(Response(data))
+
+    async def _take_error(self, event: Error) -> bool:
+        """Deal with an error. Return whether that was all: a face needs not hear of it."""
+        own = self._own.get(event.ref or "")
+        if own is not None:
+            self._own_refused(own, event)
+            return True
+        if event.ref in self._answers:
+            self._answer(event.ref, event)
+            return True
+        if self.status is Status.JOINING:
+            await self._join_refused(event)
+            return True
+        if event.error == ErrorWord.EVICTED.value:
+            raise RefusedError(
+                f"another client has joined as {self.nick} with id {self.settings.id}: "
+                f"this one has ended. Give each window an id of its own",
+                event.error,
+            )
+        return False
+
+    def _own_refused(self, own: _Own, event: Error) -> None:
+        own.in_flight = False
+        if event.error in _AGAIN:
+            self._one_by_one = True
+            wait = event.retry_after or 1.0
+            self._hold_until = max(self._hold_until, time.monotonic() + wait)
+            self._send_own()
+            return
+        own.failed = True
+        self._batch.append(Failed(own.message.ref, event.text))
+        self._save(at_once=True)
+        self._send_own()
+
+    async def _join_refused(self, event: Error) -> None:
+        """A join or login was refused: ask what is needed and come again, or give up."""
+        settings = self.settings
+        word = event.error
+        if word == ErrorWord.ACCOUNT_REQUIRED.value or (
+            word == ErrorWord.AUTH_FAILED.value and settings.ask_password is not None
+        ):
+            password = None
+            again = word == ErrorWord.AUTH_FAILED.value
+            if settings.ask_password is not None:
+                # The server waits only seconds for a join, a person types at leisure.
+                self._hang_up()
+                why = "Wrong password. " if again else ""
+                self._flush()
+                password = await settings.ask_password(f"{why}Password for {settings.nick}: ")
+            if not password:
+                needs = f"{settings.nick} is a registered account and needs its password"
+                raise RefusedError(needs if password is None and not again else event.text, word)
+            self._password = password
+            raise _AgainNowError
+        if word in (ErrorWord.USER_IN_USE.value, ErrorWord.INVALID_NICK.value):
+            if settings.new_nick is not None and not self._ever_online:
+                self._hang_up()
+                self._flush()
+                nick = await settings.new_nick(event.text)
+                if nick:
+                    settings.nick = nick
+                    self._load()
+                    raise _AgainNowError
+            if self._ever_online and word == ErrorWord.USER_IN_USE.value:
+                raise ConnectionError(event.text)
+        if word in (
+            ErrorWord.SERVER_FULL.value,
+            ErrorWord.SHUTTING_DOWN.value,
+            ErrorWord.STORE_UNAVAILABLE.value,
+            ErrorWord.LIMIT_EXCEEDED.value,
+        ):
+            raise ServerBusyError(event.text, word)
+        raise RefusedError(event.text, word)
+
+    def _hang_up(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _disconnected(self) -> None:
+        self._hang_up()
+        self._proof = None
+        if self._send_timer is not None:
+            self._send_timer.cancel()
+            self._send_timer = None
+        for own in self._own.values():
+            own.in_flight = False
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(ConnectionError("the connection broke"))
+        self._answers.clear()
+        self._save_now()
+
+    # Sending
+
+    def _send(self, request: AnyRequest) -> None:
+        if self._writer is not None:
+            self._writer.write(encode_frame(encode(request)))
+
+    def _send_own(self) -> None:
+        """Send own messages in their order, as far as the server's rate and the window allow."""
+        if self.status is not Status.ONLINE or self._writer is None or self.welcome is None:
+            return
+        limits = self.welcome.limits
+        now = time.monotonic()
+        in_flight = sum(own.in_flight for own in self._own.values()) if self._own else 0
+        window = 1 if self._one_by_one else IN_FLIGHT
+        wait = self._hold_until - now
+        for own in list(self._own.values()):
+            if own.in_flight or own.failed:
+                continue
+            if in_flight >= window:
+                return
+            if wait <= 0 and limits.rate:
+                gained = (now - self._tokens_at) * limits.rate
+                self._tokens = min(float(limits.burst), self._tokens + gained)
+                self._tokens_at = now
+                if self._tokens < 1:
+                    wait = (1 - self._tokens) / limits.rate
+                else:
+                    self._tokens -= 1
+            if wait > 0:
+                if self._send_timer is None:
+                    loop = asyncio.get_running_loop()
+                    self._send_timer = loop.call_later(wait, self._send_later)
+                return
+            message = own.message
+            own.in_flight = True
+            in_flight += 1
+            self._send(Say(message.ref, message.text, message.to, message.time))
+
+    def _send_later(self) -> None:
+        self._send_timer = None
+        self._send_own()
+
+    # Small things
+
+    def _answer(self, ref: str | None, event: AnyEvent) -> None:
+        answer = self._answers.get(ref or "")
+        if answer is not None and not answer.done():
+            answer.set_result(event)
+
+    def _new_ref(self) -> str:
+        self._count += 1
+        return f"{self._prefix}-{self._count}"
+
+    def _change(
+        self,
+        status: Status,
+        text: str = "",
+        word: str | None = None,
+        retry_at: float | None = None,
+    ) -> None:
+        self.status = status
+        self._batch.append(Change(status, text, word, retry_at))
+
+    def _emit(self, happening: Happening) -> None:
+        self._batch.append(happening)
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._batch:
+            batch, self._batch = self._batch, []
+            self._listen(batch)
+
+    def _moved(self, seq: int) -> None:
+        self.cursor = seq
+        self._save(at_once=False)
+
+    def _load(self) -> None:
+        settings = self.settings
+        where = settings.host, settings.port, settings.nick
+        self._identity = self._store.identity(*where, settings.id)
+        if self._identity.token is None:
+            self._identity.token = self._store.token_of(*where)
+        self.cursor = self._identity.cursor if settings.since is None else settings.since
+        if settings.bot and settings.since is None:
+            self.cursor = None
+        if settings.remember_waiting:
+            self._own |= {m.ref: _Own(m) for m in self._identity.waiting}
+
+    def _save(self, at_once: bool) -> None:
+        """Remember, now or within ``SAVE_EVERY``: always the latter while much is on its way, so
+        that sending a long text does not write it out for each of its lines."""
+        if at_once and len(self._own) <= IN_FLIGHT:
+            self._save_now()
+        elif self._save_timer is None:
+            loop = asyncio.get_running_loop()
+            self._save_timer = loop.call_later(SAVE_EVERY, self._save_now)
+
+    def _save_now(self) -> None:
+        if self._save_timer is not None:
+            self._save_timer.cancel()
+            self._save_timer = None
+        self._identity.cursor = self.cursor
+        if self.settings.remember_waiting:
+            self._identity.waiting = [own.message for own in self._own.values()]
+        settings = self.settings
+        try:
+            self._store.save_identity(
+                settings.host, settings.port, settings.nick, settings.id, self._identity
+            )
+        except StoreError as problem:
+            if not self._store_failed:
+                self._store_failed = True
+                self._batch.append(Trouble(f"{problem}: nothing is remembered of this session"))
+
+
+class _AgainNowError(ConnectionError):
+    """Connect again at once: something was asked that had to be known."""
+
+
+def _sentence(failure: BaseException, host: str, port: int) -> str:
+    """Say what went wrong with a connection, and what one can do."""
+    where = f"{host}:{port}"
+    if isinstance(failure, asyncio.TimeoutError) and not str(failure):
+        return f"{where} does not answer"
+    if isinstance(failure, ConnectionRefusedError):
+        return f"no server is listening on {where}: is it running, and is this its port?"
+    if isinstance(failure, OSError) and failure.errno is not None:
+        if "Multiple exceptions" in str(failure):
+            return f"no server is listening on {where}: is it running, and is this its port?"
+        return f"cannot reach {where}: {failure.strerror or failure}"
+    return str(failure) or f"{where} cannot be reached"

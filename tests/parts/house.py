@@ -1,0 +1,148 @@
+"""The pure parts put together as the server does it, with a list in the place of each socket."""
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from framing.codec import decode_event
+from framing.events import AnyEvent, Limits
+from framing.frames import FrameDecoder, encode_frame
+from framing.requests import AnyRequest
+from parley.server.accounts import Accounts
+from parley.server.archive import Archive
+from parley.server.chat import Chat
+from parley.server.clock import Moment
+from parley.server.entrance import Greeting
+from parley.server.index import Index, IndexBehindError
+from parley.server.limits import Rate
+from parley.server.log import Log, StoreUnavailableError
+from parley.server.recovery import Recovery
+from parley.server.scram import Secret
+from parley.server.session import Session, State
+
+LIMITS = Limits(65536, 16000, 500, 0, 1, 90.0)
+_secrets = itertools.count(1)
+
+
+class Client:
+    """A session, and what has been sent to it."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self._decoder = FrameDecoder()
+
+    def take(self, data: bytes) -> None:
+        """Bytes have come."""
+        self._decoder.receive_data(data)
+
+    def events(self) -> Iterator[AnyEvent]:
+        """Yield what has come since the last call."""
+        while (body := self._decoder.next_body()) is not None:
+            yield decode_event(body)
+
+
+class House:
+    """Log, index, accounts and chat over the directory ``data``."""
+
+    def __init__(self, data: Path, rate: Rate = Rate(0, 1)) -> None:  # noqa: B008 - immutable
+        self.data = data
+        self.rate = rate
+        self.mono = 0.0
+        self.store_fails = False
+        self._open()
+
+    def _open(self) -> None:
+        self.index = Index(self.data / "history.index", "boot")
+        recovery = Recovery(self.data / "history.json", self.index.checkpoint)
+        self._fd = recovery.fd
+        self.log = Log(recovery.fd, recovery.position, "never")
+        self.index.start(self.log, recovery.tail, recovery.trusted is not None)
+        self.accounts = Accounts(self.data / "users.json")
+        self.chat = Chat(
+            self.accounts,
+            Secret(self.data / "server.secret"),
+            Archive(self.log, self.index),
+            self.log.append,
+            Greeting("Parley", "", "never", LIMITS),
+            self.rate,
+            lambda: f"secret-{next(_secrets)}-0123456789",
+        )
+        self.clients: list[Client] = []
+        self.closed: list[Session] = []
+        self._parked: list[tuple[Session, AnyRequest]] = []
+
+    @property
+    def moment(self) -> Moment:
+        return Moment(self.mono, 1_000_000 + self.mono)
+
+    def connect(self, address: str = "a") -> Client:
+        """Return a new connection."""
+        session = self.chat.connect(address, encode_frame)
+        client = Client(session)
+        session.carrier = client
+        self.clients.append(client)
+        return client
+
+    def ask(self, client: Client, *requests: AnyRequest) -> None:
+        """Give the chat requests of ``client``; they are answered by ``tick``."""
+        for request in requests:
+            if client.session.state is State.WAITING:
+                self._parked.append((client.session, request))
+                continue
+            try:
+                self.chat.receive(client.session, request, self.moment)
+            except IndexBehindError:
+                self._parked.append((client.session, request))
+
+    def tick(self, seconds: float = 0.01) -> None:
+        """End a tick as the server does."""
+        self.mono += seconds
+        if self.store_fails:
+            for record in self.log.take_back():
+                self.chat.not_applied(record)
+        try:
+            stored = self.log.commit(self.mono)
+        except StoreUnavailableError:
+            raise AssertionError("the disk is full") from None
+        self.index.add(stored)
+        for record, body, _, _ in stored:
+            self.chat.applied(record, body, self.moment)
+        self.chat.commit_accounts()
+        self.chat.advance(self.moment)
+        for share in self.chat.outbox.flush():
+            client: Client = share.recipient.carrier
+            client.take(b"".join(share.buffers))
+        self.closed += self.chat.settle()
+        self.index.fill()
+        parked, self._parked = self._parked, []
+        for session, request in parked:
+            self.ask(session.carrier, request)
+
+    def quiet(self) -> None:
+        """Tick until nothing is left to be done."""
+        self.tick()
+        while self._parked or self.chat.busy or self.index.behind or not self.chat.outbox.empty:
+            self.tick(1.0)
+
+    def lose(self, client: Client, reason: str = "lost") -> None:
+        """The connection of ``client`` ends."""
+        self.clients.remove(client)
+        self.chat.lost(client.session, reason, self.moment)
+
+    def crash(self) -> None:
+        """Kill the process and start another on what it left."""
+        os.close(self._fd)
+        self.index._db.close()
+        self._open()
+
+    def restart(self) -> None:
+        """End in good order and start again."""
+        self.log.close()
+        self.index.close()
+        self._open()
+
+    def close(self) -> None:
+        """End for good."""
+        self.log.close()
+        self.index.close()

@@ -1,0 +1,267 @@
+"""The log keeps what it acknowledged, whatever a crash leaves behind."""
+
+import json
+import os
+import resource
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from framing.events import Message
+from parley.server.log import Fsync, Log, Span, StoreUnavailableError
+from parley.server.records import Guest, Origin, Record, Said
+from parley.server.recovery import HistoryError, Recovery
+
+
+def said(text: str, ref: str = "r") -> Said:
+    size = len(text.encode())
+    return Said(Message(0, "ann", 1, "#lobby", text, 1.5, size), Origin(ref, "~1"))
+
+
+def open_log(path: Path, fsync: Fsync = "always") -> Log:
+    recovery = Recovery(path)
+    return Log(recovery.fd, recovery.position, fsync)
+
+
+def texts(path: Path) -> list[str]:
+    return [record["text"] for record in json.loads(path.read_text())]
+
+
+@given(
+    batches=st.lists(st.lists(st.text(min_size=1, max_size=40), max_size=4), max_size=5),
+    reopen=st.lists(st.booleans(), min_size=5, max_size=5),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_the_file_is_a_json_array_with_a_record_a_line_after_every_commit(
+    tmp_path: Path, batches: list[list[str]], reopen: list[bool]
+) -> None:
+    path = tmp_path / "history.json"
+    path.unlink(missing_ok=True)
+    log = open_log(path)
+    expected: list[str] = []
+    for batch, again in zip(batches, reopen, strict=False):
+        for text in batch:
+            log.append(said(text))
+        stored = log.commit(0.0)
+        expected += batch
+        assert texts(path) == expected
+        lines = path.read_text().split("\n")
+        assert lines[0] == "[" and lines[-1] == "]"
+        assert [json.loads(line.removesuffix(",")) for line in lines[1:-1]] == json.loads(
+            path.read_text()
+        )
+        read = log.read(Span(s.offset, s.length) for s in stored)
+        assert [r.message.text for r in read if isinstance(r, Said)] == batch
+        assert [r.seq for r in read] == [s.record.seq for s in stored]
+        if again:
+            log.close()
+            log = open_log(path)
+            assert log.seq == len(expected)
+    log.close()
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> tuple[Path, int, bytes]:
+    """A log of three records, and what a fourth and fifth write over its end, in one tick."""
+    path = tmp_path / "history.json"
+    log = open_log(path)
+    for text in ("one", "two", "th{}ree,\n"):
+        log.append(said(text))
+    log.commit(0.0)
+    before = path.read_bytes()
+    for text in ("four ]}", "five"):
+        log.append(said(text))
+    log.commit(0.0)
+    log.close()
+    after = path.read_bytes()
+    start = len(before) - len(b"\n]")
+    path.write_bytes(before)
+    return path, start, after[start:]
+
+
+def test_a_crash_at_every_byte_of_an_append_loses_nothing_acknowledged(
+    written: tuple[Path, int, bytes],
+) -> None:
+    path, start, data = written
+    before = path.read_bytes()
+    for cut in range(len(data) + 1):
+        for torn in path.parent.glob("*.torn-*"):
+            torn.unlink()
+        # The bytes that came to the disk went over the end of what stood there.
+        path.write_bytes(before[:start] + data[:cut] + before[start + cut :])
+        recovery = Recovery(path)
+        log = Log(recovery.fd, recovery.position, "always")
+        whole = [t for t in ("four ]}", "five") if cut >= data.index(f'"{t}"'.encode()) + len(t)]
+        kept = texts(path)
+        assert kept[:3] == ["one", "two", "th{}ree,\n"]
+        assert kept[3:] == ["four ]}", "five"][: len(kept) - 3]
+        assert len(kept) - 3 <= len(whole)
+        rest = b"".join(torn.read_bytes() for torn in path.parent.glob("*.torn-*"))
+        if b"{" in rest:
+            assert rest.strip(b",\n") in data
+        log.append(said("after the crash"))
+        log.commit(0.0)
+        log.close()
+        assert texts(path) == [*kept, "after the crash"]
+        assert [record["seq"] for record in json.loads(path.read_text())] == list(
+            range(1, len(kept) + 2)
+        )
+
+
+def test_a_file_cut_anywhere_in_its_last_record_keeps_the_others(
+    written: tuple[Path, int, bytes],
+) -> None:
+    path, _, _ = written
+    whole = path.read_bytes()
+    second = whole.rindex(b"\n{")
+    for size in range(second, len(whole)):
+        path.write_bytes(whole[:size])
+        os.close(Recovery(path).fd)
+        is_whole = size > whole.rindex(b"}")
+        assert texts(path) == ["one", "two", "th{}ree,\n"][: 3 if is_whole else 2]
+
+
+def test_every_damaged_byte_before_the_tail_is_refused_or_harmless(
+    written: tuple[Path, int, bytes],
+) -> None:
+    path, _, _ = written
+    whole = path.read_bytes()
+    last = whole.rindex(b"\n{")
+    refused = 0
+    for at in range(last):
+        path.write_bytes(whole[:at] + b"\x00" + whole[at + 1 :])
+        damaged = path.read_bytes()
+        try:
+            os.close(Recovery(path).fd)
+        except HistoryError as problem:
+            refused += 1
+            assert "line" in str(problem) and "byte" in str(problem)
+            assert path.read_bytes() == damaged, "a refused file must stay as it was"
+        else:
+            pytest.fail(f"byte {at} was damaged and nobody noticed")
+    assert refused == last
+
+
+def test_a_missing_record_is_refused(written: tuple[Path, int, bytes]) -> None:
+    path, _, _ = written
+    lines = path.read_bytes().split(b"\n")
+    del lines[2]
+    path.write_bytes(b"\n".join(lines))
+    with pytest.raises(HistoryError, match="seq 3 stands where 2 is due"):
+        Recovery(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"[]\n", b" [ ]", b"[\n]\n"])
+def test_a_new_or_empty_file_is_taken_up(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "history.json"
+    path.write_bytes(content)
+    log = open_log(path)
+    log.append(said("first"))
+    log.commit(0.0)
+    log.close()
+    assert texts(path) == ["first"]
+
+
+@pytest.mark.parametrize(
+    "content", [b'[{"seq":1}]', b"{}", b"not json at all", b'[\n  {\n    "seq": 1\n  }\n]\n{}']
+)
+def test_a_file_that_is_something_else_is_refused_and_left_alone(
+    tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "history.json"
+    path.write_bytes(content)
+    if content.startswith(b"[\n"):
+        os.close(Recovery(path).fd)  # no whole record: all of it is set aside, nothing is lost
+        assert b"".join(t.read_bytes() for t in tmp_path.glob("*.torn-*")).strip() in content
+        return
+    with pytest.raises(HistoryError, match="line 1"):
+        Recovery(path)
+    assert path.read_bytes() == content
+
+
+def test_a_checkpoint_is_trusted_only_while_everything_before_it_is_the_same(
+    written: tuple[Path, int, bytes],
+) -> None:
+    path, _, _ = written
+    first = Recovery(path)
+    os.close(first.fd)
+    again = Recovery(path, first.position)
+    os.close(again.fd)
+    assert again.trusted == first.position and again.tail == []
+    path.write_bytes(path.read_bytes().replace(b'"one"', b'"ONE"'))
+    changed = Recovery(path, first.position)
+    os.close(changed.fd)
+    assert changed.trusted is None and changed.position.seq == 3
+
+
+def test_without_a_checkpoint_recovery_gives_every_record_that_is_no_message(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "history.json"
+    log = open_log(path)
+    records: list[Record] = [Guest(0, 1.0, "ann", "aa"), said("x"), Guest(0, 2.0, "bob", "bb")]
+    for record in records:
+        log.append(record)
+    log.commit(0.0)
+    log.close()
+    recovery = Recovery(path)
+    os.close(recovery.fd)
+    assert [r.nick for r, _ in recovery.tail if isinstance(r, Guest)] == ["ann", "bob"]
+    assert len(recovery.tail) == 2
+
+
+def test_a_full_disk_takes_nothing_back_and_the_log_goes_on_when_there_is_room(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "history.json"
+    log = open_log(path)
+    log.append(said("kept"))
+    log.commit(0.0)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 100, hard))
+    try:
+        log.append(said("x" * 500))
+        with pytest.raises(StoreUnavailableError):
+            log.commit(0.0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert texts(path) == ["kept"]
+    [record] = log.take_back()
+    assert isinstance(record, Said) and record.message.text == "x" * 500
+    log.append(said("and on"))
+    assert [s.record.seq for s in log.commit(0.0)] == [2]
+    log.close()
+    assert texts(path) == ["kept", "and on"]
+
+
+def test_once_a_second_is_a_promise_of_at_most_a_second(tmp_path: Path) -> None:
+    log = open_log(tmp_path / "history.json", "everysec")
+    assert log.sync_due() is None
+    log.append(said("x"))
+    log.commit(10.0)
+    assert log.sync_due() == 11.0
+    log.append(said("y"))
+    log.commit(10.5)
+    assert log.sync_due() == 11.0, "a later write must not put off the sync of an earlier one"
+    log.sync_if_due(11.0)
+    assert log.sync_due() is None
+    log.close()
+
+
+def test_torn_ends_are_numbered_and_none_is_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "history.json"
+    for number in range(1, 4):
+        log = open_log(path)
+        log.append(said(f"whole {number}"))
+        log.commit(0.0)
+        log.close()
+        whole = path.read_bytes().removesuffix(b"\n]")
+        path.write_bytes(whole + b',\n{"purpose":"mess%d' % number)
+        os.close(Recovery(path).fd)
+        torn = path.with_name(f"history.json.torn-{number}")
+        assert torn.read_bytes().endswith(b"mess%d" % number)
+    assert len(texts(path)) == 3
+    shutil.rmtree(tmp_path)
