@@ -92,8 +92,7 @@ def _aside(entry: Entry, width: int, style: str) -> list[Line]:
     lines = wrap(entry.text, max(10, width - indent))
     margin = " " * (indent - len(at) - 2)
     rows: list[Line] = [[("class:time", at), ("", margin), (style, "· "), (style, lines[0])]]
-    for line in lines[1:]:
-        rows.append([("", " " * indent), (style, line)])
+    rows.extend([("", " " * indent), (style, line)] for line in lines[1:])
     return rows
 
 

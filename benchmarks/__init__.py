@@ -1,0 +1,1 @@
+"""Measurements and long checks: see README.md here."""

@@ -1,0 +1,134 @@
+"""Starting, pinning and stopping the programs that benchmarks and the hunt run, on loopback."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = Path(__file__).resolve().parent / "build"
+
+
+class ProgramError(Exception):
+    """A program could not be started, or did not do its part."""
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return int(sock.getsockname()[1])
+
+
+def built(name: str) -> Path:
+    """Compile ``name``.c and return the program."""
+    source, target = Path(__file__).resolve().parent / f"{name}.c", BUILD / name
+    if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
+        BUILD.mkdir(exist_ok=True)
+        command = ["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", str(target), str(source)]
+        subprocess.run(command, check=True)
+    return target
+
+
+def pin(pid: int, core: int) -> None:
+    """Keep a process on one core, if the machine has that many."""
+    if core < (os.cpu_count() or 1):
+        os.sched_setaffinity(pid, {core})
+
+
+def resident(pid: int) -> int:
+    """Return a process's resident bytes."""
+    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    assert found is not None
+    return int(found[1]) * 1024
+
+
+def stop(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> int:
+    """End a process and return its exit code."""
+    if process.poll() is None:
+        process.send_signal(number)
+    try:
+        return process.wait(15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
+
+
+class Parley:
+    """The chat server on ``data``. ``said`` is what it has written to standard error."""
+
+    def __init__(self, data: Path, options: Sequence[str] = (), port: int = 0) -> None:
+        data.mkdir(parents=True, exist_ok=True)
+        self._log = data / "server.log"
+        before = self._log.stat().st_size if self._log.exists() else 0
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, ROOT / "chat_server.py", str(port), "--data", data, *options],
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+            )
+        deadline = time.monotonic() + 120
+        while True:
+            found = re.search(r"listening on [^ ]*:(\d+)", self.said[before:])
+            if found:
+                self.port = int(found[1])
+                return
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise ProgramError(f"the server did not start:\n{self.said[before:]}")
+            time.sleep(0.005)
+
+    @property
+    def said(self) -> str:
+        """All that servers on this data have written to standard error."""
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    @property
+    def pid(self) -> int:
+        """The server's process."""
+        return self.process.pid
+
+
+class Redis:
+    """A Redis server that keeps nothing on disk and drops no subscriber: its fastest."""
+
+    def __init__(self) -> None:
+        program = shutil.which("redis-server")
+        if program is None:
+            raise ProgramError("redis-server is not installed (Debian: redis-server)")
+        self.port = free_port()
+        self.process = subprocess.Popen(
+            [
+                program,
+                "--port",
+                str(self.port),
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+                "--client-output-buffer-limit",
+                "pubsub 0 0 0",
+                "--maxclients",
+                "20000",
+                "--tcp-backlog",
+                "4096",
+            ],
+            stdout=subprocess.DEVNULL,
+        )
+        for _ in range(1000):
+            with socket.socket() as sock:
+                if sock.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.01)
+        raise ProgramError("redis-server did not start")
+
+    @property
+    def pid(self) -> int:
+        """The server's process."""
+        return self.process.pid
