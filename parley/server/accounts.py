@@ -75,6 +75,7 @@ class Accounts:
         self._accounts: dict[str, Account] = {}
         self._plain: dict[str, str] = {}  # passwords that stand in the file as they are
         self._seen: tuple[int, ...] | None = None
+        self._refused: tuple[int, ...] | None = None  # a bad file that has been complained of
         self.keys: list[str] = []
         self._read()
 
@@ -114,14 +115,15 @@ class Accounts:
     def refresh(self) -> None:
         """Read the file again if it has changed. A bad one is logged, and the last good
         accounts stay. One ``stat``: cheap enough for every login."""
-        if self._identity() == self._seen:
+        identity = self._identity()
+        if identity in (self._seen, self._refused):
             return
         seen = self._seen
         try:
             self._read()
         except (AccountsError, OSError) as problem:
             logger.error("%s; the accounts read before stay in force", problem)
-            self._seen = self._identity()
+            self._refused = identity
             return
         if self._plain:
             # Deriving keys would stop everybody's chat. The next start does it.

@@ -48,6 +48,7 @@ from parley.server.talk import Talk
 
 AWAY_TEXT_BYTES = 1000
 
+_NO_STORE = "the server cannot store anything now: try again"
 _WHILE_STOPPING = frozenset({Ping, Disconnect, ShutdownAck})
 
 Handler = Callable[[Session, Any, Moment], None]
@@ -103,7 +104,8 @@ class Chat:
         """Deal with a request.
 
         Raises ``IndexBehindError`` if the past it asks for cannot be looked up yet: give the
-        same request again later. Nothing has been done then.
+        same request again later, or, if it is an ``IndexUnavailableError``, say so by
+        ``unavailable``. Nothing has been done then.
         """
         if session.state is State.CLOSED:
             return
@@ -122,6 +124,11 @@ class Chat:
     def malformed(self, session: Session, problem: BodyError) -> None:
         """A well-framed body was no request."""
         self._hall.refuse(session, ErrorWord.BAD_REQUEST, str(problem), problem.ref)
+
+    def unavailable(self, session: Session, request: AnyRequest) -> None:
+        """The past that a request asks for cannot be looked up, and not soon."""
+        ref = getattr(request, "ref", None)
+        self._hall.refuse(session, ErrorWord.STORE_UNAVAILABLE, _NO_STORE, ref, retry_after=1.0)
 
     def broken(self, session: Session, problem: FrameError, moment: Moment) -> None:
         """The session's bytes were no frame: it can only be told so and closed."""
@@ -149,11 +156,10 @@ class Chat:
 
     def not_applied(self, record: Record) -> None:
         """The log could not take ``record``."""
-        text = "the server cannot store anything now: try again"
         if isinstance(record, Guest):
-            self._entrance.not_taken_in(record, text)
+            self._entrance.not_taken_in(record, _NO_STORE)
         else:
-            self._talk.not_said(record, text)
+            self._talk.not_said(record, _NO_STORE)
 
     def commit_accounts(self) -> None:
         """Make durable what was registered in this tick."""

@@ -19,8 +19,9 @@ that dies may not, so a file that was not closed is used only on the boot it was
 written on.
 """
 
+import contextlib
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -44,7 +45,11 @@ CREATE TABLE holder (nick TEXT PRIMARY KEY, seq INTEGER, person TEXT, shown TEXT
 
 
 class IndexBehindError(Exception):
-    """The index is still being filled and does not reach back to what was asked."""
+    """The index does not reach back yet to what was asked: it is still being filled."""
+
+
+class IndexUnavailableError(IndexBehindError):
+    """The index cannot be written: the disk is full. Nothing is forgotten meanwhile."""
 
 
 class Holder(NamedTuple):
@@ -132,9 +137,9 @@ class Index:
         if self._path is not None:
             self._path.touch(0o600)
         db = sqlite3.connect(self._path or ":memory:", isolation_level=None, cached_statements=64)
+        db.execute("PRAGMA synchronous=OFF")
         db.execute("PRAGMA locking_mode=EXCLUSIVE")
         db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=OFF")
         db.execute("PRAGMA cache_size=-16384")
         return db
 
@@ -160,11 +165,10 @@ class Index:
                 self._db = self._make()
             self.low = log.seq + 1
             self._low_offset = log.position.end
-        self._db.execute("BEGIN")
-        self._write((record, span) for record, span in found)
-        self._checkpoint(log.position, closed=False)
-        self._db.execute("COMMIT")
         self._log = log
+        with self._transaction():
+            self._write((record, span) for record, span in found)
+            self._checkpoint(log.position, closed=False)
 
     @property
     def behind(self) -> bool:
@@ -186,18 +190,23 @@ class Index:
         return len(self._waiting)
 
     def flush(self) -> None:
-        """Write what has been added. Whoever asks for a page needs not call this."""
+        """Write what has been added. Whoever asks for a page needs not call this.
+
+        Raises ``IndexUnavailableError`` if the disk is full: nothing is forgotten, try again later.
+        """
         if not self._waiting:
             return
-        self._db.execute("BEGIN")
-        self._write((s.record, Span(s.offset, s.length)) for s in self._waiting)
-        self._checkpoint(self._log.position, closed=False)
-        self._db.execute("COMMIT")
+        with self._transaction():
+            self._write((s.record, Span(s.offset, s.length)) for s in self._waiting)
+            self._checkpoint(self._log.position, closed=False)
         self._waiting.clear()
         self._recent.clear()
 
     def fill(self) -> bool:
-        """Take in one slice more of the older records. Return False if none is left."""
+        """Take in one slice more of the older records. Return False if none is left.
+
+        Raises ``IndexUnavailableError`` as ``flush`` does.
+        """
         if self.low <= 1:
             return False
         end = self._low_offset
@@ -216,24 +225,39 @@ class Index:
             if text:
                 found.append((decode_line(text), Span(at, len(text))))
             at += len(line) + 1
-        self._db.execute("BEGIN")
-        self._write((record, span) for record, span in found if isinstance(record, Said))
-        self.low = found[0][0].seq
-        self._low_offset = found[0][1].offset
-        self._db.execute("UPDATE meta SET value = ? WHERE name = 'low'", (self.low,))
-        self._db.execute("UPDATE meta SET value = ? WHERE name = 'low_offset'", (self._low_offset,))
-        self._db.execute("COMMIT")
+        low, low_offset = found[0][0].seq, found[0][1].offset
+        with self._transaction():
+            self._write((record, span) for record, span in found if isinstance(record, Said))
+            update = "UPDATE meta SET value = ? WHERE name = ?"
+            self._db.executemany(update, [(low, "low"), (low_offset, "low_offset")])
+        self.low, self._low_offset = low, low_offset
         return self.behind
 
     def close(self) -> None:
-        """Write what is left and close the file, to be trusted at the next start."""
-        self.flush()
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.execute("BEGIN")
-        self._checkpoint(self._log.position, closed=True)
-        self._db.execute("COMMIT")
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        """Write what is left and close the file, to be trusted at the next start.
+
+        If it cannot be written it stays as it was: the next start takes up what is missing.
+        """
+        with contextlib.suppress(IndexUnavailableError):
+            self.flush()
+            self._db.execute("PRAGMA synchronous=FULL")
+            with self._transaction():
+                self._checkpoint(self._log.position, closed=True)
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._db.close()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Write all of it or nothing. A full disk is for later: ``IndexUnavailableError``."""
+        try:
+            self._db.execute("BEGIN")
+            yield
+            self._db.execute("COMMIT")
+        except sqlite3.OperationalError as problem:
+            self._streams.clear()  # some may have been made in what is taken back now
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise IndexUnavailableError(str(problem)) from None
 
     # Questions
 

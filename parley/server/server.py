@@ -22,7 +22,7 @@ from framing.events import Error
 from parley.server import clock
 from parley.server.chat import Chat
 from parley.server.clock import Moment
-from parley.server.index import Index, IndexBehindError
+from parley.server.index import Index, IndexBehindError, IndexUnavailableError
 from parley.server.listener import Listener
 from parley.server.log import Log, StoreUnavailableError
 from parley.server.loop import Loop
@@ -96,6 +96,7 @@ class Server:
         self._retry_parked_at = 0.0
         self._index_due: float | None = None
         self._storing = True
+        self._indexing = True
         self._signals = 0
         self._stop_by: float | None = None
         full = Error(ErrorWord.SERVER_FULL.code, ErrorWord.SERVER_FULL.value, _FULL)
@@ -171,6 +172,9 @@ class Server:
                 self._chat.malformed(session, problem)
             except FrameError as problem:
                 self._chat.broken(session, problem, moment)
+            except IndexUnavailableError:
+                peer.parked = None
+                self._chat.unavailable(session, request)
             except IndexBehindError:
                 peer.parked = request
                 self._parked[peer] = None
@@ -220,16 +224,23 @@ class Server:
 
     def _keep_index(self, moment: Moment) -> None:
         """Bring the index up to the log, and a slice further back if it is being filled."""
-        if self._index.waiting >= _INDEX_AT_ONCE or (
-            self._index_due is not None and moment.mono >= self._index_due
-        ):
-            self._index.flush()
-            self._index_due = None
-        elif self._index.waiting and self._index_due is None:
+        waiting = self._index.waiting
+        due = self._index_due is not None and moment.mono >= self._index_due
+        try:
+            if due or (waiting >= _INDEX_AT_ONCE and self._indexing):
+                self._index_due = None
+                self._index.flush()
+                self._indexing = True
+            elif waiting and self._index_due is None:
+                self._index_due = moment.mono + _INDEX_LAG
+            if self._index.behind and self._indexing and not self._index.fill():
+                logger.info("the index is complete")
+        except IndexUnavailableError as problem:
+            if self._indexing:
+                logger.error("cannot write the index: %s; trying again", problem)
+                self._indexing = False
             self._index_due = moment.mono + _INDEX_LAG
-        if self._index.behind and not self._index.fill():
-            logger.info("the index is complete")
-        if self._parked and (moment.mono >= self._retry_parked_at or not self._index.behind):
+        if self._parked and moment.mono >= self._retry_parked_at:
             self._retry_parked_at = moment.mono + _RETRY_PARKED
             for peer in self._parked:
                 self.has_input(peer)
@@ -237,9 +248,11 @@ class Server:
 
     def _next_wake(self) -> float | None:
         """When the next tick must come even if no socket is ready; None: no need."""
-        if self._input or self._chat.busy or self._index.behind or not self._chat.outbox.empty:
+        filling = self._index.behind and self._indexing
+        if self._input or self._chat.busy or filling or not self._chat.outbox.empty:
             return self.mono
-        dues = (self._log.sync_due(), self._chat.due, self._index_due, self._stop_by)
+        parked = self._retry_parked_at if self._parked else None
+        dues = (self._log.sync_due(), self._chat.due, self._index_due, self._stop_by, parked)
         return min((due for due in dues if due is not None), default=None)
 
     # Peers

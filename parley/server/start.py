@@ -7,6 +7,7 @@ import os
 import resource
 import secrets
 import socket
+import sqlite3
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +17,7 @@ from parley.server.accounts import Accounts
 from parley.server.archive import Archive
 from parley.server.chat import Chat
 from parley.server.entrance import Greeting
-from parley.server.index import Index
+from parley.server.index import Index, IndexBehindError
 from parley.server.limits import Rate
 from parley.server.listener import listen
 from parley.server.log import Log
@@ -51,6 +52,8 @@ def start(options: Options) -> Server:
         log, index = _open_log(options)
     except OSError as problem:
         raise StartError(f"{problem.filename or options.data}: {problem.strerror}") from None
+    except (sqlite3.Error, IndexBehindError) as problem:
+        raise StartError(f"{options.data / 'history.index'} cannot be written: {problem}") from None
     listening = _listen(options, accounts)
     greeting = Greeting(
         server=f"Parley/{VERSION}",

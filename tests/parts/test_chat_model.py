@@ -99,9 +99,14 @@ class ChatModel(RuleBasedStateMachine):
         device.person = client.session.person
         self.holders[device.nick.lower()] = device.person
         for ghost in self.devices:
-            assert ghost is device or not ghost.joined or (ghost.nick, ghost.id) != (
-                device.nick,
-                device.id,
+            assert (
+                ghost is device
+                or not ghost.joined
+                or (ghost.nick, ghost.id)
+                != (
+                    device.nick,
+                    device.id,
+                )
             )
         if device.cursor is None:
             visible = [t.seq for t in self.told.values() if self._may_see(device, t)]
@@ -215,10 +220,13 @@ class ChatModel(RuleBasedStateMachine):
                 path.unlink()
             self.house._open()
         # What was written and not acknowledged stands in the log all the same.
-        records = self.house.log.read(
-            span
-            for span in self.house.index.after(["#lobby"], 0, 10**9, 10**12).spans
-        ) if not self.house.index.behind else []
+        records = (
+            self.house.log.read(
+                span for span in self.house.index.after(["#lobby"], 0, 10**9, 10**12).spans
+            )
+            if not self.house.index.behind
+            else []
+        )
         for record in records:
             self._note(record.message, record.origin.by, record.origin.for_)  # type: ignore[union-attr]
 
