@@ -19,6 +19,7 @@ from typing import Final
 from framing.codec import encode
 from framing.errors import BodyError, ErrorWord, FrameError
 from framing.events import Error
+from framing.requests import AnyRequest
 from parley.server import clock
 from parley.server.chat import Chat
 from parley.server.clock import Moment
@@ -152,6 +153,7 @@ class Server:
         if session.state is State.JOINED:
             door.welcomed()
         count = 0
+        request: AnyRequest | None = None
         while session.state is not State.CLOSED:
             if count == FRAMES_PER_TURN or session.state is State.WAITING:
                 if not (door.in_frame or peer.parked):
@@ -173,6 +175,7 @@ class Server:
             except FrameError as problem:
                 self._chat.broken(session, problem, moment)
             except IndexUnavailableError:
+                assert request is not None
                 peer.parked = None
                 self._chat.unavailable(session, request)
             except IndexBehindError:

@@ -1,0 +1,507 @@
+"""The bug hunt: random clients against a real server that is killed again and again.
+
+    python -m benchmarks.hunt --minutes 60 [--seed N]
+
+Devices join with and without tokens, log in, talk to all and to one, repeat themselves, ask
+for pages, read slowly, vanish by RST, half-close and silence; others send garbage and floods.
+The server is killed (kill -9, or SIGTERM) every few seconds and started on what it left.
+Everything sent, answered and seen is recorded and checked by ``benchmarks.invariants`` in the
+end; the first violation that shows itself earlier ends the run. A canary measures round trips.
+"""
+
+import argparse
+import asyncio
+import base64
+import contextlib
+import hashlib
+import hmac
+import json
+import random
+import secrets
+import signal
+import socket
+import struct
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from benchmarks.invariants import Sent, Witness, check
+from benchmarks.programs import Parley, resident, stop
+from framing.frames import FrameDecoder, encode_frame
+
+ACCOUNTS = {"Alice": "123", "Bob": "456"}
+_MOST_PATIENCE = 20.0  # seconds for an answer while the server is up
+_CANARY_MS = 250.0
+
+
+class ViolationError(Exception):
+    """Something that must hold does not."""
+
+
+class Link:
+    """A connection that speaks frames of JSON objects."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+        self._decoder = FrameDecoder()
+
+    @classmethod
+    async def open(cls, port: int) -> "Link":
+        """Connect."""
+        return cls(*await asyncio.open_connection("127.0.0.1", port))
+
+    def send(self, **fields: Any) -> None:
+        """Send one object."""
+        self.writer.write(encode_frame(json.dumps(fields).encode()))
+
+    async def recv(self) -> dict[str, Any]:
+        """Return the next event. Raises ``ConnectionError`` at the end of the connection."""
+        while (body := self._decoder.next_body()) is None:
+            data = await asyncio.wait_for(self.reader.read(1 << 16), _MOST_PATIENCE)
+            if not data:
+                raise ConnectionError
+            self._decoder.receive_data(data)
+        event: dict[str, Any] = msgspec.json.decode(body)
+        return event
+
+    def drop(self, how: str) -> None:
+        """End the connection in one of the ways clients do."""
+        with contextlib.suppress(OSError):
+            sock = self.writer.get_extra_info("socket")
+            if how == "reset":
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            elif how == "half":
+                sock.shutdown(socket.SHUT_WR)
+            self.writer.close()
+
+
+class Device:
+    """A client program with a witness of what it did and saw."""
+
+    def __init__(self, hunt: "Hunt", witness: Witness) -> None:
+        self.hunt = hunt
+        self.witness = witness
+        self.cursor: int | None = None
+        self.waiting: list[Sent] = []
+
+    async def live(self, link: Link, dice: random.Random) -> None:
+        """Join and do random things until the connection ends, by either side."""
+        witness = self.witness
+        await self._join(link)
+        for _ in range(dice.randrange(5, 120)):
+            if self.hunt.ending:
+                return
+            act = dice.random()
+            if act < 0.55:
+                await self._say(link, dice)
+            elif act < 0.60 and witness.sent:
+                again = dice.choice(list(witness.sent.values())[-20:])
+                link.send(purpose="message", ref=again.ref, text=again.text, to=again.to)
+                await self._until(link, again.ref, again)
+            elif act < 0.65:
+                ref = secrets.token_hex(4)
+                other = dice.choice(["#lobby", *(f"@{n}" for n in self.hunt.nicks)])
+                link.send(
+                    purpose="history", ref=ref, **{"with": other, "limit": dice.randrange(1, 600)}
+                )
+                await self._until(link, ref)
+            elif act < 0.70:
+                ref = secrets.token_hex(4)
+                link.send(purpose=dice.choice(["users", "away", "ping"]), ref=ref)
+                await self._until(link, ref)
+            elif act < 0.72:
+                await asyncio.sleep(dice.uniform(0, 3))  # reads nothing meanwhile
+            elif act < 0.74:
+                await self._burst(link, dice)
+            else:
+                await asyncio.sleep(dice.uniform(0, 0.3))
+        if dice.random() < 0.4:
+            link.send(purpose="disconnect", text="bye")
+
+    async def drain(self, link: Link) -> None:
+        """Join once more, settle what is open, and see everything there is."""
+        await self._join(link)
+        while self.waiting:
+            await self._send(link, self.waiting[0])
+        ref = secrets.token_hex(4)
+        link.send(purpose="ping", ref=ref)
+        await self._until(link, ref)
+        self.witness.upto = self.hunt.last_seq
+
+    async def _join(self, link: Link) -> None:
+        witness = self.witness
+        since: dict[str, Any] = {"bot": True} if self.cursor is None else {"since": self.cursor}
+        if witness.account is not None:
+            await self._login(link, ACCOUNTS[witness.nick], since)
+        else:
+            token = {"token": witness.token} if witness.token else {}
+            link.send(purpose="join", nick=witness.nick, id=witness.id, time=0, **token, **since)
+        event = await link.recv()
+        if event["purpose"] != "welcome":
+            if event["purpose"] == "error" and event["error"] in (
+                "USER_IN_USE", "SHUTTING_DOWN", "LIMIT_EXCEEDED", "STORE_UNAVAILABLE", "SERVER_FULL"
+            ):  # fmt: skip
+                raise ConnectionError
+            raise ViolationError(f"{witness.nick} {witness.id} could not join: {event}")
+        if "token" in event:
+            if witness.token is not None:
+                raise ViolationError(f"a good token of {witness.nick} was not taken")
+            witness.token = event["token"]
+        if self.cursor is None:
+            self.cursor = witness.after = event["seq"]
+            return
+        while True:
+            event = await link.recv()
+            self._take(event)
+            if event["purpose"] == "history" and event.get("replay") and event["end"]:
+                return
+
+    async def _login(self, link: Link, password: str, since: dict[str, Any]) -> None:
+        nonce, nick = secrets.token_urlsafe(12), self.witness.nick
+        bare = f"n={nick},r={nonce}"
+        link.send(
+            purpose="login", nick=nick, id=self.witness.id, time=0, mechanism="SCRAM-SHA-256",
+            data=f"n,,{bare}", **since,
+        )  # fmt: skip
+        event = await link.recv()
+        if event["purpose"] != "challenge":
+            raise ConnectionError
+        values = dict(part.split("=", 1) for part in event["data"].split(","))
+        salted = hashlib.pbkdf2_hmac(
+            "sha256", password.encode(), base64.b64decode(values["s"]), int(values["i"])
+        )
+        key = hmac.digest(salted, b"Client Key", "sha256")
+        without = f"c=biws,r={values['r']}"
+        auth = f"{bare},{event['data']},{without}".encode()
+        signature = hmac.digest(hashlib.sha256(key).digest(), auth, "sha256")
+        proof = base64.b64encode(bytes(a ^ b for a, b in zip(key, signature, strict=True)))
+        link.send(purpose="response", data=f"{without},p={proof.decode()}")
+
+    async def _say(self, link: Link, dice: random.Random) -> None:
+        if self.waiting:
+            await self._send(link, self.waiting[0])
+            return
+        to = "#lobby" if dice.random() < 0.7 else f"@{dice.choice(self.hunt.nicks)}"
+        length = dice.choice([1, 20, 20, 20, 200, 3000])
+        sent = Sent(secrets.token_hex(8), to, f"{secrets.token_hex(4)} {'é' * length}")
+        self.witness.sent[sent.ref] = sent
+        self.waiting.append(sent)
+        await self._send(link, sent)
+
+    async def _send(self, link: Link, sent: Sent) -> None:
+        link.send(purpose="message", ref=sent.ref, text=sent.text, to=sent.to)
+        await self._until(link, sent.ref, sent)
+
+    async def _burst(self, link: Link, dice: random.Random) -> None:
+        """Send many at once; what comes of each is left to be found out by a repetition."""
+        if self.waiting:
+            return
+        for _ in range(dice.randrange(2, 40)):
+            sent = Sent(secrets.token_hex(8), "#lobby", "burst")
+            self.witness.sent[sent.ref] = sent
+            self.waiting.append(sent)
+            link.send(purpose="message", ref=sent.ref, text=sent.text)
+        # What is refused for now, and what breaks off, is sent again one by one.
+        ref = secrets.token_hex(4)
+        link.send(purpose="ping", ref=ref)
+        await self._until(link, ref)
+
+    async def _until(self, link: Link, ref: str, sent: Sent | None = None) -> None:
+        """Take what comes up to the answer to ``ref``."""
+        while True:
+            event = await link.recv()
+            self._take(event)
+            if event.get("ref") != ref:
+                continue
+            if event["purpose"] == "error" and sent is not None:
+                if event["error"] == "NO_SUCH_NICK":
+                    self._settled(sent)
+                elif event["error"] in ("LIMIT_EXCEEDED", "STORE_UNAVAILABLE"):
+                    await asyncio.sleep(event["retry_after"])
+                elif event["error"] == "SHUTTING_DOWN":
+                    raise ConnectionError
+                else:
+                    raise ViolationError(f"a message was refused: {event}")
+            return
+
+    def _acknowledged(self, event: dict[str, Any]) -> None:
+        sent = self.witness.sent.get(event["ref"])
+        if sent is None:
+            return
+        if sent.seq is not None and sent.seq != event["seq"]:
+            raise ViolationError(f"{sent} was acknowledged again as {event}")
+        if sent.seq is None:
+            sent.seq = event["seq"]
+            self.hunt.acknowledged += 1
+            # Kept in the order of being acknowledged, which must be that of the log.
+            self.witness.sent[sent.ref] = self.witness.sent.pop(sent.ref)
+        self._settled(sent)
+
+    def _settled(self, sent: Sent) -> None:
+        if sent in self.waiting:
+            self.waiting.remove(sent)
+
+    def _take(self, event: dict[str, Any]) -> None:
+        purpose = event["purpose"]
+        if purpose == "message":
+            self._see(event)
+        elif purpose == "ok" and event.get("seq") is not None:
+            self._acknowledged(event)
+        elif purpose == "history" and event.get("replay"):
+            for message in event["messages"]:
+                self._see(message)
+        elif (purpose == "error" and event["error"] == "EVICTED") or purpose == "shutdown":
+            raise ConnectionError
+
+    def _see(self, message: dict[str, Any]) -> None:
+        assert self.cursor is not None
+        if message["seq"] <= self.cursor:
+            raise ViolationError(
+                f"{self.witness.nick} {self.witness.id} had {self.cursor} and got {message}"
+            )
+        self.cursor = message["seq"]
+        self.witness.seen.append(message["seq"])
+
+
+class Hunt:
+    """One hunt."""
+
+    def __init__(self, data: Path, minutes: float, seed: int) -> None:
+        self.data = data
+        self.until = time.monotonic() + minutes * 60
+        self.dice = random.Random(seed)
+        self.ending = False
+        self.acknowledged = 0
+        self.kills = 0
+        self.last_seq = 0
+        self.round_trips: list[float] = []
+        self.most_resident = 0
+        self.most_descriptors = 0
+        self.port = 0
+        self.server: Parley | None = None
+        guests = [f"guest{number}" for number in range(5)]
+        self.nicks = [*guests, *ACCOUNTS, "nobody-at-all"]
+        self.devices = [Device(self, Witness(nick, 1)) for nick in guests]
+        for nick in ACCOUNTS:
+            for id_ in (1, 2):
+                self.devices.append(Device(self, Witness(nick, id_, account=nick.lower())))
+        self.retired: list[Device] = []
+
+    async def run(self) -> list[str]:
+        """Hunt. Return what was violated."""
+        self._make_accounts()
+        self._start()
+        tasks = [asyncio.create_task(self._device(number)) for number in range(len(self.devices))]
+        tasks += [asyncio.create_task(self._pest(n)) for n in range(3)]
+        tasks.append(asyncio.create_task(self._canary()))
+        killer = asyncio.create_task(self._killer())
+        done, _ = await asyncio.wait({killer, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        self.ending = True
+        for task in done:
+            if task.exception() is not None:
+                for other in tasks:
+                    other.cancel()
+                raise task.exception() or RuntimeError()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return await self._finish()
+
+    async def _finish(self) -> list[str]:
+        everybody = [*self.devices, *self.retired]
+        # First all settle what is open, then each sees all there is.
+        for _ in range(2):
+            self.last_seq = len(self._history())
+            for device in everybody:
+                if device.cursor is None and not device.waiting:
+                    continue
+                for _ in range(50):
+                    link = await Link.open(self.port)
+                    try:
+                        await device.drain(link)
+                        break
+                    except ConnectionError:
+                        await asyncio.sleep(0.2)
+                    finally:
+                        link.drop("close")
+                else:
+                    return [f"{device.witness.nick} could not come back"]
+                await asyncio.sleep(0.05)
+        assert self.server is not None
+        code = stop(self.server.process, signal.SIGTERM)
+        wrong = check(self._history(), [device.witness for device in everybody])
+        if code != 0:
+            wrong.append(f"the server ended with {code}")
+        if "Traceback" in self.server.said:
+            wrong.append(f"the server broke: {self.server.said[-3000:]}")
+        return wrong
+
+    # The server
+
+    def _make_accounts(self) -> None:
+        accounts = {}
+        for nick, password in ACCOUNTS.items():
+            salt = secrets.token_bytes(16)
+            salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, 4096)
+            stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+            server = hmac.digest(salted, b"Server Key", "sha256")
+            salt64, stored64, server64 = (
+                base64.b64encode(part).decode() for part in (salt, stored, server)
+            )
+            accounts[nick] = {"scram": f"SCRAM-SHA-256$4096:{salt64}${stored64}:{server64}"}
+        (self.data / "users.json").write_text(json.dumps(accounts))
+
+    def _start(self) -> None:
+        options = ["--rate", "100", "--burst", "100", "--log-level", "info", "--grace", "1"]
+        self.server = Parley(self.data, options, self.port)
+        self.port = self.server.port
+
+    async def _killer(self) -> None:
+        assert self.server is not None
+        while time.monotonic() < self.until:
+            await asyncio.sleep(self.dice.uniform(1, 12))
+            with contextlib.suppress(FileNotFoundError):
+                self.most_resident = max(self.most_resident, resident(self.server.pid))
+                found = sum(1 for _ in Path(f"/proc/{self.server.pid}/fd").iterdir())
+                self.most_descriptors = max(self.most_descriptors, found)
+            if self.server.process.poll() is not None:
+                raise ViolationError(f"the server died: {self.server.said[-2000:]}")
+            self.port, port = 0, self.port
+            self.kills += 1
+            if self.dice.random() < 0.7:
+                stop(self.server.process, signal.SIGKILL)
+            else:
+                code = await asyncio.to_thread(stop, self.server.process, signal.SIGTERM)
+                if code != 0:
+                    raise ViolationError(f"SIGTERM ended with {code}: {self.server.said[-2000:]}")
+            if self.dice.random() < 0.05:
+                for path in self.data.glob("history.index*"):
+                    path.unlink()
+            self.port = port
+            self._start()
+            if "Traceback" in self.server.said:
+                raise ViolationError(self.server.said[-3000:])
+
+    def _history(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = msgspec.json.decode((self.data / "history.json").read_bytes())
+        return found
+
+    # The clients
+
+    @contextlib.asynccontextmanager
+    async def _link(self, dice: random.Random) -> AsyncIterator[Link]:
+        while self.port == 0:
+            await asyncio.sleep(0.05)
+        link = await Link.open(self.port)
+        try:
+            yield link
+        finally:
+            link.drop(dice.choice(["close", "close", "reset", "half"]))
+
+    async def _device(self, number: int) -> None:
+        dice = random.Random(self.dice.random())
+        while not self.ending:
+            device = self.devices[number]
+            guest = device.witness.account is None
+            if guest and device.witness.token and not device.waiting and dice.random() < 0.03:
+                # Somebody else takes the nick, or another window of the same person opens.
+                witness = Witness(device.witness.nick, dice.randrange(1, 2**31 - 1))
+                if dice.random() < 0.5:
+                    witness.token = device.witness.token
+                self.retired.append(device)
+                device = self.devices[number] = Device(self, witness)
+            try:
+                async with self._link(dice) as link:
+                    await device.live(link, dice)
+            except (OSError, asyncio.IncompleteReadError, TimeoutError):
+                pass
+            await asyncio.sleep(dice.uniform(0, 0.5))
+
+    async def _pest(self, number: int) -> None:
+        """Send what nobody should."""
+        dice = random.Random(self.dice.random())
+        while not self.ending:
+            try:
+                async with self._link(dice) as link:
+                    act = dice.randrange(4)
+                    if act == 0:
+                        link.writer.write(dice.randbytes(dice.randrange(1, 5000)))
+                    elif act == 1:
+                        ping = encode_frame(b'{"purpose":"ping","ref":"p"}')
+                        link.writer.write(ping * 3000)
+                    elif act == 2:
+                        frame = encode_frame(b'{"purpose":"join","nick":"' + b"p" * 50 + b'"}')
+                        link.writer.write(frame[: dice.randrange(len(frame))])
+                    else:
+                        link.send(purpose="join", nick=f"pest{number}", id=number, time=0)
+                        for _ in range(200):
+                            link.send(
+                                purpose=dice.choice(["users", "nonsense", "history"]), ref="r"
+                            )
+                    await asyncio.wait_for(link.writer.drain(), 2)
+                    await asyncio.sleep(dice.uniform(0, 1))
+            except (OSError, TimeoutError):
+                pass
+
+    async def _canary(self) -> None:
+        """Measure round trips while the server is up."""
+        dice = random.Random(1)
+        while not self.ending:
+            try:
+                async with self._link(dice) as link:
+                    while not self.ending:
+                        began = time.monotonic()
+                        link.send(purpose="ping", ref="c")
+                        await link.recv()
+                        self.round_trips.append(time.monotonic() - began)
+                        await asyncio.sleep(0.1)
+            except (OSError, TimeoutError):
+                await asyncio.sleep(0.1)
+
+
+def main() -> int:
+    """Hunt and say what was found. Return 1 if anything was violated."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(10**9))
+    options = parser.parse_args()
+    print(f"seed {options.seed}, {options.minutes:g} minutes", flush=True)
+    place = Path(tempfile.mkdtemp(prefix="parley-hunt-"))
+    hunt = Hunt(place, options.minutes, options.seed)
+    try:
+        wrong = asyncio.run(hunt.run())
+    except ViolationError as violation:
+        wrong = [str(violation)]
+    finally:
+        if hunt.server is not None:
+            stop(hunt.server.process, signal.SIGKILL)
+    trips = sorted(hunt.round_trips) or [0.0]
+    p99 = trips[int(len(trips) * 0.99)] * 1000
+    if p99 > _CANARY_MS and options.minutes >= 1:
+        wrong.append(f"the canary's 99th percentile is {p99:.0f} ms")
+    if hunt.most_descriptors > 200:
+        wrong.append(f"the server had {hunt.most_descriptors} descriptors open")
+    print(
+        f"{hunt.acknowledged} messages acknowledged, {hunt.kills} kills, canary p50 "
+        f"{trips[len(trips) // 2] * 1000:.1f} ms p99 {p99:.1f} ms of {len(trips)}, "
+        f"at most {hunt.most_resident / 1e6:.0f} MB and {hunt.most_descriptors} descriptors"
+    )
+    for sentence in wrong[:20]:
+        print(f"VIOLATED: {sentence}")
+    if wrong:
+        print(f"seed {options.seed}; the files are in {place}")
+        return 1
+    print("nothing violated")
+    for path in sorted(place.rglob("*"), reverse=True):
+        path.unlink()
+    place.rmdir()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
