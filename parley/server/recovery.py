@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from parley.server.log import END, Position, Span
-from parley.server.records import Record, Said, decode_line
+from parley.server.records import Record, check_line, decode_line
 
 _CHUNK = 1024 * 1024  # bytes read at a time
 _EMPTY = Position(end=1, seq=0, crc=zlib.crc32(b"["))
@@ -67,9 +67,7 @@ class Recovery:
                 raise HistoryError(
                     self._where(0, 1, "the first line must be [ alone, then one record a line")
                 )
-            for found in self._whole_records():
-                if self.trusted is not None or not isinstance(found.record, Said):
-                    self.tail.append(found)
+            self._take_whole_records()
             self._mend_end()
         except BaseException:
             os.close(self.fd)
@@ -98,8 +96,8 @@ class Recovery:
             start += len(chunk)
         return crc
 
-    def _whole_records(self) -> Iterator[Found]:
-        """Yield the records after ``position`` and move it along, up to the first bad line.
+    def _take_whole_records(self) -> None:
+        """Take the records after ``position`` and move it along, up to the first bad line.
 
         Raises ``HistoryError`` if a whole record stands behind a bad line.
         """
@@ -120,7 +118,7 @@ class Recovery:
                     bad = bad or (offset, number, "the array ends here")
                 continue
             try:
-                record = decode_line(text)
+                found, mark = check_line(text)
             except ValueError as problem:
                 bad = bad or (offset, number, str(problem))
                 continue
@@ -128,12 +126,15 @@ class Recovery:
                 raise HistoryError(
                     f"{self._where(*bad)}. Whole records follow, so this is no torn write"
                 )
-            if record.seq != seq + 1:
-                wrong = f"seq {record.seq} stands where {seq + 1} is due"
+            if found != seq + 1:
+                wrong = f"seq {found} stands where {seq + 1} is due"
                 raise HistoryError(self._where(offset, number, wrong))
             span = Span(offset + line.index(b"{"), len(text))
-            end, seq = span.offset + span.length, record.seq
-            yield Found(record, span)
+            end, seq = span.offset + span.length, found
+            if mark is not None:
+                self.tail.append(Found(mark, span))
+            elif self.trusted is not None:
+                self.tail.append(Found(decode_line(text), span))
         self.position = Position(end, seq, self._crc(start.end, end, start.crc))
 
     def _lines(self, start: int) -> Iterator[tuple[int, bytes]]:
