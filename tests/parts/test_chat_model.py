@@ -58,6 +58,8 @@ class ChatModel(RuleBasedStateMachine):
         self.holders: dict[str, str] = {}  # nick key: person who held it last
         self.told: dict[int, Told] = {}
         self.refs = 0
+        for which in (0, 2, 4):
+            self.join(which, with_token=True, share=False)
 
     def teardown(self) -> None:
         if hasattr(self, "house"):
@@ -68,6 +70,9 @@ class ChatModel(RuleBasedStateMachine):
     # What devices do
 
     @rule(which=st.integers(0, 5), with_token=st.booleans(), share=st.booleans())
+    def comes(self, which: int, with_token: bool, share: bool) -> None:
+        self.join(which, with_token, share)
+
     def join(self, which: int, with_token: bool, share: bool) -> None:
         device = self.devices[which]
         if device.client is not None:
