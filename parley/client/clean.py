@@ -23,7 +23,7 @@ _JOINING: Final = (
     *("ORIYA", "TAMIL", "TELUGU", "KANNADA", "MALAYALAM", "SINHALA", "KHMER", "MYANMAR"),
     *("TIBETAN", "NKO", "ADLAM"),
 )
-_ONLY_PLAIN: Final = re.compile(r"[ -~\u00a1-\u00ac\u00ae-\u02ff\u0370-\u0482\u048a-\u0558]*")
+_ONLY_PLAIN: Final = re.compile(r"[ -~\u00a1-\u00ac\u00ae-\u02ff\u03a3-\u0481\u048a-\u052f]*")
 
 
 def clean(text: str) -> str:
@@ -63,7 +63,7 @@ def _clean(text: str, keep: str) -> str:
             marks = 0
             continue
         category = unicodedata.category(char)
-        if category in ("Mn", "Me"):
+        if category in ("Mn", "Me") and not _is_blank(char):
             if char == "\u034f" or 0xFE00 <= ord(char) <= 0xFE0D or ord(char) >= 0xE0100:
                 out.append(mark(char))  # graphemes glued or varied invisibly
             elif 0xFE0E <= ord(char) <= 0xFE0F:

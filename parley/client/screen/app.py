@@ -323,7 +323,7 @@ class Screen:
         return ConditionalContainer(Window(text, wrap_lines=True), nothing)
 
     def _input_prompt(self) -> StyleAndTextTuples:
-        return [("class:prompt", f"{self.model.current.name[:18]} › ")]  # noqa: RUF001 - meant
+        return [("class:prompt", f"{self.model.current.name[:18]} › ")]
 
     def _tabs(self) -> StyleAndTextTuples:
         return panes.tabs(self.model, _columns())

@@ -1,7 +1,9 @@
 """The keys. Esc never throws anything away; Enter sends; what moves is listed in /help keys."""
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
+from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.filters import Condition, has_completions, has_focus
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys
@@ -37,10 +39,16 @@ def chat_keys(screen: "Screen") -> KeyBindings:
 
     @keys.add("tab", filter=typing)
     def _(event: KeyPressEvent) -> None:
-        if screen.input.complete_state:
-            screen.input.complete_next()
-        else:
-            screen.input.start_completion(insert_common_part=True)
+        buffer = screen.input
+        if buffer.complete_state:
+            buffer.complete_next()
+            return
+        asked = CompleteEvent(completion_requested=True)
+        found = list(islice(buffer.completer.get_completions(buffer.document, asked), 2))
+        if len(found) == 1:
+            buffer.apply_completion(found[0])
+        elif found:
+            buffer.start_completion(select_first=False)
 
     @keys.add("s-tab", filter=typing & has_completions)
     def _(event: KeyPressEvent) -> None:

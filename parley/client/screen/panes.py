@@ -84,7 +84,7 @@ def status(model: Model, width: int, now: float, below: int, asking: str) -> Sty
         style = "class:status"
     elif change.status is Status.WAITING:
         seconds = max(0, round((change.retry_at or now) - now))
-        left = f" ○ {change.text} · again in {seconds} s"
+        left = f" ○ again in {seconds} s · {change.text}"
         style = "class:status.trouble"
     elif change.status is Status.ENDED:
         left = f" ○ {change.text or 'ended'}"

@@ -26,7 +26,7 @@ _WHEEL: Final = 3  # lines
 @dataclass(slots=True)
 class _Place:
     """The last line in sight is in ``entry`` (counted so that older pages do not move it), with
-    ``hidden`` of its lines below. ``entries``: how many there were when one scrolled away."""
+    ``hidden`` of its lines below. ``entries``: how many there were, so counted, when one left."""
 
     entry: int
     hidden: int
@@ -54,7 +54,9 @@ class Timeline(UIControl):
     def below(self) -> int:
         """Entries that came since one scrolled away from the end."""
         place = self._places.get(self._model.current)
-        return 0 if place is None else len(self._model.current.entries) - place.entries
+        if place is None:
+            return 0
+        return len(self._model.current.entries) - self._model.current.prepended - place.entries
 
     def clear(self) -> None:
         """Hide what is there now; scrolling up shows it again."""
@@ -83,7 +85,7 @@ class Timeline(UIControl):
             place = _Place(
                 len(conversation.entries) - 1 - conversation.prepended,
                 0,
-                len(conversation.entries),
+                len(conversation.entries) - conversation.prepended,
             )
         at, hidden = place.entry + conversation.prepended, place.hidden
         hidden -= lines

@@ -1,0 +1,224 @@
+"""The client without a screen: pipes, ``--send``, ``--jsonl``, exit codes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT, ChatServer, Make
+from tests.wire import Wire
+
+
+@pytest.fixture(autouse=True)
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    place = tmp_path / "config"
+    monkeypatch.setenv("PARLEY_CONFIG_DIR", str(place))
+    return place
+
+
+def command(server: ChatServer | int, *arguments: str) -> list[str]:
+    port = server if isinstance(server, int) else server.port
+    first, *rest = arguments
+    where = ["localhost", str(port), first]
+    return [sys.executable, str(ROOT / "chat_client.py"), *where, *rest]
+
+
+def run(server: ChatServer | int, *arguments: str, stdin: str = "") -> Any:
+    return subprocess.run(
+        command(server, *arguments), input=stdin, capture_output=True, text=True, timeout=60
+    )
+
+
+def test_a_line_from_a_pipe_is_stored_before_it_ends_well(server: ChatServer) -> None:
+    done = run(server, "bot", "9", stdin="hi\n")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert server.messages == ["hi"]
+
+
+def test_many_lines_come_whole_and_in_order(make_server: Make) -> None:
+    server = make_server("--rate", "500", "--burst", "50").start()
+    lines = [f"line {number}" for number in range(700)]
+    done = run(server, "bot", "9", "--wait", "30", stdin="\n".join(lines))
+    assert done.returncode == 0, done.stderr
+    assert server.messages == lines
+
+
+def test_what_is_said_comes_out_a_line_each(server: ChatServer) -> None:
+    bob = server.joined("bob")
+    bob.say("before")
+    client = subprocess.Popen(
+        command(server, "ann", "1"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert client.stdin is not None and client.stdout is not None
+    line = client.stdout.readline()
+    assert line.startswith("[History] [") and line.endswith("] bob: before\n")
+    bob.until("joined")
+    bob.say("live\nin two lines")
+    assert client.stdout.readline().endswith("] bob: live\n")
+    assert client.stdout.readline() == "    in two lines\n"
+    bob.say("psst \x1b[31m", "@ann")
+    assert client.stdout.readline().endswith("] bob -> @ann: psst ␛[31m\n")
+    client.stdin.write("q!\n")
+    client.stdin.flush()
+    assert client.wait(20) == 0
+    assert bob.until("left")["reason"] == "disconnect"
+
+
+def test_send_and_to(server: ChatServer) -> None:
+    bob = server.joined("bob")
+    assert run(server, "ann", "1", "--send", "one", "--send", "two").returncode == 0
+    assert run(server, "ann", "1", "--send", "secret", "--to", "@bob").returncode == 0
+    assert [bob.until("message")["text"] for _ in range(3)] == ["one", "two", "secret"]
+    done = run(server, "ann", "1", "--send", "x", "--to", "@nobody")
+    assert done.returncode == 4 and "nobody" in done.stderr
+
+
+def test_a_failed_run_is_not_sent_later(accounts_server: ChatServer, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong"
+    wrong.write_text("nope\n")
+    right = tmp_path / "right"
+    right.write_text("123\n")
+    arguments = ("alice", "1", "--send", "x")
+    done = run(accounts_server, *arguments)
+    assert done.returncode == 4 and "needs its password" in done.stderr
+    done = run(accounts_server, *arguments, "--password-file", str(wrong))
+    assert done.returncode == 4 and "password is wrong" in done.stderr
+    done = run(accounts_server, *arguments, "--password-file", str(right))
+    assert done.returncode == 0, done.stderr
+    assert accounts_server.messages == ["x"]
+
+
+def test_exit_codes_and_their_sentences(make_server: Make, tmp_path: Path) -> None:
+    server = make_server("--max-clients", "2").start()
+    server.joined("ann")
+    done = run(server, "ann", "1", "--send", "x", "--wait", "0.5")
+    assert done.returncode == 4 and "taken" in done.stderr
+    server.joined("bob")
+    done = run(server, "cyd", "1", "--send", "x", "--wait", "0.5")
+    assert done.returncode == 4 and "no room" in done.stderr
+    server.stop()
+    done = run(server, "ann", "1", "--send", "x", "--wait", "0.5")
+    assert done.returncode == 3 and "no server is listening" in done.stderr
+    done = run(server, "a b", "1", "--send", "x")
+    assert done.returncode == 2 and "no nick" in done.stderr
+    assert run(server, "ann", "-7", "--send", "x").returncode == 2
+    only_host = [sys.executable, str(ROOT / "chat_client.py"), "localhost"]
+    told = subprocess.run(only_host, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert told.returncode == 2 and "must be given" in told.stderr
+    other = make_server()
+    assert "Traceback" not in done.stderr and other
+
+
+def test_what_answers_is_no_chat_server() -> None:
+    import socket
+    import threading
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            while True:
+                try:
+                    sock, _ = listening.accept()
+                except OSError:
+                    return
+                with sock:
+                    sock.sendall(b"SSH-2.0-OpenSSH_9\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        port = listening.getsockname()[1]
+        done = run(port, "ann", "1", "--send", "x", "--wait", "0.5")
+        listening.shutdown(socket.SHUT_RDWR)
+    assert done.returncode == 3 and "no chat server" in done.stderr
+
+
+def test_json_lines_both_ways(server: ChatServer) -> None:
+    bob = server.joined("bob")
+    client = subprocess.Popen(
+        command(server, "ann", "1", "--jsonl"),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    assert client.stdin is not None and client.stdout is not None
+
+    def until(purpose: str) -> dict[str, Any]:
+        assert client.stdout is not None
+        while line := client.stdout.readline():
+            event: dict[str, Any] = json.loads(line)
+            if event["purpose"] == purpose:
+                return event
+        raise AssertionError(f"no {purpose}")
+
+    welcome = until("welcome")
+    assert welcome["nick"] == "ann" and "token" not in welcome, "a token is a secret"
+    for line in (
+        '{"text":"hello"}',
+        '{"to":"@bob","text":"psst"}',
+        "oops",
+        '{"purpose":"users","ref":"u"}',
+    ):
+        client.stdin.write(line + "\n")
+    client.stdin.flush()
+    assert bob.until("message")["text"] == "hello"
+    assert bob.until("message")["to"] == "@bob"
+    assert until("invalid")["text"]
+    assert until("users")["ref"] == "u"
+    client.stdin.close()
+    assert client.wait(20) == 0
+
+
+def test_the_echo_bot(server: ChatServer) -> None:
+    lines = (ROOT / "examples/echo_bot.py").read_text().splitlines()
+    assert len([line for line in lines if line and not line.startswith(('"""', "#"))]) <= 16
+    bot = subprocess.Popen(
+        [sys.executable, str(ROOT / "examples/echo_bot.py"), "localhost", str(server.port)]
+    )
+    try:
+        ann = server.joined("ann")
+        while not any(u["nick"] == "echo" for u in _users(ann)):
+            ann.until("joined")
+        ann.say("are you there?", "@echo")
+        assert ann.until("message")["text"] == "are you there?"
+        ann.say("!echo to all")
+        assert ann.until("message") | {"text": "to all", "to": "#lobby"} == ann.passed[-1]
+    finally:
+        bot.terminate()
+        bot.wait(10)
+
+
+def _users(wire: Wire) -> list[dict[str, Any]]:
+    wire.send(purpose="users", ref="u")
+    users: list[dict[str, Any]] = wire.until("users", ref="u")["users"]
+    return users
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(server: ChatServer) -> None:
+    bob = server.joined("bob")
+    read, write = os.pipe()
+    client = subprocess.Popen(
+        command(server, "ann", "1"), stdin=subprocess.PIPE, stdout=write, stderr=subprocess.PIPE
+    )
+    os.close(write)
+    bob.until("joined")
+    os.close(read)
+    bob.say("anybody?")
+    _, complaint = client.communicate(timeout=20)
+    assert b"Traceback" not in complaint
+    assert client.returncode == 0
+
+
+def test_killed_while_sending_it_leaves_each_line_once(server: ChatServer) -> None:
+    text = "\n".join(f"line {number}" for number in range(3000))
+    client = subprocess.Popen(command(server, "bot", "9"), stdin=subprocess.PIPE, text=True)
+    assert client.stdin is not None
+    client.stdin.write(text)
+    client.stdin.flush()
+    watcher = server.joined("watcher")
+    watcher.until("message")
+    client.send_signal(signal.SIGKILL)
+    client.wait(10)
+    stored = server.messages
+    assert stored == [f"line {number}" for number in range(len(stored))]
