@@ -8,8 +8,10 @@ The first run makes an environment in ``.venv`` beside this file and installs Pa
 """
 
 import os
+import re
 import subprocess
 import sys
+import time
 import venv
 from pathlib import Path
 
@@ -39,6 +41,7 @@ def chat() -> int:
     """Run a server, and a client against it until the client ends. Return its exit code."""
     python = environment("")
     log = HERE / "server.log"
+    log.unlink(missing_ok=True)
     with log.open("ab") as log_file:
         server = subprocess.Popen(
             [python, HERE / "chat_server.py", PORT],
@@ -48,17 +51,20 @@ def chat() -> int:
             stderr=log_file,
             start_new_session=True,
         )
-    print(f"Server on port {PORT}; its log is {log.name}. More people join with:")
-    print(
-        f"    {python.relative_to(HERE) if python.is_relative_to(HERE) else python}"
-        f" chat_client.py localhost {PORT} NICK 1",
-        flush=True,
-    )
+    while "listening on" not in log.read_text():
+        if server.poll() is not None:
+            print(log.read_text(), end="", file=sys.stderr)
+            return 1
+        time.sleep(0.05)
+    shown = python.relative_to(HERE) if python.is_relative_to(HERE) else python
+    print(f"A server runs on port {PORT}; its log is {log.name}. More people join with:")
+    print(f"    {shown} chat_client.py localhost {PORT} NICK 1", flush=True)
     try:
-        nick = os.environ.get("USER") or "me"
-        return subprocess.run(
-            [python, HERE / "chat_client.py", "localhost", PORT, nick, "1"]
-        ).returncode
+        nick = re.sub("[^A-Za-z0-9_.-]", "", os.environ.get("USER", ""))[:32] or "me"
+        client: list[str | Path] = [python, HERE / "chat_client.py", "localhost", PORT, nick, "1"]
+        return subprocess.run(client).returncode
+    except KeyboardInterrupt:
+        return 0
     finally:
         server.terminate()
         server.wait()

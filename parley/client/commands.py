@@ -13,7 +13,7 @@ from framing.events import AnyEvent, Error, History, Users
 from framing.names import is_nick, is_room, key
 from framing.requests import Away, PageOf, WhoIs
 from parley.client.login import LoginError
-from parley.client.model import Kind, Model
+from parley.client.model import Kind, Model, Person
 from parley.client.session import Session
 
 
@@ -140,7 +140,7 @@ async def _go(face: Face, rest: str) -> None:
 
 
 async def _users(face: Face, rest: str) -> None:
-    lines: list[str] = []
+    found: list[Person] = []
     after: str | None = None
     total = 0
     while True:
@@ -150,19 +150,21 @@ async def _users(face: Face, rest: str) -> None:
         assert isinstance(answer, Users)
         face.model.users(answer.users)
         total = answer.total
-        for user in answer.users:
-            known = face.model.people[key(user.nick)]
-            if rest and rest.lower() not in key(known.nick):
-                continue
-            what = "registered" if known.account else "guest"
-            since = f" for {_length(time.time() - known.since)}" if known.since else ""
-            about = f" ({known.text})" if known.text else ""
-            lines.append(f"{known.nick:<20} {known.status}{since}{about}, {what}")
+        found += [face.model.people[key(user.nick)] for user in answer.users]
         if answer.end or not answer.users:
             break
         after = answer.users[-1].nick
-    lines.append(f"{total} in all" if not rest else f"{len(lines)} of {total}")
+    wanted = [person for person in found if rest.lower() in key(person.nick)]
+    column = max((len(person.nick) for person in wanted), default=0)
+    lines = [f"{person.nick:<{column}}  {_about(person)}" for person in wanted]
+    lines.append(f"{len(wanted)} of {total}" if rest else f"{total} in all")
     face.show("People", "\n".join(lines))
+
+
+def _about(person: Person) -> str:
+    since = f" for {_length(time.time() - person.since)}" if person.since else ""
+    text = f" ({person.text})" if person.text else ""
+    return f"{person.status}{since}{text}, {'registered' if person.account else 'guest'}"
 
 
 async def _history(face: Face, rest: str) -> None:

@@ -32,6 +32,9 @@ FAILURES_PER_NICK: Final = Rate(0.2, 10)
 """Failed logins. Somebody guessing gets 17,000 tries a day at one account, whatever their
 addresses; the owner is kept waiting for five seconds at most and is never locked out."""
 
+SESSIONS_PER_NICK: Final = 100
+"""Windows and devices of one person: their ids must fit the frame that lists people."""
+
 REGISTRATIONS_PER_ADDRESS: Final = Rate(0.1, 20)
 
 logger = logging.getLogger(__name__)
@@ -254,6 +257,11 @@ class Entrance:
         nick_key = key(request.nick)
         present = self._hall.people.get(nick_key)
         ghost = present.sessions.get(request.id) if present is not None else None
+        if ghost is None and present is not None and len(present.sessions) >= SESSIONS_PER_NICK:
+            text = f"{request.nick} is here with {SESSIONS_PER_NICK} sessions, which is the most"
+            session.state, session.account = State.NEW, False
+            self._hall.refuse(session, ErrorWord.LIMIT_EXCEEDED, text, retry_after=60.0)
+            return
         if ghost is not None:
             self._hall.evict(ghost, "the same nick and id have joined from another connection")
         account = self._accounts.get(nick_key) if session.account else None
@@ -261,7 +269,7 @@ class Entrance:
         session.key = nick_key
         session.id = request.id
         session.person = person
-        session.bot = request.bot
+        session.bot = request.bot and request.since is None
         session.cursor = request.since
         session.floor = floor
         self._hall.come(session, moment, quietly=ghost is not None)

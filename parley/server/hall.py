@@ -102,8 +102,8 @@ class Hall:
             session.address,
             "account" if session.account else "guest",
         )
-        if session.bot and session.cursor is None:
-            self._arrived[session] = None
+        if session.bot:
+            session.cursor = self._archive.seq
         self._catching_up[session] = None
 
     def go(self, session: Session, reason: str, moment: Moment, text: str | None = None) -> None:
@@ -185,7 +185,12 @@ class Hall:
         # What it has said itself since it came it knows by the reply.
         mine = session.nick, session.id
         others = [m for m in messages if m.seq <= session.entered or (m.from_, m.id) != mine]
-        self.tell(session, History(others, end, replay=True))
+        if session.bot:
+            # It wants nothing of the past; this came between its welcome and now.
+            for message in others:
+                self.tell(session, message)
+        else:
+            self.tell(session, History(others, end, replay=True))
         if end:
             self._arrived[session] = None
         return len(messages) + 10

@@ -9,6 +9,7 @@ import configargparse
 from parley.server.log import Fsync
 
 DEFAULT_PORT = 10500
+MOTD_BYTES = 2000  # as JSON it takes up to six times as many, of a frame with much else in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,11 @@ def parse(arguments: list[str] | None = None) -> Options:
         "default), within a second of it, or when the system likes",
     )
     group.add_argument(
-        "--motd", default="", metavar="TEXT", help="a message of the day for everybody who joins"
+        "--motd",
+        type=_motd,
+        default="",
+        metavar="TEXT",
+        help="a message of the day for everybody who joins",
     )
 
     group = parser.add_argument_group("limits")
@@ -160,6 +165,12 @@ def parse(arguments: list[str] | None = None) -> Options:
         add_user=found.add_user,
         set_password=found.set_password,
     )
+
+
+def _motd(text: str) -> str:
+    if len(text.encode()) > MOTD_BYTES:
+        raise configargparse.ArgumentTypeError(f"longer than {MOTD_BYTES} bytes")
+    return text
 
 
 def _port(text: str) -> int:

@@ -26,7 +26,8 @@ class Session:
     ``live`` says that it hears its rooms as things happen; until then ``cursor`` is the newest
     seq it has (None: it did not say), and the log gives it the rest. ``entered`` is the seq when
     it joined, ``floor`` one up to which it has nothing to send again. ``congested`` is set from
-    outside while its client takes nothing more; ``carrier`` is whatever brings it the bytes.
+    outside while its client takes nothing more; ``bot`` wants no replay; ``carrier`` is whatever
+    brings it the bytes.
     """
 
     __slots__ = (

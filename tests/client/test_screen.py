@@ -3,8 +3,10 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 from tests.client.conftest import Open
+from tests.client.terminal import Terminal
 from tests.conftest import ChatServer, Make
 from tests.wire import texts
 
@@ -49,7 +51,8 @@ def test_comings_and_goings_are_on_one_line_with_the_reason(
     ann.see("bob joined, cyd joined", "3 here")
     bob.send(purpose="disconnect", text="tea")
     cyd.reset()
-    ann.see("bob left (tea), cyd lost the connection", "1 here")
+    ann.see("bob joined, cyd joined, ", "bob left (tea)", "cyd lost the connection", "1 here")
+    assert ann.line("bob left") == ann.line("cyd lost")
 
 
 def test_what_was_missed_is_marked_and_nothing_comes_twice(
@@ -318,3 +321,34 @@ def test_a_silent_server_is_noticed(make_server: Make, open_client: Open) -> Non
     finally:
         os.kill(server.pid, signal.SIGCONT)
     ann.see("ann ●", "Connected again")
+
+
+def test_the_first_run_asks_and_the_next_remembers(server: ChatServer, tmp_path: Path) -> None:
+    first = Terminal(tmp_path / "config")
+    try:
+        first.see("Server [localhost]:")
+        first.type("\r")
+        first.see("Port [10500]:")
+        first.type("99999\r")
+        first.see("is no port")
+        first.type(f"{server.port}\r")
+        first.see("What do you want to be called")
+        first.type("a b\r")
+        first.see("is no nick")
+        first.type("ann\r")
+        first.see("ann ●")
+        first.type("q!\r")
+        assert first.ended() == 0
+    finally:
+        first.close()
+    again = Terminal(tmp_path / "config")
+    try:
+        again.see("Server [localhost]:")
+        again.type("\r")
+        again.see(f"Port [{server.port}]:")
+        again.type("\r")
+        again.see("[ann]:")
+        again.type("\r")
+        again.see("ann ●")
+    finally:
+        again.close()

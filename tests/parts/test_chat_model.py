@@ -73,7 +73,13 @@ class ChatModel(RuleBasedStateMachine):
     def comes(self, which: int, with_token: bool, share: bool) -> None:
         self.join(which, with_token, share)
 
-    def join(self, which: int, with_token: bool, share: bool) -> None:
+    @rule(which=st.integers(0, 5), speaker=st.integers(0, 5))
+    def comes_as_a_bot_while_somebody_speaks(self, which: int, speaker: int) -> None:
+        self._listen()
+        self.say(speaker, "#lobby")  # in the same tick as the join
+        self.join(which, with_token=True, share=True, bot=True)
+
+    def join(self, which: int, with_token: bool, share: bool, bot: bool = False) -> None:
         device = self.devices[which]
         if device.client is not None:
             return
@@ -84,9 +90,9 @@ class ChatModel(RuleBasedStateMachine):
         if not with_token and device.token is not None:
             self._become(device, None, None)
         client = self.house.connect()
-        self.house.ask(
-            client, Join(device.nick, device.id, 0.0, token=device.token, since=device.cursor)
-        )
+        bot = bot and device.cursor is None
+        since = device.cursor
+        self.house.ask(client, Join(device.nick, device.id, 0.0, device.token, since, bot))
         self.house.quiet()
         first, *rest = client.events()
         if isinstance(first, Error):
@@ -114,7 +120,9 @@ class ChatModel(RuleBasedStateMachine):
                     device.id,
                 )
             )
-        if device.cursor is None:
+        if bot:
+            device.complete_from, device.cursor = first.seq + 1, first.seq
+        elif device.cursor is None:
             visible = [t.seq for t in self.told.values() if self._may_see(device, t)]
             expected = sorted(visible)[-50:]
             device.complete_from = expected[0] if expected else first.seq + 1

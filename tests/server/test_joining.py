@@ -279,3 +279,33 @@ def test_a_full_server_says_so_and_takes_the_next_when_there_is_room(make_server
     wires[0].close()
     wires[1].until("left")
     assert server.joined("late")
+
+
+def test_one_person_has_at_most_a_hundred_sessions(server: ChatServer) -> None:
+    first = server.wire()
+    token = first.join("ann", 0)["token"]
+    for number in range(1, 100):
+        server.wire().join("ann", number, token=token, bot=True)
+    extra = server.wire()
+    extra.send(purpose="join", nick="ann", id=100, time=0, token=token)
+    assert extra.error("LIMIT_EXCEEDED")["retry_after"]
+    extra.join("ann", 99, token=token)
+    extra.send(purpose="users", ref="u")
+    assert len(extra.until("users")["users"][0]["ids"]) == 100
+
+
+def test_a_bot_misses_nothing_from_its_welcome_on(server: ChatServer) -> None:
+    talker, first = server.joined("talker", bot=True), server.wire()
+    token = first.join("bot", bot=True)["token"]
+    for number in range(60):
+        bot = server.wire()
+        for i in range(20):
+            talker.send(purpose="message", ref=f"{number}-{i}", text=f"{number}-{i}")
+            if i == 5:
+                bot.send(purpose="join", nick="bot", id=1, time=0, bot=True, token=token)
+        welcome = bot.until("welcome")
+        talker.quiet()
+        heard = [event["seq"] for event in bot.quiet() if event["purpose"] == "message"]
+        due = [r["seq"] for r in server.records if r["purpose"] == "message"]
+        assert heard == [seq for seq in due if seq > welcome["seq"]]
+        bot.close()

@@ -312,7 +312,7 @@ class Screen:
             rows,
             floats=[
                 Float(xcursor=True, ycursor=True, content=CompletionsMenu(max_height=8)),
-                Float(top=1, bottom=2, left=1, right=1, content=self.pager.container),
+                Float(top=1, bottom=2, left=0, right=0, content=self.pager.container),
                 Float(top=3, left=4, right=4, height=2, content=self._hint()),
             ],
         )

@@ -1,5 +1,6 @@
 """A longer text over the timeline: help, lists. Esc, q or Enter puts it away."""
 
+from prompt_toolkit.application import get_app
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.layout import (
@@ -10,6 +11,8 @@ from prompt_toolkit.layout import (
 )
 from prompt_toolkit.layout.dimension import Dimension
 from prompt_toolkit.widgets import Frame
+
+from parley.client.screen.wrapping import wrap
 
 
 class Pager:
@@ -41,7 +44,7 @@ class Pager:
         """Scroll by ``lines``, as far as there is text."""
         info = self.window.render_info
         height = info.window_height if info else 10
-        most = max(0, len(self._lines) - height)
+        most = max(0, len(self._wrapped()) - height)
         self._offset = max(0, min(most, self._offset + lines))
 
     @property
@@ -51,4 +54,13 @@ class Pager:
         return max(1, info.window_height - 1 if info else 10)
 
     def _text(self) -> StyleAndTextTuples:
-        return [("", "\n".join(self._lines[self._offset :]))]
+        return [("", "\n".join(self._wrapped()[self._offset :]))]
+
+    def _wrapped(self) -> list[str]:
+        """Return the lines as they fit between the frame's sides; what wraps is set in."""
+        width = max(10, get_app().output.get_size().columns - 2)
+        lines: list[str] = []
+        for line in self._lines:
+            first, *rest = wrap(line, width)
+            lines += [first, *(f"    {part}" for whole in rest for part in wrap(whole, width - 4))]
+        return lines
