@@ -16,6 +16,7 @@ import contextlib
 import hashlib
 import hmac
 import json
+import logging
 import random
 import secrets
 import signal
@@ -471,6 +472,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**9))
     options = parser.parse_args()
     print(f"seed {options.seed}, {options.minutes:g} minutes", flush=True)
+    # Writing to a server that has just been killed is what this does all the time.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     place = Path(tempfile.mkdtemp(prefix="parley-hunt-"))
     hunt = Hunt(place, options.minutes, options.seed)
     try:

@@ -17,6 +17,7 @@ from parley.server.entrance import Greeting
 from parley.server.index import Index, IndexBehindError
 from parley.server.limits import Rate
 from parley.server.log import Log, StoreUnavailableError
+from parley.server.records import Said
 from parley.server.recovery import Recovery
 from parley.server.scram import Secret
 from parley.server.session import Session, State
@@ -50,6 +51,7 @@ class House:
         self.rate = rate
         self.mono = 0.0
         self.store_fails = False
+        self.said: list[Said] = []  # all that the log has ever taken
         self._open()
 
     def _open(self) -> None:
@@ -106,6 +108,7 @@ class House:
         except StoreUnavailableError:
             raise AssertionError("the disk is full") from None
         self.index.add(stored)
+        self.said += [entry.record for entry in stored if isinstance(entry.record, Said)]
         for record, body, _, _ in stored:
             self.chat.applied(record, body, self.moment)
         self.chat.commit_accounts()

@@ -56,7 +56,7 @@ class ChatModel(RuleBasedStateMachine):
         self.house = House(Path(self._dir.name))
         self.devices = [Device(nick, id_) for nick in NICKS for id_ in (1, 2)]
         self.holders: dict[str, str] = {}  # nick key: person who held it last
-        self.told: dict[int, Told] = {}
+        self._told: dict[int, Told] = {}
         self.refs = 0
         for which in (0, 2, 4):
             self.join(which, with_token=True, share=False)
@@ -224,21 +224,18 @@ class ChatModel(RuleBasedStateMachine):
             for path in self.house.data.glob("history.index*"):
                 path.unlink()
             self.house._open()
-        # What was written and not acknowledged stands in the log all the same.
-        records = (
-            self.house.log.read(
-                span for span in self.house.index.after(["#lobby"], 0, 10**9, 10**12).spans
-            )
-            if not self.house.index.behind
-            else []
-        )
-        for record in records:
-            self._note(record.message, record.origin.by, record.origin.for_)  # type: ignore[union-attr]
 
     # What must hold
 
-    def _note(self, message: Message, person: str, to: str | None) -> None:
-        self.told.setdefault(message.seq, Told(message.seq, person, to, message.text))
+    @property
+    def told(self) -> dict[int, Told]:
+        """All that stands in the log, by seq."""
+        while len(self._told) < len(self.house.said):
+            record = self.house.said[len(self._told)]
+            message, origin = record.message, record.origin
+            told = Told(message.seq, origin.by, origin.for_, message.text)
+            self._told[message.seq] = told
+        return self._told
 
     def _may_see(self, device: Device, told: Told) -> bool:
         return told.to is None or device.person in (told.person, told.to)
@@ -267,15 +264,9 @@ class ChatModel(RuleBasedStateMachine):
 
     def _check_new(self, device: Device, seq: int, to: str, text: str) -> None:
         assert device.person is not None
-        record = self.house.log.read(
-            self.house.index.after([s], seq - 1, 1, 10**6).spans[0]
-            for s in ["#lobby" if to == "#lobby" else f"@{device.person}"]
-        )[0]
-        message = record.message  # type: ignore[union-attr]
-        assert (message.seq, message.text, message.from_) == (seq, text, device.nick)
-        for_ = record.origin.for_  # type: ignore[union-attr]
-        assert (for_ is None) == (to == "#lobby")
-        self._note(message, device.person, for_)
+        told = self.told[seq]
+        assert (told.seq, told.person, told.text) == (seq, device.person, text)
+        assert (told.to is None) == (to == "#lobby")
 
     def _see(self, device: Device, message: Message) -> None:
         assert device.cursor is not None
