@@ -21,18 +21,17 @@ from framing.errors import BodyError
 from framing.events import Error, Event, History, Message, Welcome
 from framing.requests import Say
 from parley.client.clean import clean, clean_text
-from parley.client.session import (
+from parley.client.happenings import (
     Change,
     Failed,
     Happening,
     Queued,
     RefusedError,
-    Session,
-    Settings,
     Status,
     Stored,
     Trouble,
 )
+from parley.client.session import Session, Settings
 from parley.client.store import Store
 
 OK: Final = 0

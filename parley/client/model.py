@@ -23,8 +23,8 @@ from framing.events import (
 )
 from framing.names import LOBBY, key
 from parley.client.clean import clean, clean_text
-from parley.client.session import Change, Failed, Happening, Queued, Stored, Trouble
-from parley.client.session import Status as Connection
+from parley.client.happenings import Change, Failed, Happening, Queued, Stored, Trouble
+from parley.client.happenings import Status as Connection
 
 TOGETHER = 60.0
 """Seconds within which comings and goings, with nothing said between them, share a line."""

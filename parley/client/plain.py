@@ -16,8 +16,9 @@ from prompt_toolkit.application import run_in_terminal
 
 from parley.client import commands
 from parley.client.clean import clean
+from parley.client.happenings import Change, Happening, RefusedError, Status
 from parley.client.model import Conversation, Entry, Fate, Kind, Model
-from parley.client.session import Change, Happening, RefusedError, Session, Settings, Status
+from parley.client.session import Session, Settings
 from parley.client.store import Store
 
 _LATE: Final = 2.0  # seconds without an acknowledgement before that is said

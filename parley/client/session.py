@@ -17,7 +17,6 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from enum import Enum, auto
 from typing import Final
 
 from framing.codec import decode_event, encode
@@ -34,6 +33,17 @@ from framing.requests import (
     Response,
     Say,
     ShutdownAck,
+)
+from parley.client.happenings import (
+    Change,
+    Failed,
+    Happening,
+    Queued,
+    RefusedError,
+    ServerBusyError,
+    Status,
+    Stored,
+    Trouble,
 )
 from parley.client.login import LoginError, Proof, registration
 from parley.client.store import Identity, Store, StoreError, Waiting
@@ -60,82 +70,6 @@ _AGAIN: Final = frozenset(
         ErrorWord.INTERNAL_ERROR,
     )
 )
-
-
-class Status(Enum):
-    """Where the session is with the server."""
-
-    CONNECTING = auto()
-    JOINING = auto()
-    ONLINE = auto()
-    WAITING = auto()
-    """Not connected; tries again at ``Change.retry_at``."""
-    ENDED = auto()
-    """Will not try again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """The session's status has changed. ``text`` is a sentence for people, ``word`` the server's
-    error if it was one, ``retry_at`` in monotonic seconds."""
-
-    status: Status
-    text: str = ""
-    word: str | None = None
-    retry_at: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Queued:
-    """An own message has been taken to be sent."""
-
-    ref: str
-    to: str
-    text: str
-    time: float
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """An own message is in the log."""
-
-    ref: str
-    seq: int
-    time: float
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """An own message was refused for good; ``retry`` of the session sends it again."""
-
-    ref: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Something went wrong that the person should know; the session goes on."""
-
-    text: str
-
-
-Happening = AnyEvent | Change | Queued | Stored | Failed | Trouble
-
-
-class RefusedError(Exception):
-    """The server refuses this client, and trying again would not help."""
-
-    def __init__(self, text: str, word: str | None = None) -> None:
-        super().__init__(text)
-        self.word = word
-
-
-class ServerBusyError(ConnectionError):
-    """The server cannot take this client now; ``word`` is its error."""
-
-    def __init__(self, text: str, word: str) -> None:
-        super().__init__(text)
-        self.word = word
 
 
 @dataclass(slots=True)

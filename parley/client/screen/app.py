@@ -33,6 +33,7 @@ from prompt_toolkit.layout.processors import BeforeInput, ConditionalProcessor, 
 
 from parley.client import commands
 from parley.client.clean import clean
+from parley.client.happenings import Change, Happening, RefusedError, Status
 from parley.client.model import Conversation, Kind, Model
 from parley.client.screen import panes
 from parley.client.screen.completion import ChatCompleter
@@ -40,7 +41,7 @@ from parley.client.screen.keys import chat_keys
 from parley.client.screen.pager import Pager
 from parley.client.screen.style import style
 from parley.client.screen.timeline import Timeline
-from parley.client.session import Change, Happening, RefusedError, Session, Settings, Status
+from parley.client.session import Session, Settings
 from parley.client.store import Store
 
 _REDRAW: Final = 1 / 30  # seconds between redraws, at least

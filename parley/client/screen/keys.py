@@ -1,18 +1,42 @@
 """The keys. Esc never throws anything away; Enter sends; what moves is listed in /help keys."""
 
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.filters import Condition, has_completions, has_focus
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys
 
-if TYPE_CHECKING:
-    from parley.client.screen.app import Screen
+from parley.client.model import Conversation, Model
+from parley.client.screen.pager import Pager
+from parley.client.screen.timeline import Timeline
 
 
-def chat_keys(screen: "Screen") -> KeyBindings:
+class Screen(Protocol):
+    """What the keys act on."""
+
+    input: Buffer
+    model: Model
+    pager: Pager
+    previous: Conversation
+    timeline: Timeline
+
+    def submit(self) -> None:
+        """Send what is typed, or do what it says."""
+
+    def switch(self, conversation: Conversation) -> None:
+        """Go to a conversation."""
+
+    def close_pager(self) -> None:
+        """Put the longer text away."""
+
+    def leave(self) -> None:
+        """End the program."""
+
+
+def chat_keys(screen: Screen) -> KeyBindings:
     """Return the bindings of ``screen``."""
     keys = KeyBindings()
     typing = has_focus(screen.input)

@@ -3,10 +3,10 @@ below. Each is text made from the model; each fits the width it is given."""
 
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 
+from parley.client.happenings import Status
 from parley.client.model import Model
 from parley.client.screen.style import of_nick
 from parley.client.screen.wrapping import cut, width_of
-from parley.client.session import Status
 
 PEOPLE_WIDTH = 20
 PEOPLE_FROM = 72
