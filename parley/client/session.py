@@ -46,6 +46,7 @@ from parley.client.happenings import (
     Trouble,
 )
 from parley.client.login import LoginError, Proof, registration
+from parley.client.outgoing import IN_FLIGHT, Outgoing
 from parley.client.store import Identity, Store, StoreError, Waiting
 
 CONNECT_TIMEOUT: Final = 10.0
@@ -53,10 +54,6 @@ FIRST_DELAY: Final = 0.5
 LONGEST_DELAY: Final = 30.0
 """Seconds. A try comes after a random part of a delay that doubles up to this: clients of a
 server that has restarted must not all come at once ("full jitter")."""
-
-IN_FLIGHT: Final = 8
-"""Messages sent and not acknowledged. After one has been refused for now they go one at a
-time, so that none overtakes it."""
 
 SAVE_EVERY: Final = 1.0
 """Seconds within which the cursor is written."""
@@ -90,15 +87,6 @@ class Settings:
     new_nick: Callable[[str], Awaitable[str | None]] | None = None
 
 
-@dataclass(slots=True)
-class _Own:
-    """An own message on its way."""
-
-    message: Waiting
-    in_flight: bool = False
-    failed: bool = False
-
-
 class Session:
     """A session by ``settings``; ``listen`` gets each batch of what happens."""
 
@@ -112,7 +100,7 @@ class Session:
         self._store = store
         self._listen = listen
         self._identity = Identity()
-        self._own: dict[str, _Own] = {}
+        self._outgoing = Outgoing()
         self._prefix = secrets.token_hex(5)
         self._count = 0
         self._writer: asyncio.StreamWriter | None = None
@@ -120,10 +108,6 @@ class Session:
         self._proof: Proof | None = None
         self._answers: dict[str, asyncio.Future[AnyEvent]] = {}
         self._batch: list[Happening] = []
-        self._one_by_one = False
-        self._hold_until = 0.0
-        self._tokens = 0.0
-        self._tokens_at = 0.0
         self._send_timer: asyncio.TimerHandle | None = None
         self._quitting = False
         self._now = asyncio.Event()
@@ -142,18 +126,18 @@ class Session:
     @property
     def waiting(self) -> list[Waiting]:
         """The own messages that are not acknowledged and not refused."""
-        return [own.message for own in self._own.values() if not own.failed]
+        return self._outgoing.waiting
 
     @property
     def refused(self) -> list[Waiting]:
         """The own messages that were refused."""
-        return [own.message for own in self._own.values() if own.failed]
+        return self._outgoing.refused
 
     def say(self, text: str, to: str) -> str:
         """Send ``text`` to a room or ``@nick``, now or when that is possible. Return its ref."""
         ref = self._new_ref()
         message = Waiting(ref, to, text, round(time.time(), 3))
-        self._own[ref] = _Own(message)
+        self._outgoing.add([message])
         self._save(at_once=True)
         self._emit(Queued(ref, to, text, message.time))
         self._send_own()
@@ -161,20 +145,10 @@ class Session:
 
     def retry(self, ref: str) -> None:
         """Send a refused message again."""
-        own = self._own.get(ref)
-        if own is not None and own.failed:
-            own.failed = False
-            own.message.ref = self._new_ref()
-            del self._own[ref]
-            self._own[own.message.ref] = own
-            self._emit(Queued(own.message.ref, own.message.to, own.message.text, own.message.time))
+        message = self._outgoing.retry(ref, self._new_ref())
+        if message is not None:
+            self._emit(Queued(message.ref, message.to, message.text, message.time))
             self._send_own()
-
-    def forget(self, ref: str) -> None:
-        """Give up a refused message."""
-        if ref in self._own and self._own[ref].failed:
-            del self._own[ref]
-            self._save(at_once=True)
 
     async def ask(self, make: Callable[[str], AnyRequest]) -> AnyEvent:
         """Send the request that ``make`` returns for a new ref, and return the answer.
@@ -386,11 +360,11 @@ class Session:
         self._answer(event.ref, event)
 
     def _take_ok(self, event: Ok) -> None:
-        own = self._own.pop(event.ref or "", None)
-        if own is not None and event.seq is not None and event.time is not None:
-            self._batch.append(Stored(own.message.ref, event.seq, event.time))
-            self._one_by_one = False
-            self._save(at_once=not self._own)
+        ref = event.ref or ""
+        if ref in self._outgoing and event.seq is not None and event.time is not None:
+            self._outgoing.stored(ref)
+            self._batch.append(Stored(ref, event.seq, event.time))
+            self._save(at_once=not self._outgoing)
             self._send_own()
         self._answer(event.ref, event)
 
@@ -414,11 +388,7 @@ class Session:
         self._ever_online = True
         self._save(at_once=True)
         self._change(Status.ONLINE)
-        self._tokens = float(event.limits.burst)
-        self._tokens_at = time.monotonic()
-        self._hold_until = 0.0
-        for own in self._own.values():
-            own.in_flight = False
+        self._outgoing.connected(event.limits, time.monotonic())
         self._send_own()
 
     async def _take_challenge(self, event: Challenge) -> None:
@@ -433,9 +403,8 @@ class Session:
 
     async def _take_error(self, event: Error) -> bool:
         """Deal with an error. Return whether that was all: a face needs not hear of it."""
-        own = self._own.get(event.ref or "")
-        if own is not None:
-            self._own_refused(own, event)
+        if event.ref in self._outgoing:
+            self._own_refused(event.ref or "", event)
             return True
         if event.ref in self._answers:
             self._answer(event.ref, event)
@@ -451,17 +420,13 @@ class Session:
             )
         return False
 
-    def _own_refused(self, own: _Own, event: Error) -> None:
-        own.in_flight = False
+    def _own_refused(self, ref: str, event: Error) -> None:
         if event.error in _AGAIN:
-            self._one_by_one = True
-            wait = event.retry_after or 1.0
-            self._hold_until = max(self._hold_until, time.monotonic() + wait)
-            self._send_own()
-            return
-        own.failed = True
-        self._batch.append(Failed(own.message.ref, event.text))
-        self._save(at_once=True)
+            self._outgoing.put_off(ref, event.retry_after or 1.0, time.monotonic())
+        else:
+            self._outgoing.fail(ref)
+            self._batch.append(Failed(ref, event.text))
+            self._save(at_once=True)
         self._send_own()
 
     async def _join_refused(self, event: Error) -> None:
@@ -515,8 +480,7 @@ class Session:
         if self._send_timer is not None:
             self._send_timer.cancel()
             self._send_timer = None
-        for own in self._own.values():
-            own.in_flight = False
+        self._outgoing.disconnected()
         for answer in self._answers.values():
             if not answer.done():
                 answer.set_exception(ConnectionError("the connection broke"))
@@ -530,36 +494,15 @@ class Session:
             self._writer.write(encode_frame(encode(request)))
 
     def _send_own(self) -> None:
-        """Send own messages in their order, as far as the server's rate and the window allow."""
-        if self.status is not Status.ONLINE or self._writer is None or self.welcome is None:
+        """Send own messages in their order, as far as the server takes them now."""
+        if self.status is not Status.ONLINE or self._writer is None:
             return
-        limits = self.welcome.limits
-        now = time.monotonic()
-        in_flight = sum(own.in_flight for own in self._own.values()) if self._own else 0
-        window = 1 if self._one_by_one else IN_FLIGHT
-        wait = self._hold_until - now
-        for own in list(self._own.values()):
-            if own.in_flight or own.failed:
-                continue
-            if in_flight >= window:
-                return
-            if wait <= 0 and limits.rate:
-                gained = (now - self._tokens_at) * limits.rate
-                self._tokens = min(float(limits.burst), self._tokens + gained)
-                self._tokens_at = now
-                if self._tokens < 1:
-                    wait = (1 - self._tokens) / limits.rate
-                else:
-                    self._tokens -= 1
-            if wait > 0:
-                if self._send_timer is None:
-                    loop = asyncio.get_running_loop()
-                    self._send_timer = loop.call_later(wait, self._send_later)
-                return
-            message = own.message
-            own.in_flight = True
-            in_flight += 1
+        messages, again_in = self._outgoing.due(time.monotonic())
+        for message in messages:
             self._send(Say(message.ref, message.text, message.to, message.time))
+        if again_in is not None and self._send_timer is None:
+            loop = asyncio.get_running_loop()
+            self._send_timer = loop.call_later(again_in, self._send_later)
 
     def _send_later(self) -> None:
         self._send_timer = None
@@ -609,12 +552,12 @@ class Session:
         if settings.bot and settings.since is None:
             self.cursor = None
         if settings.remember_waiting:
-            self._own |= {m.ref: _Own(m) for m in self._identity.waiting}
+            self._outgoing.add(self._identity.waiting)
 
     def _save(self, at_once: bool) -> None:
         """Remember, now or within ``SAVE_EVERY``: always the latter while much is on its way, so
         that sending a long text does not write it out for each of its lines."""
-        if at_once and len(self._own) <= IN_FLIGHT:
+        if at_once and len(self._outgoing) <= IN_FLIGHT:
             self._save_now()
         elif self._save_timer is None:
             loop = asyncio.get_running_loop()
@@ -626,7 +569,7 @@ class Session:
             self._save_timer = None
         self._identity.cursor = self.cursor
         if self.settings.remember_waiting:
-            self._identity.waiting = [own.message for own in self._own.values()]
+            self._identity.waiting = self._outgoing.all
         settings = self.settings
         try:
             self._store.save_identity(
