@@ -143,6 +143,12 @@ class ChatServer:
 Make = Callable[..., ChatServer]
 
 
+def cpu(pid: int) -> float:
+    """Return the seconds of processor time a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @pytest.fixture
 def make_server(tmp_path: Path) -> Iterator[Make]:
     """Make servers, not yet started; options as on the command line. Ends them afterwards, and

@@ -168,7 +168,7 @@ class Chat:
     def advance(self, moment: Moment) -> None:
         """Say what is due, and give those who are catching up their next page."""
         self._hall.tell_roster(moment)
-        self._hall.replay()
+        self._hall.replay(moment)
 
     def settle(self) -> list[Session]:
         """The outbox has been flushed. Return the sessions whose connections are to end."""
@@ -179,12 +179,7 @@ class Chat:
     @property
     def due(self) -> float | None:
         """When ``advance`` has something to do, in monotonic seconds; None: no need."""
-        return self._hall.roster_due
-
-    @property
-    def busy(self) -> bool:
-        """Whether ``advance`` has something to do at once."""
-        return self._hall.catching_up
+        return self._hall.due
 
     def stop(self, reason: str, grace: float) -> None:
         """Tell everybody that the server stops within ``grace`` seconds."""

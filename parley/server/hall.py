@@ -25,6 +25,9 @@ REPLAY_WITHOUT_SINCE: Final = 50
 REPLAY_PER_TICK: Final = 2000
 """Messages read for replays in one tick: about 5 ms."""
 
+REPLAY_AGAIN: Final = 0.05
+"""Seconds until a page is asked for again that the index did not have yet."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -41,6 +44,7 @@ class Hall:
         self._catching_up: dict[Session, None] = {}
         self._arrived: dict[Session, None] = {}
         self._sessions = 0
+        self._replay_at = 0.0
 
     # Being told
 
@@ -136,11 +140,6 @@ class Hall:
     def _together(self) -> bool:
         return self._sessions > ROSTER_OVER or bool(self._comings)
 
-    @property
-    def roster_due(self) -> float | None:
-        """When the next ``roster`` is to be told, in monotonic seconds; None: not needed."""
-        return self._comings.due if self._comings else None
-
     def tell_roster(self, moment: Moment) -> None:
         """Tell who came and went, if there is something to tell and it is time."""
         if self._comings and moment.mono >= self._comings.due:
@@ -153,14 +152,11 @@ class Hall:
     # all that came before: so it gets everything once, in order, and however much there is, no
     # more of it is kept in memory than one page.
 
-    @property
-    def catching_up(self) -> bool:
-        """Whether somebody could be given more right away."""
-        return any(not session.congested for session in self._catching_up)
-
-    def replay(self) -> None:
+    def replay(self, moment: Moment) -> None:
         """Give those who are catching up their next page, in turn, as far as one tick goes."""
         left = REPLAY_PER_TICK
+        if moment.mono < self._replay_at:
+            return
         for session in list(self._catching_up):
             if left <= 0:
                 return
@@ -172,7 +168,16 @@ class Hall:
             try:
                 left -= self._replay_page(session)
             except IndexBehindError:
-                continue
+                self._replay_at = moment.mono + REPLAY_AGAIN
+
+    @property
+    def due(self) -> float | None:
+        """When there is a ``roster`` to tell or a page to give, in monotonic seconds; 0 for now,
+        None for not as things are."""
+        dues = [self._comings.due] if self._comings else []
+        if any(not session.congested for session in self._catching_up):
+            dues.append(self._replay_at)
+        return min(dues, default=None)
 
     def _replay_page(self, session: Session) -> int:
         """Tell a session its next page. Return what that cost, in messages."""

@@ -252,7 +252,7 @@ class Server:
     def _next_wake(self) -> float | None:
         """When the next tick must come even if no socket is ready; None: no need."""
         filling = self._index.behind and self._indexing
-        if self._input or self._chat.busy or filling or not self._chat.outbox.empty:
+        if self._input or filling or not self._chat.outbox.empty:
             return self.mono
         parked = self._retry_parked_at if self._parked else None
         dues = (self._log.sync_due(), self._chat.due, self._index_due, self._stop_by, parked)

@@ -125,8 +125,12 @@ class House:
     def quiet(self) -> None:
         """Tick until nothing is left to be done."""
         self.tick()
-        while self._parked or self.chat.busy or self.index.behind or not self.chat.outbox.empty:
+        while self._parked or self.chat.due is not None or self.index.behind or self._unsent:
             self.tick(1.0)
+
+    @property
+    def _unsent(self) -> bool:
+        return not self.chat.outbox.empty
 
     def lose(self, client: Client, reason: str = "lost") -> None:
         """The connection of ``client`` ends."""

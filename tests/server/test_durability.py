@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ChatServer, Make
+from tests.conftest import ChatServer, Make, cpu
 from tests.wire import Wire, texts
 
 
@@ -174,6 +174,9 @@ def test_a_full_disk_refuses_and_recovers(server: ChatServer) -> None:
     guest.send(purpose="join", nick="cyd", id=1, time=0)
     guest.error("STORE_UNAVAILABLE")
     assert texts(bob.quiet()) == ["before"], "nothing that is not stored may be delivered"
+    before = cpu(server.pid)
+    time.sleep(1)
+    assert cpu(server.pid) - before < 0.5, "it turns without end"
     assert server.messages == ["before"]
     resource.prlimit(server.pid, resource.RLIMIT_FSIZE, everything)
     assert ann.say("y" * 100, ref="full1")

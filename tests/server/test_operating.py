@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, ChatServer, Make
+from tests.conftest import ROOT, ChatServer, Make, cpu
 from tests.wire import Wire, frame, texts
 
 
@@ -257,12 +257,6 @@ def test_silent_and_dawdling_peers_are_let_go(make_server: Make) -> None:
     assert ended["half"][0] in ("NOT_JOINED", "BAD_FRAME")
     assert ended["slowly"] == ["BAD_FRAME"]
     assert "dawdler" in ended
-
-
-def cpu(pid: int) -> float:
-    """Seconds of processor time a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_without_descriptors_it_does_not_spin_and_recovers(make_server: Make) -> None:
