@@ -101,7 +101,9 @@ class Device:
             if act < 0.55:
                 await self._say(link, dice)
             elif act < 0.60 and witness.sent:
-                again = dice.choice(list(witness.sent.values())[-20:])
+                # Not one of several that are open: its answer would come before theirs.
+                known = [sent for sent in witness.sent.values() if sent.seq is not None]
+                again = dice.choice(known[-20:] or self.waiting[:1] or [*witness.sent.values()][:1])
                 link.send(purpose="message", ref=again.ref, text=again.text, to=again.to)
                 await self._until(link, again.ref, again)
             elif act < 0.65:
