@@ -29,7 +29,12 @@ def main(arguments: list[str] | None = None) -> int:
     reporting.set_up(options.log_level, options.log_json)
     try:
         if options.add_user or options.set_password:
-            return set_password(options)
+            try:
+                return set_password(options)
+            except OSError as problem:
+                raise StartError(
+                    f"{problem.filename or options.data}: {problem.strerror}"
+                ) from None
         start(options).run()
     except (StartError, HistoryError, AccountsError) as problem:
         print(f"chat_server: {problem}", file=sys.stderr)
