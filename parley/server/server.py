@@ -295,11 +295,13 @@ class Server:
                 peer.connection.close()
         for peer in list(self._peers):
             session = peer.session
+            if peer.parked is not None:
+                continue  # it waits for this side
             if session.state is State.JOINED:
-                if now - peer.heard > self._settings.timeout and peer.parked is None:
+                if now - peer.heard > self._settings.timeout:
                     peer.connection.close("timeout")
                     continue
-            elif now - peer.connected > JOIN_DEADLINE and peer.parked is None:
+            elif now - peer.connected > JOIN_DEADLINE:
                 text = f"not joined within {JOIN_DEADLINE:g} s of connecting"
                 self._chat.turn_away(session, ErrorWord.NOT_JOINED, text, "timeout", moment)
                 continue
