@@ -37,6 +37,10 @@ class AccountsError(Exception):
     """``users.json`` cannot be used. The text says where and what is wrong."""
 
 
+class TakenError(AccountsError):
+    """The nick has an account, and it is another person's."""
+
+
 class Account(msgspec.Struct, frozen=True, gc=False):
     """An account. ``person`` is the name its private messages are bound to."""
 
@@ -143,13 +147,16 @@ class Accounts:
     def put(self, account: Account) -> None:
         """Add or replace an account, durably.
 
-        Raises ``OSError`` if the file cannot be written, ``AccountsError`` if it was changed
-        into something unusable; the accounts are then as before.
+        Raises ``TakenError`` if the nick is another person's by now, which another process may
+        have brought about, ``OSError`` if the file cannot be written, ``AccountsError`` if it
+        was changed into something unusable; the accounts are then as before.
         """
         with self._locked():
             if self._identity() != self._seen:
                 self._read()
             before = self._accounts.get(key(account.nick))
+            if before is not None and before.person != account.person:
+                raise TakenError(f"{account.nick} is somebody else's account")
             self._accounts[key(account.nick)] = account
             try:
                 self._write()

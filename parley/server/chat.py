@@ -17,7 +17,7 @@ from typing import Any
 
 from framing.errors import BodyError, ErrorWord, FrameError
 from framing.events import Ok, Pong, Presence, Shutdown, Users
-from framing.limits import PAGE, TEXT
+from framing.limits import PAGE
 from framing.names import key
 from framing.requests import (
     AnyRequest,
@@ -46,7 +46,8 @@ from parley.server.scram import Secret
 from parley.server.session import Session, State
 from parley.server.talk import Talk
 
-AWAY_TEXT_BYTES = 1000
+SHORT_TEXT_BYTES = 1000
+"""Longest text of being away, and last word."""
 
 _NO_STORE = "the server cannot store anything now: try again"
 _WHILE_STOPPING = frozenset({Ping, Disconnect, ShutdownAck})
@@ -193,7 +194,8 @@ class Chat:
 
     def _disconnect(self, session: Session, request: Disconnect, moment: Moment) -> None:
         self._hall.tell(session, Ok(request.ref))
-        text = request.text if request.text and len(request.text.encode()) <= TEXT else None
+        said = request.text or ""
+        text = said if 0 < len(said.encode()) <= SHORT_TEXT_BYTES else None
         self._hall.go(session, "disconnect", moment, text)
         self._hall.close(session)
 
@@ -210,8 +212,11 @@ class Chat:
         self._hall.tell(session, Users(request.ref, users, total, end))
 
     def _away(self, session: Session, request: Away, moment: Moment) -> None:
-        if request.text and len(request.text.encode()) > AWAY_TEXT_BYTES:
-            text = f"a text for being away has at most {AWAY_TEXT_BYTES} bytes"
+        if self._talk.too_many_queries(session, request.ref, moment):
+            return
+        self._talk.count_query(session, moment)
+        if request.text and len(request.text.encode()) > SHORT_TEXT_BYTES:
+            text = f"a text for being away has at most {SHORT_TEXT_BYTES} bytes"
             self._hall.refuse(session, ErrorWord.TOO_LARGE, text, request.ref)
             return
         person = self._people.get(session.key)

@@ -16,7 +16,7 @@ from framing.errors import ErrorWord
 from framing.events import Challenge, Limits, Ok, Welcome
 from framing.names import LOBBY, is_nick, key
 from framing.requests import MECHANISM, Join, Login, Register, Response
-from parley.server.accounts import Account, Accounts, AccountsError
+from parley.server.accounts import Account, Accounts, AccountsError, TakenError
 from parley.server.archive import Archive
 from parley.server.clock import Moment
 from parley.server.hall import Hall
@@ -137,10 +137,13 @@ class Entrance:
             text = f"the mechanism here is {MECHANISM}"
             self._hall.refuse(session, ErrorWord.BAD_REQUEST, text)
             return
-        wait = max(
-            self._failures_per_address.wait(session.address, moment.mono),
-            self._failures_per_nick.wait(key(request.nick), moment.mono),
-        )
+        # A try counts when it begins, so that many at once are no way round, and is given back
+        # when it succeeds.
+        wait = self._failures_per_address.take(session.address, moment.mono)
+        if not wait:
+            wait = self._failures_per_nick.take(key(request.nick), moment.mono)
+            if wait:
+                self._failures_per_address.give_back(session.address, moment.mono)
         if wait > 0:
             text = "too many failed logins: wait a little"
             self._hall.refuse(session, ErrorWord.LIMIT_EXCEEDED, text, retry_after=wait)
@@ -170,12 +173,12 @@ class Entrance:
             if account is None:
                 raise ScramError
         except ScramError:
-            self._failures_per_address.take(session.address, moment.mono)
-            self._failures_per_nick.take(key(login.nick), moment.mono)
             logger.info("login failed nick=%s address=%s", login.nick, session.address)
             text = "nick or password is wrong"
             self._hall.refuse(session, ErrorWord.AUTH_FAILED, text)
             return
+        self._failures_per_address.give_back(session.address, moment.mono)
+        self._failures_per_nick.give_back(key(login.nick), moment.mono)
         session.account = True
         present = self._hall.people.get(key(account.nick))
         if present is not None and present.name != account.person:
@@ -217,13 +220,16 @@ class Entrance:
         for session, ref, account in registering:
             try:
                 self._accounts.put(account)
+            except TakenError as problem:
+                self._hall.refuse(session, ErrorWord.ACCOUNT_EXISTS, str(problem), ref)
+                continue
             except (OSError, AccountsError) as problem:
                 logger.error("cannot write the accounts: %s", problem)
                 text = "the accounts cannot be written now: try again"
                 self._hall.refuse(session, ErrorWord.STORE_UNAVAILABLE, text, ref, 1.0)
                 continue
             person = self._hall.people.get(key(account.nick))
-            if person is not None:
+            if person is not None and person.name == account.person:
                 person.account = True
                 for one in person.sessions.values():
                     one.account = True

@@ -19,6 +19,9 @@ from parley.server.outbox import Audience, Outbox
 from parley.server.people import ROSTER_ENTRIES, ROSTER_EVERY, ROSTER_OVER, Comings, People
 from parley.server.session import Session, State
 
+ERROR_CHARS: Final = 500
+"""Longest text of an error: it may quote what was asked, which may be long."""
+
 REPLAY_WITHOUT_SINCE: Final = 50
 """Messages that a client gets which does not say what it has."""
 
@@ -63,7 +66,7 @@ class Hall:
     ) -> None:
         """Tell a session that what it asked is not done, and why."""
         wait = None if retry_after is None else round(retry_after, 3)
-        self.tell(session, Error(word.code, word.value, text, ref, wait))
+        self.tell(session, Error(word.code, word.value, text[:ERROR_CHARS], ref, wait))
 
     def announce(self, event: Event) -> None:
         """Tell everybody who has joined, those too who are still being given what they missed."""

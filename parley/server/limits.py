@@ -34,6 +34,11 @@ class Bucket:
         self._tokens -= 1
         return 0.0
 
+    def give_back(self, limit: Rate, now: float) -> None:
+        """Put a token back that was taken for nothing."""
+        self._fill(limit, now)
+        self._tokens = min(limit.burst, self._tokens + 1)
+
     def wait(self, limit: Rate, now: float) -> float:
         """Return what ``take`` would, and take nothing."""
         self._fill(limit, now)
@@ -57,10 +62,11 @@ class Buckets(Generic[Key]):
         self._buckets: dict[Key, Bucket] = {}
         self._clear_at = 1024
 
-    def wait(self, key: Key, now: float) -> float:
-        """Return the seconds until ``key`` may act, 0 for now."""
+    def give_back(self, key: Key, now: float) -> None:
+        """Do not count an act of ``key`` that was counted."""
         bucket = self._buckets.get(key)
-        return bucket.wait(self._limit, now) if bucket is not None else 0.0
+        if bucket is not None:
+            bucket.give_back(self._limit, now)
 
     def take(self, key: Key, now: float) -> float:
         """Count an act of ``key`` and return 0, or return the seconds until it may."""

@@ -21,6 +21,10 @@ from parley.server.log import END, Position, Span
 from parley.server.records import Record, check_line, decode_line
 
 _CHUNK = 1024 * 1024  # bytes read at a time
+TORN_LINES = 3
+"""A write that broke off leaves part of one line. More lines than this that are no record come
+from something else, such as an editor that has laid the file out anew."""
+
 _EMPTY = Position(end=1, seq=0, crc=zlib.crc32(b"["))
 
 logger = logging.getLogger(__name__)
@@ -78,6 +82,7 @@ class Recovery:
         return self._size <= _CHUNK and b"".join(os.pread(self.fd, _CHUNK, 0).split()) in (
             b"",
             b"[]",
+            b"[",
         )
 
     def _begins_with(self, position: Position) -> bool:
@@ -159,6 +164,10 @@ class Recovery:
                 self._close_array()
             return
         if rest.strip(b"\n,] \t\r"):
+            lines = [line for line in rest.split(b"\n") if line.strip(b",] \t\r")]
+            if len(lines) > TORN_LINES:
+                where = self._where(end, self.position.seq + 2, "what follows is no record")
+                raise HistoryError(f"{where}. Each record stands on a line of its own")
             torn = self._set_aside(rest)
             logger.warning(
                 "%s: the last %d bytes are not a whole record; moved to %s",

@@ -7,6 +7,7 @@ tell from a real one.
 """
 
 import base64
+import errno
 import hashlib
 import hmac
 import os
@@ -62,8 +63,8 @@ class Verifier(msgspec.Struct, frozen=True, gc=False):
     def of_base64(cls, iterations: int, salt: str, stored_key: str, server_key: str) -> "Verifier":
         """Return the verifier of these parts. Raises ``ValueError`` on a bad one."""
         parts = [base64.b64decode(part, validate=True) for part in (salt, stored_key, server_key)]
-        if not 8 <= len(parts[0]) <= 128:
-            raise ValueError("a salt has 8 to 128 bytes")
+        if not 12 <= len(parts[0]) <= 128:
+            raise ValueError("a salt has 12 to 128 bytes")
         if len(parts[1]) != _KEY_BYTES or len(parts[2]) != _KEY_BYTES:
             raise ValueError(f"a key has {_KEY_BYTES} bytes")
         return cls(iterations, *parts)
@@ -108,6 +109,8 @@ class Secret:
             with os.fdopen(fd, "wb") as file:
                 file.write(secrets.token_bytes(_KEY_BYTES))
         self._key = path.read_bytes()
+        if len(self._key) < _KEY_BYTES:
+            raise OSError(errno.EINVAL, "too short to be a secret; delete it", str(path))
 
     def verifier(self, nick: str) -> Verifier:
         """Return a verifier for ``nick`` that no password fits."""

@@ -19,7 +19,7 @@ from typing import Final
 from framing.codec import encode
 from framing.errors import BodyError, ErrorWord, FrameError
 from framing.events import Error
-from framing.requests import AnyRequest
+from framing.requests import AnyRequest, Join, Login, PageOf, Response, Say, WhoIs
 from parley.server import clock
 from parley.server.chat import Chat
 from parley.server.clock import Moment
@@ -50,6 +50,9 @@ LINGER: Final = 2.0
 
 TURNED_AWAY_AT_ONCE: Final = 16
 """Clients over the limit that are being told so; any more are closed without a word."""
+
+_COSTS: Final[dict[type, int]] = {PageOf: 128, WhoIs: 64, Login: 16, Response: 16, Join: 4}
+"""What requests cost beside a short message, as time: a page takes up to 2 ms."""
 
 _SWEEP: Final = 1.0  # seconds between two looks at the deadlines
 _INDEX_LAG: Final = 0.5  # seconds that records wait for the index when the server is quiet
@@ -107,12 +110,12 @@ class Server:
         ]
 
     def run(self) -> None:
-        """Serve until a SIGINT or SIGTERM, and end in good order.
+        """Serve until a SIGINT, SIGTERM or SIGHUP, and end in good order.
 
         Raises ``LogBrokenError`` if the disk cannot be trusted any more: nothing is
         acknowledged after that.
         """
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             self._loop.on_signal(number, self._signalled)
         self._loop.call_at(self.mono + _SWEEP, self._sweep)
         while not self._stopped():
@@ -148,11 +151,11 @@ class Server:
             left -= self._give_turn(peer, moment)
 
     def _give_turn(self, peer: Peer, moment: Moment) -> int:
-        """Deal with at most ``FRAMES_PER_TURN`` frames of ``peer``. Return how many."""
+        """Deal with at most ``FRAMES_PER_TURN`` frames of ``peer``. Return what that cost."""
         session, door = peer.session, peer.door
         if session.state is State.JOINED:
             door.welcomed()
-        count = 0
+        count = spent = 0
         request: AnyRequest | None = None
         while session.state is not State.CLOSED:
             if count == FRAMES_PER_TURN or session.state is State.WAITING:
@@ -161,7 +164,7 @@ class Server:
                 # Nothing more is read from it until this has been dealt with.
                 peer.connection.pause()
                 self.has_input(peer)
-                return count + 1
+                return spent + count
             try:
                 request = peer.parked or door.next_request()
                 if request is None:
@@ -169,6 +172,12 @@ class Server:
                 count += 1
                 self._chat.receive(session, request, moment)
                 peer.parked = None
+                if session.state is State.JOINED:
+                    door.welcomed()
+                cost = _cost(request)
+                if cost > FRAMES_PER_TURN:
+                    count = FRAMES_PER_TURN  # the turn ends here
+                spent += cost
             except BodyError as problem:
                 count += 1
                 self._chat.malformed(session, problem)
@@ -182,13 +191,13 @@ class Server:
                 peer.parked = request
                 self._parked[peer] = None
                 peer.connection.pause()
-                return count
+                return spent + count
         if not door.in_frame:
             peer.frame_since = None
         elif count or peer.frame_since is None:
             peer.frame_since = moment.mono
         peer.connection.resume()
-        return count
+        return spent + count
 
     def _commit(self, moment: Moment) -> None:
         """Make the tick's records durable, and only then tell of them."""
@@ -336,3 +345,11 @@ class Server:
         if self._stop_by is None:
             return False
         return self.mono >= self._stop_by or not (self._peers or self._finishing)
+
+
+def _cost(request: AnyRequest) -> int:
+    """Return what a request costs the tick, in short messages. A long text costs by its length:
+    a tick must not bring more than clients can be sent."""
+    if type(request) is Say:
+        return len(request.text) // 512
+    return _COSTS.get(type(request), 0)

@@ -100,7 +100,7 @@ class Talk:
                 waiting.append(session)
             return
         stored = self._archive.sent(*sent, session.floor)
-        if stored is not None and self._is_of(session, stored):
+        if stored is not None and not self._is_anothers(session, stored, to, text):
             if self._is_again(session, stored, to, text):
                 self._hall.tell(session, Ok(ref, stored.message.seq, stored.message.time))
             return
@@ -192,10 +192,14 @@ class Talk:
             session.messages = Bucket(self._rate, moment.mono)
         return session.messages
 
-    def _is_of(self, session: Session, stored: Said) -> bool:
-        """Tell whether this session may learn of ``stored``, sent under its own nick and id:
-        not if it is private and somebody else held the nick then."""
-        return stored.origin.for_ is None or stored.origin.by == session.person
+    def _is_anothers(self, session: Session, stored: Said, to: str, text: str) -> bool:
+        """Tell whether ``stored``, sent under the session's nick, id and ref, is an earlier
+        holder's and no concern of this one. What was public and is the same counts as said by
+        this one, which may have come back without its token."""
+        if stored.origin.by == session.person:
+            return False
+        same = (key(stored.message.to), stored.message.text) == (key(to), text)
+        return not same or stored.origin.for_ is not None
 
     def _is_again(self, session: Session, earlier: Said, to: str, text: str) -> bool:
         """Tell whether a message is ``earlier`` once more. If its ref was used for another one,

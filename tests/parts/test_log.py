@@ -154,7 +154,7 @@ def test_a_missing_record_is_refused(written: tuple[Path, int, bytes]) -> None:
         Recovery(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"[]\n", b" [ ]", b"[\n]\n"])
+@pytest.mark.parametrize("content", [b"", b"[", b"[]", b"[]\n", b" [ ]", b"[\n]\n"])
 def test_a_new_or_empty_file_is_taken_up(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "history.json"
     path.write_bytes(content)
@@ -173,11 +173,7 @@ def test_a_file_that_is_something_else_is_refused_and_left_alone(
 ) -> None:
     path = tmp_path / "history.json"
     path.write_bytes(content)
-    if content.startswith(b"[\n"):
-        os.close(Recovery(path).fd)  # no whole record: all of it is set aside, nothing is lost
-        assert b"".join(t.read_bytes() for t in tmp_path.glob("*.torn-*")).strip() in content
-        return
-    with pytest.raises(HistoryError, match="line 1"):
+    with pytest.raises(HistoryError, match=r"line [12] "):
         Recovery(path)
     assert path.read_bytes() == content
 

@@ -267,3 +267,24 @@ def test_a_users_file_broken_while_the_server_runs_leaves_the_last_good_one(
     assert path.read_text() == "{oops", "a file somebody is mending must not be written over"
     path.write_text(good)
     assert accounts_server.wire().login("Bob", "456")["purpose"] == "welcome"
+
+
+def test_a_registration_never_takes_an_account_made_meanwhile(server: ChatServer) -> None:
+    guest = server.joined("hal")
+    assert shell(server.data, "--add-user", "Hal", stdin="admins choice\n").returncode == 0
+    guest.send(purpose="register", ref="r", **keys("mine"))
+    guest.error("ACCOUNT_EXISTS")
+    assert server.wire().login("hal", "mine")["error"] == "AUTH_FAILED"
+    assert server.wire().login("hal", "admins choice")["purpose"] == "welcome"
+
+
+def test_guessing_in_parallel_is_no_way_round(accounts_server: ChatServer) -> None:
+    wires = [accounts_server.wire() for _ in range(40)]
+    for wire in wires:
+        wire.send(
+            purpose="login", nick="Alice", id=1, time=0, mechanism="SCRAM-SHA-256",
+            data="n,,n=Alice,r=abc",
+        )  # fmt: skip
+    answers = [wire.recv() for wire in wires]
+    challenged = [a for a in answers if a is not None and a["purpose"] == "challenge"]
+    assert 0 < len(challenged) <= 15

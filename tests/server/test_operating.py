@@ -340,3 +340,11 @@ def test_resets_in_every_state_leave_nothing_behind(server: ChatServer) -> None:
             return
         time.sleep(0.1)
     pytest.fail(f"{left - before} descriptors and the nicks of {users} are left")
+
+
+def test_what_one_asks_or_says_last_never_makes_a_frame_too_long(server: ChatServer) -> None:
+    ann, bob = server.joined("ann"), server.joined("bob")
+    ann.send(purpose="history", ref="h", **{"with": "\x7f" * 60_000})
+    assert len(ann.error("BAD_REQUEST")["text"]) <= 500
+    ann.send(purpose="disconnect", text="\x01" * 10_900)
+    assert bob.until("left")["nick"] == "ann"
