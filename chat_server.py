@@ -12,6 +12,7 @@ finds the past. Accounts stand in users.json (``accounts``, ``scram``).
 """
 
 import getpass
+import sqlite3
 import sys
 import time
 
@@ -20,7 +21,7 @@ from parley.server.accounts import AccountsError
 from parley.server.log import LogBrokenError
 from parley.server.options import Options, parse
 from parley.server.recovery import HistoryError
-from parley.server.start import StartError, open_accounts, start
+from parley.server.start import StartError, open_accounts, remove_index, start
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,6 +39,14 @@ def main(arguments: list[str] | None = None) -> int:
         start(options).run()
     except (StartError, HistoryError, AccountsError) as problem:
         print(f"chat_server: {problem}", file=sys.stderr)
+        return 1
+    except sqlite3.DatabaseError as problem:
+        remove_index(options.data)
+        print(
+            f"chat_server: history.index is damaged ({problem}). It has been removed; history.json "
+            f"is whole, and the next start makes the index from it",
+            file=sys.stderr,
+        )
         return 1
     except LogBrokenError as problem:
         print(

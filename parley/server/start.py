@@ -109,6 +109,24 @@ def _lock(path: Path) -> None:
 
 
 def _open_log(options: Options) -> tuple[Log, Index]:
+    """Open the log and its index; an index that turns out damaged is made anew."""
+    try:
+        return _open_with_index(options)
+    except sqlite3.OperationalError:
+        raise  # the disk, not what is on it
+    except sqlite3.DatabaseError as problem:
+        logger.warning("%s: %s; making it again", options.data / "history.index", problem)
+        remove_index(options.data)
+        return _open_with_index(options)
+
+
+def remove_index(data: Path) -> None:
+    """Delete the index in ``data``. It is derived: the next start makes it again."""
+    for path in data.glob("history.index*"):
+        path.unlink()
+
+
+def _open_with_index(options: Options) -> tuple[Log, Index]:
     index = Index(options.data / "history.index", _boot())
     path = options.data / "history.json"
     recovery = Recovery(path, index.checkpoint)

@@ -138,6 +138,31 @@ def test_an_index_that_is_gone_or_garbage_is_made_again(server: ChatServer) -> N
         ann.close()
 
 
+@pytest.mark.parametrize("page", range(1, 8))
+def test_a_damaged_page_of_the_index_loses_nothing(server: ChatServer, page: int) -> None:
+    ann = server.joined("ann")
+    for number in range(30):
+        ann.say(f"m{number}")
+    assert server.stop() == 0
+    path = server.data / "history.index"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: page * 4096] + b"\xa5" * 4096 + whole[(page + 1) * 4096 :])
+    for _ in range(2):
+        server.start()
+        wire = server.wire()
+        try:
+            wire.join("bob", since=0)
+            heard = texts([wire.until("history", end=True)])
+            wire.say("and on", ref=f"page {page}")
+        except (AssertionError, OSError):
+            assert server.wait() == 1
+            assert "history.index is damaged" in server.said
+            continue
+        assert heard == [f"m{number}" for number in range(30)]
+        return
+    pytest.fail("the index was not made again")
+
+
 def test_a_history_edited_by_hand_is_taken_as_it_now_is(server: ChatServer) -> None:
     ann = server.joined("ann")
     ann.say("swearword")
