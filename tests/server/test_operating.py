@@ -344,7 +344,7 @@ def test_resets_in_every_state_leave_nothing_behind(server: ChatServer) -> None:
 
 def test_what_one_asks_or_says_last_never_makes_a_frame_too_long(server: ChatServer) -> None:
     ann, bob = server.joined("ann"), server.joined("bob")
-    ann.send(purpose="history", ref="h", **{"with": "\x7f" * 60_000})
+    ann.raw(frame(b'{"purpose":"history","ref":"h","with":"' + b"\x7f" * 60_000 + b'"}'))
     assert len(ann.error("BAD_REQUEST")["text"]) <= 500
     ann.send(purpose="disconnect", text="\x01" * 10_900)
     assert bob.until("left")["nick"] == "ann"
