@@ -12,8 +12,9 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from parley.client.joining import Settings
 from parley.client.options import Options, parse, whom
-from parley.client.session import Settings
+from parley.client.preferences import Preferences
 from parley.client.store import Store, StoreError
 
 
@@ -32,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     if options.password_file is not None:
         settings.ask_password = _from_file(options.password_file)
+    preferences = Preferences(options.chosen)
     on_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     try:
         if options.send or options.jsonl or not on_terminal:
@@ -39,10 +41,10 @@ def main(arguments: list[str] | None = None) -> int:
         if options.plain:
             from parley.client.plain import Plain
 
-            return asyncio.run(Plain(settings, store, options.to).run())
+            return asyncio.run(Plain(settings, store, preferences, options.to).run())
         from parley.client.screen.app import Screen
 
-        return asyncio.run(Screen(settings, store, options.theme, options.mouse).run())
+        return asyncio.run(Screen(settings, store, preferences).run())
     except KeyboardInterrupt:
         return 0
 

@@ -10,11 +10,13 @@ round trips while the index is made.
 import argparse
 import contextlib
 import json
+import select
 import socket
 import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks.programs import Parley, resident, stop
@@ -55,6 +57,16 @@ class Client:
     def send(self, **fields: object) -> None:
         """Send one object."""
         self._sock.sendall(encode_frame(json.dumps(fields).encode()))
+
+    def send_all(self, objects: Iterable[dict[str, object]]) -> None:
+        """Send many at once."""
+        self._sock.sendall(b"".join(encode_frame(json.dumps(one).encode()) for one in objects))
+
+    def skip(self) -> None:
+        """Read what is there and forget it."""
+        while select.select([self._sock], [], [], 0)[0]:
+            if not self._sock.recv(1 << 16):
+                raise ConnectionError("the server closed the connection")
 
     def until(self, purpose: str) -> None:
         """Read up to an event of this purpose."""

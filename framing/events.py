@@ -4,9 +4,17 @@ A field whose default stands is not sent. Times are UTC seconds since the
 epoch with at most microseconds.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
+
+from framing.limits import MAX_SEQ
+
+Seq = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
+"""A place in the log; 0 is before the first."""
+
+Count = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
+Amount = Annotated[float, Meta(ge=0)]
 
 Status = Literal["online", "away", "offline"]
 
@@ -31,12 +39,12 @@ class Limits(Struct, frozen=True, gc=False):
     (messages a second and at once; 0 = any) and ``timeout`` (seconds of silence after which a
     client is taken for lost: ping well within it)."""
 
-    frame: int
-    text: int
-    page: int
-    rate: float
-    burst: int
-    timeout: float
+    frame: Count
+    text: Count
+    page: Count
+    rate: Amount
+    burst: Count
+    timeout: Amount
 
 
 class Welcome(Event, tag="welcome"):
@@ -46,15 +54,15 @@ class Welcome(Event, tag="welcome"):
 
     nick: str
     id: int
-    seq: int
+    seq: Seq
     server: str
     version: int
     session: str
     motd: str
     rooms: list[str]
     users: list[User]
-    users_total: int
-    unread: dict[str, int]
+    users_total: Count
+    unread: dict[str, Count]
     limits: Limits
     fsync: str
     time: float
@@ -67,13 +75,13 @@ class Message(Event, tag="message"):
     """Something said, at its place ``seq`` in the log. ``size`` is the text's in bytes,
     ``time`` the server's clock, ``sent`` the sender's own."""
 
-    seq: int
+    seq: Seq
     from_: str = field(name="from")
     id: int
     to: str
     text: str
     time: float
-    size: int
+    size: Count
     sent: float | None = None
 
 
@@ -129,7 +137,7 @@ class Roster(Event, tag="roster"):
 
     joined: list[Arrival]
     left: list[Departure]
-    online: int
+    online: Count
     time: float
     room: str | None = None
 
@@ -153,7 +161,7 @@ class Ok(Event, tag="ok"):
     """Done. For a message: durable under ``seq`` since ``time``."""
 
     ref: str | None = None
-    seq: int | None = None
+    seq: Seq | None = None
     time: float | None = None
 
 
@@ -169,7 +177,7 @@ class Users(Event, tag="users"):
 
     ref: str
     users: list[User]
-    total: int
+    total: Count
     end: bool
 
 

@@ -17,6 +17,9 @@ MARKS_ON_A_LETTER: Final = 4
 """Combining marks kept on one letter. Vietnamese needs two, pointed Hebrew three; a pile
 of them climbs over the lines above."""
 
+LATEST: Final = 253_370_764_800.0
+"""UTC seconds at which the year 9999 begins, about where calendars end."""
+
 _ZWNJ, _ZWJ = "\u200c", "\u200d"
 _JOINING: Final = (
     *("ARABIC", "SYRIAC", "MONGOLIAN", "DEVANAGARI", "BENGALI", "GURMUKHI", "GUJARATI"),
@@ -38,6 +41,11 @@ def clean_text(text: str) -> str:
     if _ONLY_PLAIN.fullmatch(text):
         return text
     return _clean(text.replace("\r\n", "\n").expandtabs(4), "\n")
+
+
+def sane(time: float) -> float:
+    """Return a time that a calendar knows: a foreign one may be any number."""
+    return min(max(time, 0.0), LATEST) if time == time else 0.0
 
 
 def mark(char: str) -> str:

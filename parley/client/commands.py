@@ -5,16 +5,20 @@ To add one: a handler, and its row in ``TABLE``.
 
 import difflib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from framing.events import AnyEvent, Error, History, Users
 from framing.names import is_nick, is_room, key
 from framing.requests import Away, PageOf, WhoIs
+from parley.client.conversation import Kind
 from parley.client.login import LoginError
-from parley.client.model import Kind, Model, Person
+from parley.client.model import Model
+from parley.client.people import Person, presence
+from parley.client.preferences import Preferences
 from parley.client.session import Session
+from parley.client.store import StoreError
 
 
 class Face(Protocol):
@@ -22,6 +26,18 @@ class Face(Protocol):
 
     session: Session
     model: Model
+    preferences: Preferences
+    keys: str
+    """What its keys do, as text."""
+
+    def preferred(self) -> None:
+        """The preferences have changed."""
+
+    def copy(self, text: str) -> None:
+        """Put ``text`` on the clipboard. Raises ``ValueError`` if that cannot be."""
+
+    async def bare(self) -> None:
+        """Show the conversation as the terminal's own text, to be selected and copied."""
 
     async def ask_password(self, prompt: str) -> str | None:
         """Ask for something hidden; None if the person would rather not."""
@@ -40,7 +56,10 @@ class UsageError(Exception):
     """A command was typed wrongly. The text says how it is typed."""
 
 
-Handler = Callable[[Face, str], Awaitable[None]]
+Handler = Callable[[Face, str], Awaitable[None] | None]
+"""Does a command, or returns what of it must wait."""
+
+_EXPECTED: Final = (UsageError, ConnectionError, LoginError, StoreError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +79,22 @@ class Command:
         return f"/{self.name} {self.arguments}".rstrip()
 
 
-async def run(face: Face, line: str) -> None:
+def run(face: Face, line: str) -> Coroutine[None, None, None] | None:
     """Do what ``line`` says: a command, ``q!``, or a message for the current conversation.
 
-    What goes wrong is said in the conversation; nothing is sent that was not meant to be.
+    All that need not wait is done when this returns, so that what is typed next finds it done;
+    what must wait for the server or the person is returned, to be awaited. What goes wrong is said
+    in the conversation; nothing is sent that was not meant to be.
     """
     model = face.model
     if line.strip() == "q!":
         face.leave()
-        return
+        return None
     if not line.startswith("/") or line.startswith("//"):
         text = line[1:] if line.startswith("//") else line
         if text.strip():
             face.session.say(text, model.current.name)
-        return
+        return None
     name, _, rest = line[1:].partition(" ")
     command = find(name)
     if command is None:
@@ -81,13 +102,27 @@ async def run(face: Face, line: str) -> None:
         hint = f" Did you mean {' or '.join(f'/{n}' for n in near)}?" if near else ""
         text = f"There is no command /{name}.{hint} /help lists all; //text sends a slash."
         model.note(text, time.time(), Kind.TROUBLE)
-        return
+        return None
     try:
-        await command.handler(face, rest.strip())
-    except UsageError as problem:
-        model.note(f"{problem} It is typed: {command.usage}", time.time(), Kind.TROUBLE)
-    except (ConnectionError, LoginError) as problem:
-        model.note(f"/{command.name}: {problem}", time.time(), Kind.TROUBLE)
+        work = command.handler(face, rest.strip())
+    except _EXPECTED as problem:
+        _say_problem(face, command, problem)
+        return None
+    return None if work is None else _finish(face, command, work)
+
+
+async def _finish(face: Face, command: Command, work: Awaitable[None]) -> None:
+    try:
+        await work
+    except _EXPECTED as problem:
+        _say_problem(face, command, problem)
+
+
+def _say_problem(face: Face, command: Command, problem: Exception) -> None:
+    text = f"/{command.name}: {problem}"
+    if isinstance(problem, UsageError):
+        text = f"{problem} It is typed: {command.usage}"
+    face.model.note(text, time.time(), Kind.TROUBLE)
 
 
 def find(name: str) -> Command | None:
@@ -110,7 +145,7 @@ def _say_refusal(face: Face, answer: AnyEvent) -> bool:
     return False
 
 
-async def _msg(face: Face, rest: str) -> None:
+def _msg(face: Face, rest: str) -> None:
     nick, _, text = rest.partition(" ")
     nick = nick.removeprefix("@")
     if not is_nick(nick):
@@ -122,19 +157,19 @@ async def _msg(face: Face, rest: str) -> None:
         face.session.say(text.strip(), conversation.name)
 
 
-async def _me(face: Face, rest: str) -> None:
+def _me(face: Face, rest: str) -> None:
     if not rest:
         raise UsageError("Do what?")
     face.session.say(f"/me {rest}", face.model.current.name)
 
 
-async def _go(face: Face, rest: str) -> None:
+def _go(face: Face, rest: str) -> None:
     name = rest if rest.startswith(("#", "@")) else f"@{rest}"
     found = face.model.conversations.get(key(name)) or face.model.conversations.get(key(f"#{rest}"))
     if found is not None:
         face.model.show(found)
     elif name.startswith("@") and is_nick(name[1:]):
-        await _msg(face, name[1:])
+        _msg(face, name[1:])
     else:
         raise UsageError("Go where?" if not is_room(name) else f"There is no room {name}.")
 
@@ -147,13 +182,15 @@ async def _users(face: Face, rest: str) -> None:
         answer = await face.session.ask(lambda ref, a=after: WhoIs(ref, a))  # type: ignore[misc]
         if _say_refusal(face, answer):
             return
-        assert isinstance(answer, Users)
+        if not isinstance(answer, Users):
+            raise ConnectionError("the server's answer makes no sense")
         face.model.users(answer.users)
         total = answer.total
         found += [face.model.people[key(user.nick)] for user in answer.users]
-        if answer.end or not answer.users:
+        last = answer.users[-1].nick if answer.users else ""
+        if answer.end or key(last) <= key(after or ""):
             break
-        after = answer.users[-1].nick
+        after = last
     wanted = [person for person in found if rest.lower() in key(person.nick)]
     column = max((len(person.nick) for person in wanted), default=0)
     lines = [f"{person.nick:<{column}}  {_about(person)}" for person in wanted]
@@ -162,9 +199,7 @@ async def _users(face: Face, rest: str) -> None:
 
 
 def _about(person: Person) -> str:
-    since = f" for {_length(time.time() - person.since)}" if person.since else ""
-    text = f" ({person.text})" if person.text else ""
-    return f"{person.status}{since}{text}, {'registered' if person.account else 'guest'}"
+    return f"{presence(person, time.time())}, {'registered' if person.account else 'guest'}"
 
 
 async def _history(face: Face, rest: str) -> None:
@@ -191,7 +226,7 @@ async def load_older(session: Session, model: Model, count: int) -> None:
         conversation.loading = False
 
 
-async def _clear(face: Face, rest: str) -> None:
+def _clear(face: Face, rest: str) -> None:
     face.clear()
 
 
@@ -235,7 +270,7 @@ async def _new_password(face: Face, change: bool) -> None:
         face.model.note(done, time.time())
 
 
-async def _retry(face: Face, rest: str) -> None:
+def _retry(face: Face, rest: str) -> None:
     refused = face.session.refused
     if not refused:
         raise UsageError("No message was refused.")
@@ -243,13 +278,52 @@ async def _retry(face: Face, rest: str) -> None:
         face.session.retry(message.ref)
 
 
-async def _reconnect(face: Face, rest: str) -> None:
+def _drop(face: Face, rest: str) -> None:
+    refused = face.session.refused
+    if not refused:
+        raise UsageError("No message was refused.")
+    for message in refused:
+        face.session.drop(message.ref)
+
+
+def _copy(face: Face, rest: str) -> None:
+    if rest and not (rest.isascii() and rest.isdigit() and int(rest) > 0):
+        raise UsageError("How many messages, as a number?")
+    count = int(rest or "1")
+    said = [e for e in face.model.current.entries if e.kind is Kind.SAID][-count:]
+    if not said:
+        raise UsageError("There is nothing to copy here.")
+    # One message is wanted for its text, several for who said what.
+    lines = [f"{e.nick}: {e.text}" for e in said] if rest else [said[0].text]
+    face.copy("\n".join(lines))
+    what = f"The last {len(said)} messages" if len(said) > 1 else "The last message"
+    face.model.note(f"{what}: given to the terminal's clipboard.", time.time())
+
+
+async def _bare(face: Face, rest: str) -> None:
+    await face.bare()
+
+
+def _set(face: Face, rest: str) -> None:
+    if not rest:
+        usage = "/set NAME VALUE, for example /set theme dark. It is kept for the next start."
+        face.show("Settings", f"{face.preferences.table()}\n\n{usage}")
+        return
+    name, _, value = rest.partition(" ")
+    try:
+        face.preferences.set(name.lower(), value.strip().lower())
+    finally:
+        face.preferred()
+    face.model.note(f"{name.lower()} is {value.strip().lower()} now.", time.time())
+
+
+def _reconnect(face: Face, rest: str) -> None:
     face.session.reconnect()
 
 
-async def _help(face: Face, rest: str) -> None:
+def _help(face: Face, rest: str) -> None:
     if not rest:
-        face.show("Help", help_text())
+        face.show("Help", f"{help_text()}\n\n{face.keys}".rstrip())
         return
     command = find(rest.removeprefix("/"))
     if command is None:
@@ -257,16 +331,8 @@ async def _help(face: Face, rest: str) -> None:
     face.show(command.usage, f"{command.usage}\n{command.summary}\n{command.details}".rstrip())
 
 
-async def _quit(face: Face, rest: str) -> None:
+def _quit(face: Face, rest: str) -> None:
     face.leave()
-
-
-def _length(seconds: float) -> str:
-    """Return a length of time in its largest unit."""
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{int(seconds // size)} {unit}"
-    return f"{max(0, int(seconds))} s"
 
 
 _COMMANDS: Final = (
@@ -293,6 +359,16 @@ _COMMANDS: Final = (
     ),
     Command("passwd", "", "change your password", _passwd),
     Command("retry", "", "send again what was refused", _retry),
+    Command("drop", "", "forget what was refused", _drop),
+    Command(
+        "copy",
+        "[COUNT]",
+        "copy the last message, or several",
+        _copy,
+        "By the terminal (OSC 52), also over ssh. Some terminals must be told to allow it.",
+    ),
+    Command("bare", "", "plain text to select and copy", _bare),
+    Command("set", "[NAME VALUE]", "colours, alerts, keys, mouse", _set, "", "choice"),
     Command("reconnect", "", "connect now instead of later", _reconnect),
     Command("clear", "", "clear the screen; nothing is deleted", _clear),
     Command("help", "[COMMAND]", "this list, or more about one", _help, "", "command"),

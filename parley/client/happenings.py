@@ -58,13 +58,25 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class Dropped:
+    """An own message that was refused will not be sent again."""
+
+    ref: str
+
+
+@dataclass(frozen=True, slots=True)
+class OtherLog:
+    """The server's log is not the one that was read before: its places begin anew."""
+
+
+@dataclass(frozen=True, slots=True)
 class Trouble:
     """Something went wrong that the person should know; the session goes on."""
 
     text: str
 
 
-Happening = AnyEvent | Change | Queued | Stored | Failed | Trouble
+Happening = AnyEvent | Change | Queued | Stored | Failed | Dropped | OtherLog | Trouble
 
 
 class RefusedError(Exception):

@@ -20,18 +20,21 @@ from framing.codec import decode_request, encode
 from framing.errors import BodyError
 from framing.events import Error, Event, History, Message, Welcome
 from framing.requests import Say
-from parley.client.clean import clean, clean_text
+from parley.client.clean import clean, clean_text, sane
 from parley.client.happenings import (
     Change,
+    Dropped,
     Failed,
     Happening,
+    OtherLog,
     Queued,
     RefusedError,
     Status,
     Stored,
     Trouble,
 )
-from parley.client.session import Session, Settings
+from parley.client.joining import Settings
+from parley.client.session import Session
 from parley.client.store import Store
 
 OK: Final = 0
@@ -153,10 +156,12 @@ class Headless:
                 if event.status is Status.WAITING and not self._jsonl and self._online.is_set():
                     self._complain(f"{event.text}; trying again")
             elif isinstance(event, Failed):
-                self._complain(f"not sent: {clean(event.text)}")
+                self._complain(f"not sent: {event.text}")
                 self._code = REFUSED
+            elif isinstance(event, OtherLog):
+                self._complain("the server has another history than before")
             elif isinstance(event, Trouble) or (isinstance(event, Error) and not self._jsonl):
-                self._complain(clean(event.text))
+                self._complain(event.text)
             if self._jsonl:
                 self._print_json(_as_json(event))
             elif isinstance(event, Message):
@@ -170,7 +175,7 @@ class Headless:
             return
         nick = clean(message.from_)
         who = f"{nick} -> {clean(message.to)}" if message.to.startswith("@") else nick
-        at = time.strftime("%H:%M", time.localtime(message.time))
+        at = time.strftime("%H:%M", time.localtime(sane(message.time)))
         mark = "[History] " if past else ""
         text = clean_text(message.text).replace("\n", "\n    ")
         self._print(f"{mark}[{at}] {who}: {text}\n".encode())
@@ -188,7 +193,7 @@ class Headless:
             self._out_closed.set()
 
     def _complain(self, text: str) -> None:
-        print(f"chat_client: {text}", file=sys.stderr, flush=True)
+        print(f"chat_client: {clean(text)}", file=sys.stderr, flush=True)
 
 
 def _as_json(event: Happening) -> bytes:
@@ -204,8 +209,12 @@ def _as_json(event: Happening) -> bytes:
         known = {"purpose": "queued", "ref": event.ref, "to": event.to, "text": event.text}
     elif isinstance(event, Stored):
         known = {"purpose": "stored", "ref": event.ref, "seq": event.seq, "time": event.time}
+    elif isinstance(event, Dropped):
+        known = {"purpose": "dropped", "ref": event.ref}
     elif isinstance(event, Failed):
         known = {"purpose": "failed", "ref": event.ref, "text": event.text}
+    elif isinstance(event, OtherLog):
+        known = {"purpose": "other_log"}
     else:
         known = {"purpose": "trouble", "text": event.text}
     return msgspec.json.encode(known)

@@ -4,9 +4,10 @@ Every face reads this one model; it has no screen, no socket, and no clock (time
 come with what happens). All foreign text is made safe on its way in, here and nowhere else.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from enum import Enum, auto
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import lru_cache
+from typing import Final
 
 from framing.events import (
     Error,
@@ -17,130 +18,39 @@ from framing.events import (
     Presence,
     Roster,
     Shutdown,
-    Status,
     User,
     Welcome,
 )
 from framing.names import LOBBY, key
-from parley.client.clean import clean, clean_text
-from parley.client.happenings import Change, Failed, Happening, Queued, Stored, Trouble
+from parley.client.clean import clean, clean_text, sane
+from parley.client.conversation import Conversation, Entry, Fate, Kind
+from parley.client.happenings import (
+    Change,
+    Dropped,
+    Failed,
+    Happening,
+    OtherLog,
+    Queued,
+    Stored,
+    Trouble,
+)
 from parley.client.happenings import Status as Connection
+from parley.client.people import Person
 
-TOGETHER = 60.0
+NAME_CHARS: Final = 64
+"""Characters of a name that are looked at: twice what any server should let one have."""
+
+NOTE_LINES: Final = 50
+"""Lines of a server's greeting that are shown."""
+
+TOGETHER: Final = 60.0
 """Seconds within which comings and goings, with nothing said between them, share a line."""
 
 
-class Kind(Enum):
-    """What an entry of a timeline is."""
-
-    SAID = auto()
-    COMINGS = auto()
-    """People who came and went; ``text`` tells of all of them."""
-    NOTICE = auto()
-    """Something of the program itself."""
-    TROUBLE = auto()
-    NEW = auto()
-    """The line that says: what follows is new."""
-
-
-class Fate(Enum):
-    """What has become of an own message."""
-
-    NONE = auto()  # not from this window
-    SENT = auto()
-    STORED = auto()
-    FAILED = auto()
-
-
-class Entry:
-    """One entry of a timeline. ``seq`` 0: none (yet). ``past``: it was said before one came."""
-
-    __slots__ = ("fate", "kind", "mention", "nick", "past", "ref", "seq", "text", "time", "to")
-
-    def __init__(self, kind: Kind, time: float, text: str, nick: str = "", to: str = "") -> None:
-        self.kind = kind
-        self.time = time
-        self.text = text
-        self.nick = nick
-        self.to = to
-        self.seq = 0
-        self.ref = ""
-        self.fate = Fate.NONE
-        self.past = False
-        self.mention = False
-
-
-@dataclass(slots=True)
-class Person:
-    """Somebody known. ``since`` is UTC seconds, if known."""
-
-    nick: str
-    status: Status
-    ids: set[int]
-    since: float | None = None
-    text: str | None = None
-    account: bool = False
-
-
-class Conversation:
-    """A room or a private conversation, by ``name`` (``#room`` or ``@nick``).
-
-    ``entries`` only grow, at the end as things happen and at the beginning as older pages
-    come; ``version`` changes whenever anything in them does.
-    """
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.entries: list[Entry] = []
-        self.unread = 0
-        self.mentions = 0
-        self.draft = ""
-        self.version = 0
-        self.prepended = 0  # entries that have been added at the beginning so far
-        self.complete = False  # nothing older remains on the server
-        self.loading = False
-        self._own: set[int] = set()
-        self._newest = 0
-
-    @property
-    def private(self) -> bool:
-        """Whether it is with one person."""
-        return self.name.startswith("@")
-
-    @property
-    def oldest(self) -> int | None:
-        """The least seq here, or None."""
-        return next((entry.seq for entry in self.entries if entry.seq), None)
-
-    def add(self, entry: Entry) -> bool:
-        """Add an entry at the end. False if it is here already."""
-        if entry.seq:
-            if entry.seq <= self._newest or entry.seq in self._own:
-                return False
-            self._newest = entry.seq
-        self.entries.append(entry)
-        self.version += 1
-        return True
-
-    def add_older(self, entries: list[Entry]) -> None:
-        """Add a page of older entries, ascending, at the beginning."""
-        oldest = self.oldest
-        fresh = [e for e in entries if oldest is None or e.seq < oldest]
-        if oldest is None and fresh:
-            self._newest = max(self._newest, fresh[-1].seq)
-        self.entries[:0] = fresh
-        self.prepended += len(fresh)
-        self.version += 1
-
-    def stored(self, entry: Entry, seq: int, time: float) -> None:
-        """An own entry has its place. If it came back from the server meanwhile, it is here
-        twice: the one that waited goes."""
-        self.version += 1
-        if seq <= self._newest and any(e.seq == seq for e in reversed(self.entries)):
-            self.entries.remove(entry)
-            return
-        entry.fate, entry.seq, entry.time = Fate.STORED, seq, time
-        self._own.add(seq)
+@lru_cache(maxsize=1024)
+def _name(text: str) -> str:
+    """Clean a name. The few that there are occur again and again: done once, held once."""
+    return clean(text[:NAME_CHARS])
 
 
 class Model:
@@ -155,13 +65,20 @@ class Model:
         self.motd = ""
         self.account = False
         self.lobby = self.conversation(LOBBY)
-        self.focused = True  # whether the person looks at ``current``
         self.current = self.lobby
+        self.attentive = True  # whether the person looks at the end of ``current``
+        self.shows_comings = True
         self.alerts = 0  # private messages and mentions from others so far
+        self.last_alert: Entry | None = None
+        self.entered: Callable[[Conversation, Entry], None] | None = None
+        """Told of each entry: a face that writes line by line needs no more."""
         self._waiting: dict[str, tuple[Conversation, Entry]] = {}
         self._mention = ""
         self._been_online = False
         self._lost = False
+        self._missed: set[Conversation] = set()
+        self._online: list[Person] | None = None
+        self.resumed = False  # whether one was here before: what is replayed was missed
 
     # For faces
 
@@ -174,17 +91,34 @@ class Model:
 
     def show(self, conversation: Conversation) -> None:
         """Make ``conversation`` the one that is looked at: all in it is read."""
-        self.current = conversation
-        self.read()
+        before, self.current = self.current, conversation
+        if before is not conversation and not before.unread:
+            before.marker = None
+        self.attend(True)
 
-    def read(self) -> None:
-        """The person looks at the current conversation."""
-        self.current.unread = self.current.mentions = 0
+    def attend(self, attentive: bool) -> None:
+        """The person looks at the end of the current conversation, or no longer does."""
+        self.attentive = attentive
+        if attentive:
+            self.current.read()
 
     def note(self, text: str, time: float, kind: Kind = Kind.NOTICE) -> None:
         """Say something of the program's own in the current conversation."""
-        for line in text.split("\n"):
-            self.current.add(Entry(kind, time, clean(line)))
+        for line in text.split("\n")[:NOTE_LINES]:
+            self._add(self.current, Entry(kind, time, clean(line)))
+
+    def _tell(self, text: str, time: float, kind: Kind = Kind.NOTICE) -> None:
+        """Say something about the server, in the lobby wherever one is."""
+        self._add(self.lobby, Entry(kind, time, clean(text)))
+
+    def _add(self, where: Conversation, entry: Entry) -> bool:
+        """Add an entry and tell of it. False if it is there already."""
+        if not where.add(entry):
+            return False
+        where.trim(self.attentive or where is not self.current)
+        if self.entered is not None:
+            self.entered(where, entry)
+        return True
 
     @property
     def waiting(self) -> list[tuple[Conversation, Entry]]:
@@ -199,7 +133,9 @@ class Model:
     @property
     def online(self) -> list[Person]:
         """Who is online or away, by nick."""
-        return [self.people[k] for k in sorted(self.people) if self.people[k].ids]
+        if self._online is None:
+            self._online = [self.people[k] for k in sorted(self.people) if self.people[k].ids]
+        return self._online
 
     # What happens
 
@@ -217,14 +153,17 @@ class Model:
             elif isinstance(event, Failed):
                 where, entry = self._waiting.get(event.ref, (None, None))
                 if where is not None and entry is not None:
-                    entry.fate = Fate.FAILED
+                    entry.fate, entry.why = Fate.FAILED, clean(event.text)
                     where.version += 1
-                    where.add(Entry(Kind.TROUBLE, time, f"not sent: {clean(event.text)}"))
+            elif isinstance(event, Dropped):
+                where, entry = self._waiting.pop(event.ref, (None, None))
+                if where is not None and entry is not None:
+                    where.remove(entry)
             elif isinstance(event, History):
                 self._history(event)
             elif isinstance(event, Joined):
                 self._came(event.nick, event.id, event.time)
-                self._coming(event.time, f"{clean(event.nick)} joined")
+                self._coming(event.time, f"{_name(event.nick)} joined")
             elif isinstance(event, Left):
                 self._went(event.nick, event.id)
                 self._coming(event.time, _leaving(event.nick, event.reason, event.text))
@@ -237,9 +176,13 @@ class Model:
             elif isinstance(event, Change):
                 self._changed(event, time)
             elif isinstance(event, Shutdown):
-                self.note(f"The server is stopping: {event.reason}.", time)
+                self._tell(f"The server is stopping: {event.reason}.", time)
+            elif isinstance(event, OtherLog):
+                for conversation in self.conversations.values():
+                    conversation.forget_places()
+                self._tell("The server has another history than before.", time, Kind.TROUBLE)
             elif isinstance(event, (Trouble, Error)):
-                self.note(event.text, time, Kind.TROUBLE)
+                self.note(clean(event.text), time, Kind.TROUBLE)
 
     def resume(self, waiting: Iterable[tuple[str, str, str, float]]) -> None:
         """Show messages that an earlier run could not send: (ref, to, text, time) each."""
@@ -248,39 +191,49 @@ class Model:
 
     def users(self, users: Iterable[User]) -> None:
         """Take in what the server says of these people."""
+        self._online = None
         for user in users:
             self.people[key(user.nick)] = Person(
-                clean(user.nick),
+                _name(user.nick),
                 user.status,
                 set(user.ids),
-                user.since,
+                None if user.since is None else sane(user.since),
                 clean(user.text) if user.text else None,
                 user.account,
             )
 
     def older(self, conversation: Conversation, page: History) -> None:
-        """Add an older page that was asked for."""
-        conversation.add_older([self._entry(message, past=True) for message in page.messages])
+        """Add an older page that was asked for: what of it belongs there, in its order."""
+        entries: list[Entry] = []
+        for message in page.messages:
+            there = self._place(message) == conversation.name
+            if there and (not entries or entries[-1].seq < message.seq):
+                entries.append(self._entry(message, past=True))
+        for entry in conversation.add_older(entries):
+            if self.entered is not None:
+                self.entered(conversation, entry)
         conversation.complete = page.end
         conversation.loading = False
 
     def _said(self, message: Message, past: bool) -> None:
         where = self.conversation(self._place(message))
         entry = self._entry(message, past)
-        own = entry.nick == self.nick
-        looked_at = self.focused and where is self.current
-        if past and not looked_at and not where.unread and not own and self._been_online:
-            where.add(Entry(Kind.NEW, entry.time, ""))
-        if not where.add(entry):
-            return
-        if own:
+        if not self._add(where, entry) or entry.nick == self.nick:
             return
         alert = where.private or entry.mention
-        if alert and not past:
-            self.alerts += 1
-        if not looked_at:
-            where.unread += 1
-            where.mentions += alert
+        looked_at = self.attentive and where is self.current
+        if not past:
+            if alert:
+                self.alerts += 1
+                self.last_alert = entry
+            if not looked_at:
+                where.count(entry, alert)
+        elif self.resumed:
+            if where not in self._missed and not where.unread:
+                where.marker = entry
+            self._missed.add(where)
+            if not looked_at:
+                where.count(entry, alert)
 
     def _history(self, page: History) -> None:
         if page.replay:
@@ -289,7 +242,11 @@ class Model:
 
     def _entry(self, message: Message, past: bool) -> Entry:
         entry = Entry(
-            Kind.SAID, message.time, clean_text(message.text), clean(message.from_), message.to
+            Kind.SAID,
+            sane(message.time),
+            clean_text(message.text),
+            clean(message.from_),
+            message.to,
         )
         entry.seq = message.seq
         entry.past = past
@@ -300,9 +257,9 @@ class Model:
     def _place(self, message: Message) -> str:
         """Name the conversation that a message belongs to, seen from here."""
         if not message.to.startswith("@"):
-            return clean(message.to)
+            return _name(message.to)
         other = message.to[1:] if message.from_ == self.nick else message.from_
-        return f"@{clean(other)}"
+        return f"@{_name(other)}"
 
     def _queued(self, event: Queued) -> None:
         where = self.conversation(event.to)
@@ -314,12 +271,13 @@ class Model:
             again = place is where and earlier.fate is Fate.FAILED and earlier.text == entry.text
             if again and event.time == earlier.time:
                 del self._waiting[ref]
-                place.entries.remove(earlier)
-        where.add(entry)
+                place.remove(earlier)
+        self._add(where, entry)
+        where.marker = None
         self._waiting[event.ref] = where, entry
 
     def _welcome(self, event: Welcome) -> None:
-        self.nick = clean(event.nick)
+        self.nick = _name(event.nick)
         self._mention = self.nick.lower()
         self.account = event.account
         self.motd = clean_text(event.motd)
@@ -328,22 +286,27 @@ class Model:
             person.status = "offline"
         self.users(event.users)
         self.people_total = event.users_total
+        self.resumed = self.resumed or self._been_online
         self._been_online = True
+        self._missed.clear()
 
     def _changed(self, change: Change, time: float) -> None:
+        change = replace(change, text=clean(change.text))
         before, self.connection = self.connection, change
         if change.status is Connection.WAITING and before.status is Connection.ONLINE:
-            self.note(f"Connection lost: {change.text}.", time, Kind.TROUBLE)
+            self._tell(f"Connection lost: {change.text}.", time, Kind.TROUBLE)
         elif change.status is Connection.ONLINE and self._been_online and self._lost:
-            self.note("Connected again.", time)
+            self._tell("Connected again.", time)
             self._lost = False
         if change.status is Connection.WAITING:
             self._lost = True
 
     def _came(self, nick: str, id_: int, time: float) -> None:
+        time = sane(time)
         person = self.people.get(key(nick))
+        self._online = None
         if person is None:
-            person = self.people[key(nick)] = Person(clean(nick), "online", set(), time)
+            person = self.people[key(nick)] = Person(_name(nick), "online", set(), time)
         if not person.ids:
             person.status, person.since = "online", time
             self.people_total += 1
@@ -351,6 +314,7 @@ class Model:
 
     def _went(self, nick: str, id_: int) -> None:
         person = self.people.get(key(nick))
+        self._online = None
         if person is not None and person.ids:
             person.ids.discard(id_)
             if not person.ids:
@@ -365,25 +329,31 @@ class Model:
         self.people_total = event.online
         words = []
         if event.joined:
-            words.append(f"{_several(clean(a.nick) for a in event.joined)} joined")
+            words.append(f"{_several(_name(a.nick) for a in event.joined)} joined")
         if event.left:
-            words.append(f"{_several(clean(d.nick) for d in event.left)} left")
+            words.append(f"{_several(_name(d.nick) for d in event.left)} left")
         self._coming(event.time, ", ".join(words))
 
     def _coming(self, time: float, text: str) -> None:
         """Tell of a coming or going, on the line of the one before if that was just now."""
+        if not self.shows_comings:
+            return
+        time = sane(time)
+        entry = Entry(Kind.COMINGS, time, text)
         last = self.lobby.entries[-1] if self.lobby.entries else None
         together = last is not None and last.kind is Kind.COMINGS and time - last.time < TOGETHER
-        if last is not None and together and len(last.text) < 400:
-            last.text = f"{last.text}, {text}"
-            self.lobby.version += 1
-        else:
-            self.lobby.add(Entry(Kind.COMINGS, time, text))
+        if last is None or not together or len(last.text) > 400:
+            self._add(self.lobby, entry)
+            return
+        last.text = f"{last.text}, {text}"
+        self.lobby.version += 1
+        if self.entered is not None:
+            self.entered(self.lobby, entry)
 
     def _presence(self, event: Presence) -> None:
         person = self.people.get(key(event.nick))
         if person is not None:
-            person.status, person.since = event.status, event.since
+            person.status, person.since = event.status, sane(event.since)
             person.text = clean(event.text) if event.text else None
 
 
@@ -409,7 +379,7 @@ def _leaving(nick: str, reason: str, text: str | None) -> str:
         "slow": "was too slow to follow",
         "kicked": "was sent out",
     }
-    words = f"{clean(nick)} {reasons.get(reason, f'left ({clean(reason)})')}"
+    words = f"{_name(nick)} {reasons.get(reason, f'left ({clean(reason)})')}"
     return f"{words} ({clean(text)})" if text else words
 
 

@@ -10,7 +10,8 @@ import configargparse
 
 from framing.limits import MAX_ID
 from framing.names import is_nick
-from parley.client.store import Last, Store, directory
+from parley.client.preferences import CHOICES, config_file
+from parley.client.store import Last, Store
 
 DEFAULT_WAIT = 5.0
 
@@ -33,8 +34,7 @@ class Options:
     wait: float
     bot: bool
     since: int | None
-    mouse: bool
-    theme: str
+    chosen: dict[str, str]
 
 
 def parse(arguments: list[str] | None = None) -> Options:
@@ -44,7 +44,7 @@ def parse(arguments: list[str] | None = None) -> Options:
         description="A chat in the terminal. What is left out is asked for, or is what was used "
         "last. q! on a line of its own leaves; /help tells the rest.",
         auto_env_var_prefix="PARLEY_",
-        default_config_files=[str(directory() / "client.conf")],
+        default_config_files=[str(config_file())],
         add_env_var_help=False,
         add_config_file_help=False,
         epilog="Every option can also be given as an environment variable (--theme is "
@@ -60,10 +60,16 @@ def parse(arguments: list[str] | None = None) -> Options:
     group.add_argument(
         "--plain", action="store_true", help="line by line: for screen readers and simple terminals"
     )
+    for choice in CHOICES:
+        group.add_argument(
+            f"--{choice.name}",
+            choices=choice.values,
+            default=choice.values[0],
+            help=f"{choice.summary} (default {choice.values[0]})",
+        )
     group.add_argument(
-        "--theme", choices=["auto", "dark", "light"], default="auto", help="colours (default auto)"
+        "--no-mouse", action="store_const", dest="mouse", const="off", help="as --mouse off"
     )
-    group.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
     group = parser.add_argument_group("without a screen; also when input or output is a pipe")
     group.add_argument(
         "--send", action="append", default=[], metavar="TEXT", help="send TEXT and end; repeatable"
@@ -104,8 +110,7 @@ def parse(arguments: list[str] | None = None) -> Options:
         wait=found.wait,
         bot=found.bot,
         since=found.since,
-        mouse=not found.no_mouse,
-        theme=found.theme,
+        chosen={choice.name: getattr(found, choice.name) for choice in CHOICES},
     )
 
 

@@ -14,6 +14,10 @@ IN_FLIGHT: Final = 8
 """Messages sent and not acknowledged. After one has been refused for now they go one at a
 time, so that none overtakes it."""
 
+SHORTEST_WAIT: Final = 0.1
+LONGEST_WAIT: Final = 60.0
+"""Seconds after a refusal for now, whatever a server says of it."""
+
 
 class _Own:
     """A message and where it stands."""
@@ -65,7 +69,7 @@ class Outgoing:
 
     def connected(self, limits: Limits, now: float) -> None:
         """The server takes messages, within ``limits``: all are to be sent (again)."""
-        self._rate, self._burst = limits.rate, float(limits.burst)
+        self._rate, self._burst = limits.rate, max(1.0, float(limits.burst))
         self._tokens, self._tokens_at = self._burst, now
         self._hold_until = 0.0
         self.disconnected()
@@ -84,7 +88,7 @@ class Outgoing:
         """A message was refused for now: send nothing for ``wait`` seconds."""
         self._own[ref].in_flight = False
         self._window = 1
-        self._hold_until = max(self._hold_until, now + wait)
+        self._hold_until = max(self._hold_until, now + min(max(wait, SHORTEST_WAIT), LONGEST_WAIT))
 
     def fail(self, ref: str) -> None:
         """A message was refused for good."""
@@ -100,6 +104,14 @@ class Outgoing:
         own.message.ref = new_ref
         self.add([own.message])
         return own.message
+
+    def drop(self, ref: str) -> bool:
+        """Forget a refused message. False if there is none."""
+        own = self._own.get(ref)
+        if own is None or not own.failed:
+            return False
+        del self._own[ref]
+        return True
 
     def due(self, now: float) -> tuple[list[Waiting], float | None]:
         """Return what is to be sent now, and in how many seconds to ask again, if that is known
@@ -117,7 +129,7 @@ class Outgoing:
                 return sending, None
             wait = self._wait(now)
             if wait > 0:
-                return sending, wait
+                return sending, max(wait, SHORTEST_WAIT / 10)
             own.in_flight = True
             in_flight += 1
             sending.append(own.message)

@@ -13,12 +13,17 @@ from typing import Final
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import run_in_terminal
+from prompt_toolkit.enums import EditingMode
 
-from parley.client import commands
+from parley.client import commands, terminal
 from parley.client.clean import clean
+from parley.client.conversation import Conversation, Entry, Fate
 from parley.client.happenings import Change, Happening, RefusedError, Status
-from parley.client.model import Conversation, Entry, Fate, Kind, Model
-from parley.client.session import Session, Settings
+from parley.client.joining import Settings
+from parley.client.lines import lines_of
+from parley.client.model import Model
+from parley.client.preferences import Preferences
+from parley.client.session import Session
 from parley.client.store import Store
 
 _LATE: Final = 2.0  # seconds without an acknowledgement before that is said
@@ -28,19 +33,23 @@ _PATIENCE: Final = 3.0
 class Plain:
     """One run of the plain face."""
 
-    def __init__(self, settings: Settings, store: Store, to: str) -> None:
+    def __init__(self, settings: Settings, store: Store, preferences: Preferences, to: str) -> None:
         settings.ask_password = settings.ask_password or self.ask_password
         settings.new_nick = self._new_nick
+        self.preferences = preferences
+        self.keys = ""
         self.model = Model(settings.nick)
         self.session = Session(settings, store, self._happened)
         self.model.show(self.model.conversation(to))
-        self._printed: dict[Conversation, int] = {}
+        self.model.entered = self._entered
         self._own: list[tuple[Conversation, Entry]] = []
         self._lines: asyncio.Queue[str] = asyncio.Queue()
         self._leaving = asyncio.Event()
         self._prompts: PromptSession[str] = PromptSession(erase_when_done=True)
         self._prompting = asyncio.Lock()
-        self._late: set[str] = set()
+        self._alerts = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.preferred()
 
     async def run(self) -> int:
         """Run until the person leaves. Return the exit code."""
@@ -96,6 +105,20 @@ class Plain:
         for line in text.split("\n"):
             self._print(f"  {line}")
 
+    def preferred(self) -> None:
+        """Do as the preferences say."""
+        self.model.shows_comings = self.preferences["comings"] == "on"
+        vi = self.preferences["keys"] == "vi"
+        self._prompts.app.editing_mode = EditingMode.VI if vi else EditingMode.EMACS
+
+    def copy(self, text: str) -> None:
+        """Put ``text`` on the clipboard. Raises ``ValueError`` if it is too long for that."""
+        terminal.copy(self._prompts.app.output, text)
+
+    async def bare(self) -> None:
+        """Nothing is shown here but text."""
+        self._print("All here is plain text already.")
+
     def clear(self) -> None:
         """Clear the terminal."""
         self._prompts.app.renderer.clear()
@@ -121,27 +144,35 @@ class Plain:
             if line == "\0":
                 await asyncio.sleep(0)
                 continue
-            command = line.startswith("/") and not line.startswith("//")
-            if command:
-                # A command may ask something of its own: it must not wait for this loop.
-                asyncio.create_task(self._run(line))  # noqa: RUF006 - ends with the program
-                await asyncio.sleep(0)
-            else:
-                await self._run(line)
+            self._run(line)
 
-    async def _run(self, line: str) -> None:
+    def _run(self, line: str) -> None:
         before = self.model.current
-        await commands.run(self, line)
+        work = commands.run(self, line)
         if self.model.current is not before:
             self._print(f"Now writing to {self.model.current.name}.")
-        self._print_new()
+        if work is not None:
+            # It may ask something of its own: it must not wait for the one who reads lines.
+            task = asyncio.get_running_loop().create_task(work)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     def _happened(self, batch: list[Happening]) -> None:
         self.model.take(batch, time.time())
         for event in batch:
             if isinstance(event, Change):
                 self._changed(event)
-        self._print_new()
+        self._print_own()
+        if self.model.alerts > self._alerts:
+            self._alerts = self.model.alerts
+            self._alert()
+
+    def _alert(self) -> None:
+        entry = self.model.last_alert
+        if self.preferences["alert"] == "bell":
+            self._prompts.app.output.bell()
+        elif self.preferences["alert"] == "notice" and entry is not None:
+            terminal.notify(self._prompts.app.output, f"{entry.nick}: {clean(entry.text)}")
 
     def _changed(self, change: Change) -> None:
         if change.status is Status.ONLINE:
@@ -156,23 +187,22 @@ class Plain:
         elif change.status is Status.ENDED and change.text:
             self._print(f"Ended: {clean(change.text)}.")
 
-    def _print_new(self) -> None:
-        for conversation in self.model.conversations.values():
-            done = self._printed.get(conversation, 0)
-            done = done + conversation.prepended if conversation not in self._printed else done
-            for entry in conversation.entries[done:]:
-                if entry.fate is Fate.NONE:
-                    self._print_entry(conversation, entry)
-                else:
-                    self._own.append((conversation, entry))
-                    asyncio.get_running_loop().call_later(_LATE, self._say_late, entry)
-            self._printed[conversation] = len(conversation.entries)
+    def _entered(self, conversation: Conversation, entry: Entry) -> None:
+        if entry.fate is Fate.NONE:
+            self._print_entry(conversation, entry)
+        else:
+            self._own.append((conversation, entry))
+            asyncio.get_running_loop().call_later(_LATE, self._say_late, entry)
+
+    def _print_own(self) -> None:
+        """Print the own messages whose fate is known now."""
         waiting = []
         for conversation, entry in self._own:
             if entry.fate is Fate.STORED:
                 self._print_entry(conversation, entry)
             elif entry.fate is Fate.FAILED:
-                self._print_entry(conversation, entry, " (not sent; /retry sends it again)")
+                why = f" (not sent: {entry.why}; /retry sends it again, /drop forgets it)"
+                self._print_entry(conversation, entry, why)
             elif entry in conversation.entries:
                 waiting.append((conversation, entry))
         self._own = waiting
@@ -199,25 +229,6 @@ class Plain:
                 await run_in_terminal(functools.partial(print, text))
             else:
                 print(text, flush=True)
-
-
-def lines_of(conversation: Conversation, entry: Entry, nick: str) -> list[str]:
-    """Return an entry as lines that can be understood alone."""
-    at = time.strftime("%H:%M", time.localtime(entry.time))
-    if entry.kind is Kind.NEW:
-        return []
-    if entry.kind is not Kind.SAID:
-        return [f"[{at}] {entry.text}"]
-    who = entry.nick
-    if entry.to.startswith("@"):
-        who = f"{entry.nick} to {clean(entry.to[1:])}"
-    elif conversation.name != "#lobby":
-        who = f"{entry.nick} in {conversation.name}"
-    mark = "[History] " if entry.past else ""
-    if entry.text.startswith("/me "):
-        return [f"{mark}[{at}] {who} {entry.text[4:]}"]
-    first, *rest = entry.text.split("\n")
-    return [f"{mark}[{at}] {who}: {first}", *(f"    {line}" for line in rest)]
 
 
 def _first_line(text: str) -> str:

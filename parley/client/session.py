@@ -11,33 +11,30 @@ under the same ref, which the server takes once.
 
 import asyncio
 import contextlib
-import functools
 import random
 import secrets
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Final
 
 from framing.codec import decode_event, encode
 from framing.errors import BodyError, ErrorWord, FrameError, UnknownPurposeError
 from framing.events import AnyEvent, Challenge, Error, History, Message, Ok, Pong, Shutdown, Welcome
 from framing.frames import FrameDecoder, encode_frame
+from framing.names import key
 from framing.requests import (
-    MECHANISM,
     AnyRequest,
     Disconnect,
-    Join,
-    Login,
     Ping,
-    Response,
     Say,
     ShutdownAck,
 )
 from parley.client.happenings import (
     Change,
+    Dropped,
     Failed,
     Happening,
+    OtherLog,
     Queued,
     RefusedError,
     ServerBusyError,
@@ -45,15 +42,25 @@ from parley.client.happenings import (
     Stored,
     Trouble,
 )
-from parley.client.login import LoginError, Proof, registration
+from parley.client.joining import AgainNowError, Joining, Settings
 from parley.client.outgoing import IN_FLIGHT, Outgoing
 from parley.client.store import Identity, Store, StoreError, Waiting
 
 CONNECT_TIMEOUT: Final = 10.0
+JOIN_TIMEOUT: Final = 20.0
 FIRST_DELAY: Final = 0.5
 LONGEST_DELAY: Final = 30.0
 """Seconds. A try comes after a random part of a delay that doubles up to this: clients of a
 server that has restarted must not all come at once ("full jitter")."""
+
+_READ: Final = 64 * 1024
+"""Bytes that are read and dealt with at once: more would hold the screen under a flood."""
+
+STEADY: Final = 10.0
+"""Seconds online after which a connection that breaks is tried again soon."""
+
+LEAVE_TIMEOUT: Final = 1.0
+"""Seconds in which a server may say goodbye."""
 
 SAVE_EVERY: Final = 1.0
 """Seconds within which the cursor is written."""
@@ -67,24 +74,6 @@ _AGAIN: Final = frozenset(
         ErrorWord.INTERNAL_ERROR,
     )
 )
-
-
-@dataclass(slots=True)
-class Settings:
-    """Whom to be, and where. ``keep_trying``: seconds to try a first connection for; None, for
-    ever. ``remember_waiting``: what is not acknowledged when this ends is sent at the next start.
-    ``new_nick``: what to be called instead of a nick that is taken; None to give up."""
-
-    host: str
-    port: int
-    nick: str
-    id: int
-    bot: bool = False
-    since: int | None = None
-    keep_trying: float | None = None
-    remember_waiting: bool = True
-    ask_password: Callable[[str], Awaitable[str | None]] | None = None
-    new_nick: Callable[[str], Awaitable[str | None]] | None = None
 
 
 class Session:
@@ -104,8 +93,7 @@ class Session:
         self._prefix = secrets.token_hex(5)
         self._count = 0
         self._writer: asyncio.StreamWriter | None = None
-        self._password: str | None = None
-        self._proof: Proof | None = None
+        self._joining = Joining(settings, self._hang_up)
         self._answers: dict[str, asyncio.Future[AnyEvent]] = {}
         self._batch: list[Happening] = []
         self._send_timer: asyncio.TimerHandle | None = None
@@ -114,6 +102,9 @@ class Session:
         self._save_timer: asyncio.TimerHandle | None = None
         self._store_failed = False
         self._ever_online = False
+        self._online_since = 0.0
+        self._running: asyncio.Task[None] | None = None
+        self._ended = asyncio.Event()
         self._load()
 
     # What a face asks
@@ -150,6 +141,25 @@ class Session:
             self._emit(Queued(message.ref, message.to, message.text, message.time))
             self._send_own()
 
+    def drop(self, ref: str) -> None:
+        """Forget a refused message."""
+        if self._outgoing.drop(ref):
+            self._save(at_once=True)
+            self._emit(Dropped(ref))
+
+    @property
+    def drafts(self) -> dict[str, str]:
+        """What was being typed, by conversation, when it was last kept."""
+        return self._identity.drafts
+
+    def keep_draft(self, conversation: str, text: str) -> None:
+        """Remember what is being typed, for the next start."""
+        if self._identity.drafts.get(conversation, "") != text:
+            self._identity.drafts.pop(conversation, None)
+            if text:
+                self._identity.drafts[conversation] = text
+            self._save(at_once=False)
+
     async def ask(self, make: Callable[[str], AnyRequest]) -> AnyEvent:
         """Send the request that ``make`` returns for a new ref, and return the answer.
 
@@ -171,9 +181,7 @@ class Session:
 
         Raises ``LoginError`` for a password that cannot be used, ``ConnectionError`` as ``ask``.
         """
-        # The derivation would hold the screen for some tenths of a second: beside the loop.
-        run = asyncio.get_running_loop().run_in_executor
-        made = await run(None, functools.partial(registration, "r", password, change))
+        made = await self._joining.register("r", password, change)
 
         def request(ref: str) -> AnyRequest:
             made.ref = ref
@@ -181,7 +189,7 @@ class Session:
 
         answer = await self.ask(request)
         if isinstance(answer, Ok):
-            self._password = password
+            self._joining.registered(password)
             self._identity.token = None
             self._save(at_once=True)
         return answer
@@ -209,8 +217,12 @@ class Session:
         if self._writer is not None:
             self._send(Disconnect())
             with contextlib.suppress(OSError, asyncio.TimeoutError):
-                await asyncio.wait_for(self._writer.drain(), 1.0)
+                await asyncio.wait_for(self._writer.drain(), LEAVE_TIMEOUT)
         self._save_now()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._ended.wait(), LEAVE_TIMEOUT)
+        if self._running is not None and not self._ended.is_set():
+            self._running.cancel()  # in a question, or with a server that does not hang up
         return self.waiting
 
     # Running
@@ -220,6 +232,19 @@ class Session:
 
         Raises ``RefusedError`` then, and ``ConnectionError`` if ``keep_trying`` has run out.
         """
+        self._running = asyncio.current_task()
+        try:
+            await self._run()
+        except asyncio.CancelledError:
+            if not self._quitting:
+                raise
+            self._disconnected()
+            self._change(Status.ENDED)
+            self._flush()
+        finally:
+            self._ended.set()
+
+    async def _run(self) -> None:
         began = time.monotonic()
         tries = 0
         while not self._quitting:
@@ -234,7 +259,7 @@ class Session:
                 self._change(Status.ENDED, str(refusal), refusal.word)
                 self._flush()
                 raise
-            except _AgainNowError:
+            except AgainNowError:
                 continue
             except (TimeoutError, OSError) as failure:
                 problem = _sentence(failure, self.settings.host, self.settings.port)
@@ -244,7 +269,8 @@ class Session:
                 self._disconnected()
             if self._quitting:
                 break
-            tries = 0 if was_online else tries
+            steady = was_online and time.monotonic() - self._online_since > STEADY
+            tries = 0 if steady else tries
             delay = random.uniform(0, min(LONGEST_DELAY, FIRST_DELAY * 2**tries))
             tries += 1
             patience = self.settings.keep_trying
@@ -269,15 +295,17 @@ class Session:
         )
         decoder = FrameDecoder()
         self._change(Status.JOINING)
-        self._send_join()
-        heard = time.monotonic()
+        self._send(self._joining.request(self._identity.token, self.cursor))
+        began = heard = time.monotonic()
         pinged = False
         while True:
-            patience = CONNECT_TIMEOUT
+            patience = began + JOIN_TIMEOUT - time.monotonic()
             if self.welcome is not None and self.status is Status.ONLINE:
                 patience = max(0.5, self.welcome.limits.timeout / 3)
+            elif patience <= 0:
+                raise ConnectionError("the server lets nobody in")
             try:
-                data = await asyncio.wait_for(reader.read(256 * 1024), patience)
+                data = await asyncio.wait_for(reader.read(_READ), patience)
             except TimeoutError:
                 if pinged or self.status is not Status.ONLINE:
                     silent = time.monotonic() - heard
@@ -301,20 +329,6 @@ class Session:
             finally:
                 self._flush()
 
-    def _send_join(self) -> None:
-        settings = self.settings
-        now = round(time.time(), 3)
-        since = self.cursor
-        if self._password is not None:
-            self._proof = Proof(settings.nick, self._password)
-            first = self._proof.first
-            self._send(
-                Login(settings.nick, settings.id, now, MECHANISM, first, since, settings.bot)
-            )
-        else:
-            token = self._identity.token
-            self._send(Join(settings.nick, settings.id, now, token, since, settings.bot))
-
     async def _take(self, body: bytes) -> None:
         """Deal with one event."""
         try:
@@ -336,7 +350,8 @@ class Session:
         elif isinstance(event, Welcome):
             self._take_welcome(event)
         elif isinstance(event, Challenge):
-            await self._take_challenge(event)
+            if (response := await self._joining.response(event)) is not None:
+                self._send(response)
             return
         elif isinstance(event, Error):
             if await self._take_error(event):
@@ -369,12 +384,9 @@ class Session:
         self._answer(event.ref, event)
 
     def _take_welcome(self, event: Welcome) -> None:
-        if self._proof is not None:
-            proof, self._proof = self._proof, None
-            try:
-                proof.check(event.data)
-            except LoginError as problem:
-                raise RefusedError(str(problem)) from None
+        if self.status is not Status.JOINING or key(event.nick) != key(self.settings.nick):
+            raise ConnectionError("the server welcomes somebody else")
+        self._joining.welcomed(event)
         self.welcome = event
         self.settings.nick = event.nick
         if event.token is not None:
@@ -384,22 +396,13 @@ class Session:
         elif self.cursor is not None and event.seq < self.cursor:
             # The server's log is shorter than what was read: it is another log.
             self.cursor = None
-            self._batch.append(Trouble("the server has another history than before"))
+            self._batch.append(OtherLog())
         self._ever_online = True
+        self._online_since = time.monotonic()
         self._save(at_once=True)
         self._change(Status.ONLINE)
         self._outgoing.connected(event.limits, time.monotonic())
         self._send_own()
-
-    async def _take_challenge(self, event: Challenge) -> None:
-        if self._proof is None:
-            return
-        run = asyncio.get_running_loop().run_in_executor
-        try:
-            data = await run(None, self._proof.answer, event.data)
-        except LoginError as problem:
-            raise RefusedError(str(problem)) from None
-        self._send(Response(data))
 
     async def _take_error(self, event: Error) -> bool:
         """Deal with an error. Return whether that was all: a face needs not hear of it."""
@@ -410,7 +413,7 @@ class Session:
             self._answer(event.ref, event)
             return True
         if self.status is Status.JOINING:
-            await self._join_refused(event)
+            await self._refused(event)
             return True
         if event.error == ErrorWord.EVICTED.value:
             raise RefusedError(
@@ -419,6 +422,16 @@ class Session:
                 event.error,
             )
         return False
+
+    async def _refused(self, event: Error) -> None:
+        self._flush()
+        nick = self.settings.nick
+        try:
+            await self._joining.refused(event, self._ever_online)
+        except AgainNowError:
+            if self.settings.nick != nick:
+                self._load()
+            raise
 
     def _own_refused(self, ref: str, event: Error) -> None:
         if event.error in _AGAIN:
@@ -429,46 +442,6 @@ class Session:
             self._save(at_once=True)
         self._send_own()
 
-    async def _join_refused(self, event: Error) -> None:
-        """A join or login was refused: ask what is needed and come again, or give up."""
-        settings = self.settings
-        word = event.error
-        if word == ErrorWord.ACCOUNT_REQUIRED.value or (
-            word == ErrorWord.AUTH_FAILED.value and settings.ask_password is not None
-        ):
-            password = None
-            again = word == ErrorWord.AUTH_FAILED.value
-            if settings.ask_password is not None:
-                # The server waits only seconds for a join, a person types at leisure.
-                self._hang_up()
-                why = "Wrong password. " if again else ""
-                self._flush()
-                password = await settings.ask_password(f"{why}Password for {settings.nick}: ")
-            if not password:
-                needs = f"{settings.nick} is a registered account and needs its password"
-                raise RefusedError(needs if password is None and not again else event.text, word)
-            self._password = password
-            raise _AgainNowError
-        if word in (ErrorWord.USER_IN_USE.value, ErrorWord.INVALID_NICK.value):
-            if settings.new_nick is not None and not self._ever_online:
-                self._hang_up()
-                self._flush()
-                nick = await settings.new_nick(event.text)
-                if nick:
-                    settings.nick = nick
-                    self._load()
-                    raise _AgainNowError
-            if self._ever_online and word == ErrorWord.USER_IN_USE.value:
-                raise ConnectionError(event.text)
-        if word in (
-            ErrorWord.SERVER_FULL.value,
-            ErrorWord.SHUTTING_DOWN.value,
-            ErrorWord.STORE_UNAVAILABLE.value,
-            ErrorWord.LIMIT_EXCEEDED.value,
-        ):
-            raise ServerBusyError(event.text, word)
-        raise RefusedError(event.text, word)
-
     def _hang_up(self) -> None:
         if self._writer is not None:
             self._writer.close()
@@ -476,7 +449,7 @@ class Session:
 
     def _disconnected(self) -> None:
         self._hang_up()
-        self._proof = None
+        self._joining.forget_proof()
         if self._send_timer is not None:
             self._send_timer.cancel()
             self._send_timer = None
@@ -536,7 +509,11 @@ class Session:
     def _flush(self) -> None:
         if self._batch:
             batch, self._batch = self._batch, []
-            self._listen(batch)
+            try:
+                self._listen(batch)
+            except OSError as problem:
+                # Not the connection's trouble, which OSError stands for here.
+                raise RuntimeError(f"what happened could not be shown: {problem}") from problem
 
     def _moved(self, seq: int) -> None:
         self.cursor = seq
@@ -579,10 +556,6 @@ class Session:
             if not self._store_failed:
                 self._store_failed = True
                 self._batch.append(Trouble(f"{problem}: nothing is remembered of this session"))
-
-
-class _AgainNowError(ConnectionError):
-    """Connect again at once: something was asked that had to be known."""
 
 
 def _sentence(failure: BaseException, host: str, port: int) -> str:

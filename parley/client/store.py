@@ -30,11 +30,15 @@ class Waiting(msgspec.Struct):
 
 
 class Identity(msgspec.Struct, omit_defaults=True):
-    """Who one is on a server, and how far one has read."""
+    """Who one is on a server, how far one has read, and what one was about to say.
+
+    ``drafts``: what was being typed, by conversation.
+    """
 
     token: str | None = None
     cursor: int | None = None
     waiting: list[Waiting] = []
+    drafts: dict[str, str] = {}
 
 
 class Last(msgspec.Struct, omit_defaults=True):
@@ -83,7 +87,7 @@ class Store:
         prefix = self._path(host, port, nick, 0).name.removesuffix("0.json")
         with contextlib.suppress(OSError):
             for path in sorted((self.place / "identities").iterdir()):
-                if path.name.startswith(prefix):
+                if path.name.startswith(prefix) and path.stem.removeprefix(prefix).isdigit():
                     known = self._read(path, Identity)
                     if known is not None and known.token is not None:
                         return known.token

@@ -10,6 +10,7 @@ import struct
 import sys
 import termios
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pyte
@@ -28,6 +29,7 @@ class Terminal:
         self.screen = pyte.Screen(columns, lines)
         self.stream = pyte.ByteStream(self.screen)
         self.raw = b""
+        self.config = config
         self.code: int | None = None
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
@@ -66,17 +68,26 @@ class Terminal:
         if not data:
             return False
         self.raw += data
-        self.stream.feed(data)
-        if b"\x1b[6n" in data:  # where is the cursor?
+        *asking, rest = data.split(b"\x1b[6n")  # where is the cursor?
+        for part in asking:
+            self.stream.feed(part)
             at = f"\x1b[{self.screen.cursor.y + 1};{self.screen.cursor.x + 1}R"
             with contextlib.suppress(OSError):
                 os.write(self._fd, at.encode())
+        self.stream.feed(rest)
         return True
 
     @property
     def text(self) -> str:
         """What is on the screen."""
         return "\n".join(line.rstrip() for line in self.screen.display)
+
+    @property
+    def cells(self) -> list[str]:
+        """The lines of the screen, a character for each cell."""
+        columns = range(self.screen.columns)
+        lines = (self.screen.buffer[y] for y in range(self.screen.lines))
+        return ["".join(line[x].data[:1] or " " for x in columns) for line in lines]
 
     def line(self, part: str) -> str:
         """Return the line of the screen that has ``part`` in it."""
@@ -89,6 +100,20 @@ class Terminal:
             assert time.monotonic() < deadline, f"waited for {parts} (not {not_!r}):\n{self.text}"
             assert self.read(0.1), f"ended before {parts} came:\n{self.text}"
         return self.text
+
+    def wait(self, condition: Callable[[], bool], patience: float = PATIENCE) -> None:
+        """Wait until ``condition`` holds."""
+        deadline = time.monotonic() + patience
+        while not condition():
+            assert time.monotonic() < deadline, f"it does not come true:\n{self.text}"
+            assert self.read(0.1), f"ended before it came true:\n{self.text}"
+
+    def click(self, part: str) -> None:
+        """Click where ``part`` is on the screen."""
+        lines = self.text.split("\n")
+        y = next(number for number, line in enumerate(lines) if part in line)
+        x = lines[y].index(part)
+        self.type(f"\x1b[<0;{x + 1};{y + 1}M\x1b[<0;{x + 1};{y + 1}m")
 
     def ended(self, patience: float = PATIENCE) -> int:
         """Wait for the end and return the exit code."""

@@ -45,7 +45,7 @@ def test_private_messages_have_their_conversation(server: ChatServer, open_clien
 def test_comings_and_goings_are_on_one_line_with_the_reason(
     server: ChatServer, open_client: Open
 ) -> None:
-    ann = open_client(server, "ann", columns=120)
+    ann = open_client(server, "ann", columns=160)
     ann.see("1 here")
     bob, cyd = server.joined("bob"), server.joined("cyd")
     ann.see("bob joined, cyd joined", "3 here")
@@ -281,7 +281,7 @@ def test_many_lines_are_asked_about(server: ChatServer, open_client: Open) -> No
     ann.type(f"\x1b[200~{pasted}\x1b[201~")
     ann.see("line 11")
     ann.type("\r")
-    ann.see("Send 12 lines?")
+    ann.see("12 lines: Enter sends them")
     assert server.messages == []
     ann.type("\r")
     ann.see("✓ line 0")

@@ -10,89 +10,123 @@ import time
 from collections.abc import Coroutine
 from typing import Final
 
-from prompt_toolkit.application import Application, get_app
+from prompt_toolkit import PromptSession
+from prompt_toolkit.application import Application, in_terminal
 from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.completion import FuzzyCompleter
 from prompt_toolkit.document import Document
+from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.formatted_text import StyleAndTextTuples
-from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent, merge_key_bindings
-from prompt_toolkit.layout import (
-    BufferControl,
-    ConditionalContainer,
-    Dimension,
-    Float,
-    FloatContainer,
-    FormattedTextControl,
-    HSplit,
-    Layout,
-    VSplit,
-    Window,
-)
-from prompt_toolkit.layout.menus import CompletionsMenu
-from prompt_toolkit.layout.processors import BeforeInput, ConditionalProcessor, PasswordProcessor
+from prompt_toolkit.key_binding import merge_key_bindings
+from prompt_toolkit.key_binding.vi_state import InputMode
+from prompt_toolkit.layout import BufferControl, Layout
+from prompt_toolkit.styles import DynamicStyle
 
-from parley.client import commands
+from parley.client import commands, terminal
 from parley.client.clean import clean
+from parley.client.conversation import Conversation, Fate, Kind
 from parley.client.happenings import Change, Happening, RefusedError, Status
-from parley.client.model import Conversation, Kind, Model
+from parley.client.joining import Settings
+from parley.client.lines import lines_of
+from parley.client.model import Model
+from parley.client.preferences import Preferences
 from parley.client.screen import panes
-from parley.client.screen.completion import ChatCompleter
-from parley.client.screen.keys import chat_keys
+from parley.client.screen.asking import Asking
+from parley.client.screen.completion import EMOJI_FROM, ChatCompleter, SwitchCompleter
+from parley.client.screen.keys import chat_keys, keys_text
+from parley.client.screen.layout import layout
 from parley.client.screen.pager import Pager
 from parley.client.screen.style import style
 from parley.client.screen.timeline import Timeline
-from parley.client.session import Session, Settings
+from parley.client.screen.wrapping import MARK_SAMPLE, set_mark_width
+from parley.client.session import Session
 from parley.client.store import Store
 
-_REDRAW: Final = 1 / 30  # seconds between redraws, at least
+_REDRAW: Final = 1 / 20
+"""Seconds between redraws for what comes in; what is typed is drawn at once."""
+
 _PATIENCE: Final = 2.0  # seconds for acknowledgements when one leaves
 _ASK_OVER_LINES: Final = 10
 _OLDER: Final = 200  # messages in a page that scrolling up brings
+_BARE: Final = 500  # entries that the bare view shows
+_ALT: Final = {EditingMode.EMACS: 0.25, EditingMode.VI: 0.05}
+"""Seconds after Esc within which a key makes it Alt. In vi Esc comes before a key so often that
+only what a terminal sends at once may be taken so."""
 
 
 class Screen:
     """One run of the screen."""
 
-    def __init__(self, settings: Settings, store: Store, theme: str, mouse: bool) -> None:
+    def __init__(self, settings: Settings, store: Store, preferences: Preferences) -> None:
         settings.ask_password = settings.ask_password or self.ask_password
         settings.new_nick = self._new_nick
+        self.preferences = preferences
+        self.keys = keys_text()
         self.model = Model(settings.nick)
         self.session = Session(settings, store, self._happened)
-        self.timeline = Timeline(self.model, self.load_older)
+        self.model.resumed = self.session.cursor is not None
+        self.timeline = Timeline(self.model, self.load_older, self._attend)
         self.pager = Pager()
         self.previous: Conversation = self.model.current
+        self.shows_people = True
+        self._round_began: Conversation | None = None  # where Alt+A was first pressed
+        self._title = ""
+        self._redraw_timer: asyncio.TimerHandle | None = None
+        self._drawn_at = 0.0
+        self._greeted = ""
         self.confirming = ""
-        self._question: asyncio.Future[str | None] | None = None
-        self._prompt = ""
+        self._asking = Asking(self._focus)
+        self._has_focus: bool | None = None  # as far as the terminal says
         self._alerts = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._style = style(preferences["theme"])
         self.input = Buffer(
             completer=ChatCompleter(self.model),
-            complete_while_typing=Condition(self._typing_a_command),
+            complete_while_typing=Condition(self._typing_a_name),
             multiline=True,
+            tempfile_suffix=".txt",
             on_text_changed=self._edited,
         )
-        self._answer = Buffer(multiline=False, accept_handler=self._answered)
-        self._hidden = True
+        where = layout(
+            self.model,
+            self.timeline,
+            BufferControl(self.input),
+            self._asking,
+            self.pager,
+            self._status,
+            self._go,
+            lambda: self.shows_people,
+        )
         self.app: Application[None] = Application(
-            layout=Layout(self._layout(), focused_element=self.input),
-            key_bindings=merge_key_bindings([chat_keys(self), self._answer_keys()]),
-            style=style(theme),
+            layout=Layout(where, focused_element=self.input),
+            key_bindings=merge_key_bindings([chat_keys(self), self._asking.keys()]),
+            style=DynamicStyle(lambda: self._style),
             full_screen=True,
-            mouse_support=mouse,
-            min_redraw_interval=_REDRAW,
-            max_render_postpone_time=_REDRAW,
+            mouse_support=Condition(lambda: self.preferences["mouse"] == "on"),
+            max_render_postpone_time=0,
             refresh_interval=1.0,
         )
         self.app.ttimeoutlen = 0.05
+        self.app.before_render += self._retitle
+        self.app.after_render += self._measure
+        set_mark_width(1)
+        self.preferred()
 
     async def run(self) -> int:
         """Run until the person leaves. Return the exit code."""
         earlier = [(m.ref, m.to, m.text, m.time) for m in self.session.waiting]
         self.model.resume(earlier)
+        for name, draft in self.session.drafts.items():
+            self.model.conversation(name).draft = draft
+        self.input.set_document(Document(self.model.current.draft))
+        terminal.report_focus(self.app.output, True)
         session = asyncio.create_task(self._run_session())
         session.add_done_callback(self._session_ended)
-        await self.app.run_async()
+        try:
+            await self.app.run_async()
+        finally:
+            terminal.report_focus(self.app.output, False)
         waiting = await self.session.quit(_PATIENCE)
         code = await session
         for task in self._tasks:
@@ -131,12 +165,40 @@ class Screen:
                 self._greet()
         if self.model.alerts > self._alerts:
             self._alerts = self.model.alerts
-            self.app.output.bell()
-        self.app.output.set_title(panes.title(self.model))
+            self._alert()
+        self._redraw_soon()
+
+    def _redraw_soon(self) -> None:
+        """Draw what has come: at once if that was not done just now, else together with more."""
+        if self._redraw_timer is None:
+            loop = asyncio.get_running_loop()
+            wait = max(0.0, self._drawn_at + _REDRAW - loop.time())
+            self._redraw_timer = loop.call_later(wait, self._redraw)
+
+    def _redraw(self) -> None:
+        self._redraw_timer = None
+        self._drawn_at = asyncio.get_running_loop().time()
         self.app.invalidate()
 
+    def _retitle(self, _app: object) -> None:
+        title = panes.title(self.model)
+        if title != self._title:
+            self._title = title
+            self.app.output.set_title(title)
+
+    def _alert(self) -> None:
+        """Ask for the person's attention, unless the terminal says that it is here."""
+        entry = self.model.last_alert
+        if self._has_focus and self.model.attentive and not self.model.unread:
+            return
+        if self.preferences["alert"] == "bell":
+            self.app.output.bell()
+        elif self.preferences["alert"] == "notice" and entry is not None:
+            terminal.notify(self.app.output, f"{entry.nick}: {clean(entry.text)}")
+
     def _greet(self) -> None:
-        if self.model.motd:
+        if self.model.motd and self.model.motd != self._greeted:
+            self._greeted = self.model.motd
             self.model.note(self.model.motd, time.time())
         if not self.model.lobby.entries or self.model.lobby.oldest is None:
             self.load_older()
@@ -145,16 +207,44 @@ class Screen:
 
     async def ask_password(self, prompt: str) -> str | None:
         """Ask for a password, hidden, in the place of the input, which keeps its draft."""
-        return await self._ask(prompt, hidden=True)
+        return await self._asking.ask(prompt, hidden=True)
 
     async def _new_nick(self, why: str) -> str | None:
         self.model.note(f"{clean(why)}.", time.time(), Kind.TROUBLE)
-        return await self._ask("Another nick: ", hidden=False)
+        return await self._asking.ask("Another nick: ")
 
     def show(self, title: str, text: str) -> None:
         """Show a longer text over the timeline."""
         self.pager.open(title, text)
         self.app.layout.focus(self.pager.window)
+
+    def preferred(self) -> None:
+        """Do as the preferences say."""
+        self._style = style(self.preferences["theme"])
+        self.model.shows_comings = self.preferences["comings"] == "on"
+        vi = self.preferences["keys"] == "vi"
+        self.app.editing_mode = EditingMode.VI if vi else EditingMode.EMACS
+        self.app.timeoutlen = _ALT[self.app.editing_mode]
+
+    def copy(self, text: str) -> None:
+        """Put ``text`` on the clipboard. Raises ``ValueError`` if it is too long for that."""
+        terminal.copy(self.app.output, text)
+
+    async def bare(self) -> None:
+        """Show the conversation as the terminal's own text until Enter: it can be selected
+        without panes in it, and wraps where the terminal wraps."""
+        current = self.model.current
+        lines = [
+            line
+            for entry in current.entries[-_BARE:]
+            for line in lines_of(current, entry, self.model.nick)
+        ]
+        terminal.report_focus(self.app.output, False)
+        async with in_terminal():
+            print("\n".join(lines))
+            with contextlib.suppress(EOFError, KeyboardInterrupt):
+                await PromptSession[str]().prompt_async("-- Enter goes back to the chat --")
+        terminal.report_focus(self.app.output, True)
 
     def clear(self) -> None:
         """Clear what is shown of the current conversation."""
@@ -172,30 +262,100 @@ class Screen:
         text = self.input.text
         if not text.strip():
             return
+        if (over := self._over(text)) > 0:
+            self.confirming = f"Too long by {over} bytes: a file or several messages would do."
+            return
         lines = text.count("\n") + 1
         if lines > _ASK_OVER_LINES and not self.confirming:
-            self.confirming = f"Send {lines} lines? Enter sends, any other key goes on editing."
+            self.confirming = f"{lines} lines: Enter sends them, any other key edits."
             return
         self.confirming = ""
         self.input.reset(append_to_history=True)
+        self._edited(self.input)  # a reset is not told of as an edit
         self.timeline.to_end()
-        self._start(self._run_line(text))
+        self._run_line(text)
 
     def switch(self, conversation: Conversation) -> None:
         """Go to a conversation; each keeps its own draft."""
-        before = self.model.current
-        if conversation is before:
-            return
-        before.draft = self.input.text
+        if conversation is not self.model.current:
+            before = self.model.current
+            before.draft = self.input.text
+            self.model.show(conversation)
+            self._arrived(before)
+
+    def next_unread(self) -> None:
+        """Go to a conversation with something unread; after the last, to where one began."""
+        waiting = [c for c in self.model.conversations.values() if c.unread]
+        if waiting:
+            self._round_began = self._round_began or self.model.current
+            self.switch(max(waiting, key=lambda c: c.mentions))
+        elif self._round_began is not None:
+            began, self._round_began = self._round_began, None
+            self.switch(began)
+
+    def _measure(self, _app: object) -> None:
+        """Ask for the width of the sample, once, and draw over it."""
+        self.app.after_render -= self._measure
+        terminal.ask_width(self.app.output, MARK_SAMPLE)
+        self.app.renderer.clear()
+        self.app.invalidate()
+
+    def measured(self, answer: str) -> None:
+        """The terminal has told how wide the sample is."""
+        width = terminal.width_told(answer)
+        if width == 1:
+            set_mark_width(0)
+            self.timeline.forget_layout()
+            self.app.renderer.clear()
+
+    def _go(self, name: str) -> None:
+        """Go to what was clicked on."""
+        if name != f"@{self.model.nick}":
+            self.switch(self.model.conversation(name))
+
+    def _arrived(self, before: Conversation) -> None:
+        """The current conversation is another one than ``before``."""
+        now = self.model.current
         self.previous = before
-        self.model.show(conversation)
-        self.input.set_document(Document(conversation.draft), bypass_readonly=True)
-        if conversation.oldest is None:
+        self.input.set_document(Document(now.draft))
+        self._attend()
+        if now.oldest is None:
             self.load_older()
+
+    def choose_conversation(self) -> None:
+        """Ask where to go, and go there."""
+
+        def go(name: str | None) -> None:
+            if name:
+                self._run_line(f"/go {name}")
+
+        offered = FuzzyCompleter(SwitchCompleter(self.model), WORD=True)
+        self._asking.open("Go to: ", go, completer=offered)
+
+    async def edit_outside(self) -> None:
+        """Edit the input in the person's editor."""
+        terminal.report_focus(self.app.output, False)
+        await self.input.open_in_editor(validate_and_handle=False)
+        terminal.report_focus(self.app.output, True)
+
+    def retry(self) -> None:
+        """Send again what was refused in the current conversation."""
+        for where, entry in self.model.waiting:
+            if where is self.model.current and entry.fate is Fate.FAILED:
+                self.session.retry(entry.ref)
+
+    def focused(self, has_focus: bool) -> None:
+        """The terminal has the person's attention, or has lost it."""
+        self._has_focus = has_focus
+        self._attend()
+
+    def help(self) -> None:
+        """Show the help."""
+        commands.run(self, "/help")
 
     def load_older(self) -> None:
         """Bring an older page, if there is one."""
-        self._start(self._load_older())
+        self.start(self._load_older())
 
     def close_pager(self) -> None:
         """Put the longer text away."""
@@ -207,138 +367,57 @@ class Screen:
             await commands.load_older(self.session, self.model, _OLDER)
         self.app.invalidate()
 
-    async def _run_line(self, line: str) -> None:
-        before = self.model.current
-        draft = self.input.text
-        await commands.run(self, line)
-        now = self.model.current
-        if now is not before:
+    def _run_line(self, line: str) -> None:
+        before, draft = self.model.current, self.input.text
+        work = commands.run(self, line)
+        if self.model.current is not before:
             before.draft = draft
-            self.previous = before
-            self.input.set_document(Document(now.draft))
-            if now.oldest is None:
-                self.load_older()
+            self._arrived(before)
+        if work is not None:
+            self.start(work)
         self.app.invalidate()
 
-    def _start(self, work: Coroutine[None, None, None]) -> None:
+    def start(self, work: Coroutine[None, None, None]) -> None:
+        """Have ``work`` done beside everything else."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: self.app.invalidate())
 
     def _edited(self, _buffer: Buffer) -> None:
         self.confirming = ""
-        self.model.read()
+        self.session.keep_draft(self.model.current.name, self.input.text)
+        self._attend()
 
-    def _typing_a_command(self) -> bool:
-        text = self.input.document.current_line_before_cursor
-        return text.startswith("/") or text.rpartition(" ")[2].startswith("@")
+    def _attend(self) -> None:
+        """Tell the model whether somebody looks at the end of the current conversation."""
+        self.model.attend(self._has_focus is not False and self.timeline.following)
 
-    # Questions
+    def _typing_a_name(self) -> bool:
+        """Tell whether to offer completions although nobody asked for them."""
+        line = self.input.document.current_line_before_cursor
+        word = line.rpartition(" ")[2]
+        emoji = word.startswith(":") and len(word) > EMOJI_FROM
+        return line.startswith("/") or word.startswith("@") or emoji
 
-    async def _ask(self, prompt: str, hidden: bool) -> str | None:
-        self._prompt, self._hidden = prompt, hidden
-        self._answer.reset()
-        self._question = asyncio.get_running_loop().create_future()
-        self.app.layout.focus(self._answer)
+    def _over(self, text: str) -> int:
+        """Return the bytes by which ``text`` is longer than this server takes."""
+        limits = self.session.welcome.limits if self.session.welcome is not None else None
+        return len(text.encode(errors="replace")) - limits.text if limits is not None else 0
+
+    def _focus(self, asked: bool) -> None:
+        if self.app.is_done:
+            return
+        self.app.layout.focus(self._asking.buffer if asked else self.input)
         self.app.invalidate()
-        try:
-            return await self._question
-        finally:
-            self._question = None
-            self._answer.reset()
-            if not self.app.is_done:
-                self.app.layout.focus(self.input)
-                self.app.invalidate()
 
-    def _answered(self, buffer: Buffer) -> bool:
-        if self._question is not None and not self._question.done():
-            self._question.set_result(buffer.text)
-        return False
-
-    def _answer_keys(self) -> KeyBindings:
-        keys = KeyBindings()
-        asked = Condition(lambda: self._question is not None)
-
-        @keys.add("escape", filter=asked, eager=True)
-        def _(event: KeyPressEvent) -> None:
-            if self._question is not None and not self._question.done():
-                self._question.set_result(None)
-
-        return keys
-
-    # Layout
-
-    def _layout(self) -> FloatContainer:
-        asked = Condition(lambda: self._question is not None)
-        wide = Condition(lambda: _columns() >= panes.PEOPLE_FROM)
-        people = VSplit(
-            [
-                Window(width=1, char="│", style="class:border"),
-                Window(
-                    FormattedTextControl(self._people),
-                    width=panes.PEOPLE_WIDTH,
-                    style="class:people",
-                ),
-            ]
-        )
-        body = VSplit([Window(self.timeline), ConditionalContainer(people, wide)])
-        typing = Window(
-            BufferControl(
-                self.input, input_processors=[BeforeInput(self._input_prompt)], focusable=True
-            ),
-            height=Dimension(min=1, max=8),
-            wrap_lines=True,
-            dont_extend_height=True,
-        )
-        answering = Window(
-            BufferControl(
-                self._answer,
-                input_processors=[
-                    ConditionalProcessor(PasswordProcessor(), Condition(lambda: self._hidden)),
-                    BeforeInput(lambda: [("class:prompt", self._prompt)]),
-                ],
-            ),
-            height=1,
-        )
-        rows = HSplit(
-            [
-                Window(FormattedTextControl(self._tabs), height=1),
-                body,
-                Window(FormattedTextControl(self._status), height=1),
-                ConditionalContainer(typing, ~asked),
-                ConditionalContainer(answering, asked),
-            ]
-        )
-        return FloatContainer(
-            rows,
-            floats=[
-                Float(xcursor=True, ycursor=True, content=CompletionsMenu(max_height=8)),
-                Float(top=1, bottom=2, left=0, right=0, content=self.pager.container),
-                Float(top=3, left=4, right=4, height=2, content=self._hint()),
-            ],
-        )
-
-    def _hint(self) -> ConditionalContainer:
-        nothing = Condition(lambda: not self.model.current.entries and not self.pager.is_open)
-        text = FormattedTextControl(lambda: [("class:empty", panes.empty(self.model))])
-        return ConditionalContainer(Window(text, wrap_lines=True), nothing)
-
-    def _input_prompt(self) -> StyleAndTextTuples:
-        return [("class:prompt", f"{self.model.current.name[:18]} › ")]
-
-    def _tabs(self) -> StyleAndTextTuples:
-        return panes.tabs(self.model, _columns())
-
-    def _people(self) -> StyleAndTextTuples:
-        return panes.people(self.model, panes.PEOPLE_WIDTH, get_app().output.get_size().rows - 3)
-
-    def _status(self) -> StyleAndTextTuples:
+    def _status(self, width: int) -> StyleAndTextTuples:
         asking = self.confirming
-        if self._question is not None:
+        if self._asking.is_open():
             asking = "Enter answers, Esc gives up. What you were typing is kept."
-        below = self.timeline.below
-        return panes.status(self.model, _columns(), time.monotonic(), below, asking)
-
-
-def _columns() -> int:
-    return get_app().output.get_size().columns
+        mode = ""
+        if self.app.editing_mode is EditingMode.VI:
+            insert = self.app.vi_state.input_mode in (InputMode.INSERT, InputMode.INSERT_MULTIPLE)
+            mode = "-- INSERT --" if insert else "-- NORMAL --"
+        below = None if self.timeline.following else self.timeline.below
+        return panes.status(self.model, width, time.monotonic(), below, mode, asking)

@@ -1,12 +1,20 @@
-"""What Tab offers: commands with what they do, nicks, conversations."""
+"""What Tab offers: commands with what they do, nicks, conversations, emoji."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
-from parley.client import commands
+from framing.names import key
+from parley.client import commands, emoji
 from parley.client.model import Model
+from parley.client.people import Person
+from parley.client.preferences import CHOICES, NAMED
+from parley.client.screen.wrapping import in_cells
+
+EMOJI_FROM: Final = 2
+"""Letters after a colon from which emoji are offered: ``:)`` and ``http:`` are not meant."""
 
 
 class ChatCompleter(Completer):
@@ -37,13 +45,28 @@ class ChatCompleter(Completer):
             if known is not None and " " not in rest:
                 yield from self._argument(known.completes, rest)
                 return
+            if known is not None and known.completes == "choice":
+                name, _, value = rest.partition(" ")
+                choice = NAMED.get(name)
+                for offered in choice.values if choice is not None else ():
+                    if offered.startswith(value):
+                        yield Completion(offered, -len(value))
+                return
+        if word.startswith(":") and len(word) > EMOJI_FROM:
+            for name, char in emoji.named(word[1:].lower()):
+                yield Completion(char, -len(word), display=f"{in_cells(char)} :{name}:")
+            return
         bare = word.removeprefix("@")
         if word and (word.startswith("@") or complete_event.completion_requested):
             after = ": " if word == line and not word.startswith("@") else " "
             yield from self._nicks(bare, after, len(bare))
 
     def _argument(self, kind: str, typed: str) -> Iterable[Completion]:
-        if kind == "nick":
+        if kind == "choice":
+            for choice in CHOICES:
+                if choice.name.startswith(typed):
+                    yield Completion(choice.name, -len(typed), display_meta=choice.summary)
+        elif kind == "nick":
             yield from self._nicks(typed.removeprefix("@"), " ", len(typed.removeprefix("@")))
         elif kind == "conversation":
             for conversation in self._model.conversations.values():
@@ -55,7 +78,34 @@ class ChatCompleter(Completer):
                     yield Completion(name, -len(typed), display_meta=commands.TABLE[name].summary)
 
     def _nicks(self, typed: str, after: str, replaced: int) -> Iterable[Completion]:
-        for key in sorted(self._model.people):
-            person = self._model.people[key]
-            if key.startswith(typed.lower()) and person.nick != self._model.nick:
+        for name in sorted(self._model.people):
+            person = self._model.people[name]
+            if name.startswith(typed.lower()) and person.nick != self._model.nick:
                 yield Completion(person.nick + after, -replaced, display_meta=person.status)
+
+
+class SwitchCompleter(Completer):
+    """Offers where one can go: conversations, those with unread messages first, then people."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    def get_completions(
+        self, document: Document, complete_event: CompleteEvent
+    ) -> Iterable[Completion]:
+        """Yield all of them, but for the current one."""
+        model = self._model
+        conversations = [c for c in model.conversations.values() if c is not model.current]
+        conversations.sort(key=lambda c: (-c.mentions, -c.unread))
+        length = len(document.text_before_cursor)
+        for conversation in conversations:
+            count = f"{conversation.unread} unread" if conversation.unread else ""
+            yield Completion(conversation.name, -length, display_meta=count)
+        for person in model.online:
+            name = f"@{person.nick}"
+            if person.nick != model.nick and key(name) not in model.conversations:
+                yield Completion(name, -length, display_meta=_status(person))
+
+
+def _status(person: Person) -> str:
+    return f"{person.status} ({person.text})" if person.text else person.status

@@ -1,17 +1,45 @@
-"""The keys. Esc never throws anything away; Enter sends; what moves is listed in /help keys."""
+"""The keys. Esc never throws anything away; Enter sends; ``KEYS`` is the list for people."""
 
+from collections.abc import Coroutine
 from itertools import islice
-from typing import Protocol
+from typing import Final, Protocol
 
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.completion import CompleteEvent
-from prompt_toolkit.filters import Condition, has_completions, has_focus
+from prompt_toolkit.enums import EditingMode
+from prompt_toolkit.filters import Condition, has_completions, has_focus, vi_navigation_mode
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.key_binding.vi_state import InputMode
 from prompt_toolkit.keys import Keys
 
-from parley.client.model import Conversation, Model
+from parley.client.conversation import Conversation
+from parley.client.model import Model
 from parley.client.screen.pager import Pager
 from parley.client.screen.timeline import Timeline
+from parley.client.terminal import FOCUS_IN, FOCUS_OUT
+
+KEYS: Final = (
+    ("Enter, Alt+Enter", "send; a new line"),
+    ("Tab", "complete /commands, nicks, :emoji:"),
+    ("Ctrl+K", "go to a conversation or person"),
+    ("Alt+1 .. Alt+9", "go to the conversation of this number"),
+    ("Alt+Up, Alt+Down", "the conversation before, after"),
+    ("Alt+A", "the next with something unread, then back"),
+    ("Alt+-", "back to where you were"),
+    ("PgUp, PgDn, wheel", "scroll; older messages come by themselves"),
+    ("Alt+U, Alt+End", "to the first unread; to the end"),
+    ("Alt+R", "send again what was refused here"),
+    ("Ctrl+X Ctrl+E", "write in your $EDITOR"),
+    ("Alt+Z, Alt+N", "plain text to copy; people pane on or off"),
+    ("F1, Ctrl+L", "help; draw the screen again"),
+    ("Ctrl+C, Ctrl+D, q!", "leave; drafts are kept"),
+)
+
+
+def keys_text() -> str:
+    """Return the keys as a table for people."""
+    width = max(len(key) for key, _ in KEYS)
+    return "\n".join(f"{key:<{width}}  {does}" for key, does in KEYS)
 
 
 class Screen(Protocol):
@@ -21,6 +49,7 @@ class Screen(Protocol):
     model: Model
     pager: Pager
     previous: Conversation
+    shows_people: bool
     timeline: Timeline
 
     def submit(self) -> None:
@@ -29,8 +58,35 @@ class Screen(Protocol):
     def switch(self, conversation: Conversation) -> None:
         """Go to a conversation."""
 
+    def next_unread(self) -> None:
+        """Go to a conversation with something unread; after the last, to where one began."""
+
     def close_pager(self) -> None:
         """Put the longer text away."""
+
+    def help(self) -> None:
+        """Show the help."""
+
+    def start(self, work: Coroutine[None, None, None]) -> None:
+        """Have ``work`` done beside everything else."""
+
+    def choose_conversation(self) -> None:
+        """Ask where to go, and go there."""
+
+    async def bare(self) -> None:
+        """Show the conversation as plain text."""
+
+    async def edit_outside(self) -> None:
+        """Edit the input in the person's editor."""
+
+    def retry(self) -> None:
+        """Send again what was refused in the current conversation."""
+
+    def measured(self, answer: str) -> None:
+        """The terminal has told how wide a sample is."""
+
+    def focused(self, has_focus: bool) -> None:
+        """The terminal has the person's attention, or has lost it."""
 
     def leave(self) -> None:
         """End the program."""
@@ -78,9 +134,12 @@ def chat_keys(screen: Screen) -> KeyBindings:
     def _(event: KeyPressEvent) -> None:
         screen.input.complete_previous()
 
-    @keys.add("escape", filter=typing & has_completions, eager=True)
+    @keys.add("escape", filter=typing & has_completions & ~vi_navigation_mode)
     def _(event: KeyPressEvent) -> None:
+        # Not eager: Alt+Enter begins with an Esc too, and must not become Enter.
         screen.input.cancel_completion()
+        if event.app.editing_mode is EditingMode.VI:
+            event.app.vi_state.input_mode = InputMode.NAVIGATION
 
     @keys.add("pageup", filter=~reading)
     def _(event: KeyPressEvent) -> None:
@@ -95,21 +154,57 @@ def chat_keys(screen: Screen) -> KeyBindings:
     def _(event: KeyPressEvent) -> None:
         screen.timeline.to_end()
 
+    @keys.add("escape", "u", filter=~reading)
+    def _(event: KeyPressEvent) -> None:
+        screen.timeline.to_marker()
+
     @keys.add("c-k", filter=typing)
     def _(event: KeyPressEvent) -> None:
-        if not screen.input.text:
-            screen.input.insert_text("/go ")
-            screen.input.start_completion()
-        else:
-            event.current_buffer.delete(
-                len(event.current_buffer.document.current_line_after_cursor)
-            )
+        screen.choose_conversation()
+
+    @keys.add("escape", "r", filter=typing)
+    def _(event: KeyPressEvent) -> None:
+        screen.retry()
+
+    @keys.add("escape", "z", filter=typing)
+    def _(event: KeyPressEvent) -> None:
+        screen.start(screen.bare())
+
+    @keys.add("c-x", "c-e", filter=typing)
+    def _(event: KeyPressEvent) -> None:
+        screen.start(screen.edit_outside())
+
+    @keys.add("f1", filter=~reading)
+    def _(event: KeyPressEvent) -> None:
+        screen.help()
+
+    @keys.add(Keys.CPRResponse)
+    def _(event: KeyPressEvent) -> None:
+        screen.measured(event.data)
+
+    @keys.add("escape", "n", filter=~reading)
+    def _(event: KeyPressEvent) -> None:
+        screen.shows_people = not screen.shows_people
+
+    @keys.add(FOCUS_IN)
+    def _(event: KeyPressEvent) -> None:
+        screen.focused(True)
+
+    @keys.add(FOCUS_OUT)
+    def _(event: KeyPressEvent) -> None:
+        screen.focused(False)
+
+    for key, step in (("up", -1), ("down", 1)):
+
+        @keys.add("escape", key, filter=typing)
+        def _(event: KeyPressEvent, step: int = step) -> None:
+            conversations = list(screen.model.conversations.values())
+            at = conversations.index(screen.model.current) + step
+            screen.switch(conversations[at % len(conversations)])
 
     @keys.add("escape", "a", filter=~reading)
     def _(event: KeyPressEvent) -> None:
-        waiting = [c for c in screen.model.conversations.values() if c.unread]
-        if waiting:
-            screen.switch(max(waiting, key=lambda c: c.mentions))
+        screen.next_unread()
 
     @keys.add("escape", "-", filter=~reading)
     def _(event: KeyPressEvent) -> None:

@@ -3,16 +3,13 @@
 from prompt_toolkit.application import get_app
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.formatted_text import StyleAndTextTuples
-from prompt_toolkit.layout import (
-    ConditionalContainer,
-    FormattedTextControl,
-    ScrollOffsets,
-    Window,
-)
+from prompt_toolkit.layout import ConditionalContainer, FormattedTextControl, Window
 from prompt_toolkit.layout.dimension import Dimension
 from prompt_toolkit.widgets import Frame
 
 from parley.client.screen.wrapping import wrap
+
+_AROUND = 5  # lines of the screen that are not the text's: heading, frame, status, input
 
 
 class Pager:
@@ -26,10 +23,9 @@ class Pager:
         self.window = Window(
             FormattedTextControl(self._text, focusable=True, show_cursor=False),
             wrap_lines=False,
-            height=Dimension(min=3),
-            scroll_offsets=ScrollOffsets(),
+            height=self._height,
         )
-        frame = Frame(self.window, title=lambda: f"{self._title} · Esc closes")
+        frame = Frame(self.window, title=self._frame_title)
         self.container = ConditionalContainer(frame, Condition(lambda: self.is_open))
 
     def open(self, title: str, text: str) -> None:
@@ -42,19 +38,30 @@ class Pager:
 
     def scroll(self, lines: int) -> None:
         """Scroll by ``lines``, as far as there is text."""
-        info = self.window.render_info
-        height = info.window_height if info else 10
-        most = max(0, len(self._wrapped()) - height)
+        most = max(0, len(self._wrapped()) - self._room())
         self._offset = max(0, min(most, self._offset + lines))
 
     @property
     def page(self) -> int:
-        """Lines that are in sight at once."""
-        info = self.window.render_info
-        return max(1, info.window_height - 1 if info else 10)
+        """Lines that are in sight at once, but for one."""
+        return max(1, self._room() - 1)
+
+    def _room(self) -> int:
+        return max(1, get_app().output.get_size().rows - _AROUND)
+
+    def _height(self) -> Dimension:
+        return Dimension.exact(min(self._room(), max(1, len(self._wrapped()))))
+
+    def _frame_title(self) -> str:
+        count, room = len(self._wrapped()), self._room()
+        if count <= room:
+            return f"{self._title} · Esc closes"
+        last = min(count, self._offset + room)
+        return f"{self._title} · {self._offset + 1}-{last} of {count} · PgDn · Esc closes"
 
     def _text(self) -> StyleAndTextTuples:
-        return [("", "\n".join(self._wrapped()[self._offset :]))]
+        lines = self._wrapped()[self._offset : self._offset + self._room()]
+        return [("", "\n".join(lines))]
 
     def _wrapped(self) -> list[str]:
         """Return the lines as they fit between the frame's sides; what wraps is set in."""

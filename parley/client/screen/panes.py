@@ -1,90 +1,164 @@
-"""What stands around the timeline: the conversations above, the people beside, the status
-below. Each is text made from the model; each fits the width it is given."""
+"""What stands around the timeline: the conversations, the people, a heading, the status.
 
-from prompt_toolkit.formatted_text import StyleAndTextTuples
+Each is text made from the model; each fits the width it is given. ``go`` is called with the
+name of what was clicked on.
+"""
 
+from collections.abc import Callable
+from typing import Final
+
+from prompt_toolkit.formatted_text import OneStyleAndTextTuple, StyleAndTextTuples
+from prompt_toolkit.mouse_events import MouseEvent, MouseEventType
+
+from framing.names import key
+from parley.client.conversation import Conversation, Fate
 from parley.client.happenings import Status
 from parley.client.model import Model
+from parley.client.people import presence, span
 from parley.client.screen.style import of_nick
 from parley.client.screen.wrapping import cut, width_of
 
-PEOPLE_WIDTH = 20
-PEOPLE_FROM = 72
+PEOPLE_WIDTH: Final = 20
+PEOPLE_FROM: Final = 72
 """Columns from which the people have a pane."""
 
+CONVERSATIONS_WIDTH: Final = 20
+CONVERSATIONS_FROM: Final = 100
+"""Columns from which the conversations have a pane; under it they are tabs above."""
 
-def tabs(model: Model, width: int) -> StyleAndTextTuples:
+HINTS: Final = ("/help", "Ctrl+K goes to", "q! leaves", "PgUp scrolls", "Tab completes")
+
+Go = Callable[[str], None]
+
+
+def tabs(model: Model, width: int, go: Go) -> StyleAndTextTuples:
     """Return the line of conversations, the current one in sight however many there are."""
-    parts: list[tuple[str, str]] = []
-    current = 0
-    for number, conversation in enumerate(model.conversations.values(), 1):
-        name = cut(conversation.name, 20)
-        text = f" {number} {name} "
-        style = "class:tab"
-        if conversation is model.current:
-            style = "class:tab.current"
-            current = len(parts)
-        elif conversation.unread:
-            text = f" {number} {name} ({conversation.unread}) "
-            style = "class:tab.unread"
-        parts.append((style, text))
-    first = 0
-    while (
-        sum(width_of(text) for _, text in parts[first : current + 1]) > width - 2
-        and first < current
-    ):
-        first += 1
+    everything = list(enumerate(model.conversations.values(), 1))
+    at = next(i for i, (_, conversation) in enumerate(everything) if conversation is model.current)
+    first = at
+    left = width - 2 - width_of(_tab(*everything[at], model)[1])
+    while first and left >= 0:
+        left -= width_of(_tab(*everything[first - 1], model)[1])
+        first -= left >= 0
     shown: StyleAndTextTuples = []
     left = width
     if first:
         shown.append(("class:tab", "<"))
         left -= 1
-    for style, text in parts[first:]:
+    for number, conversation in everything[first:]:
+        style, text = _tab(number, conversation, model)
         if width_of(text) > left:
             shown.append(("class:tab", cut(">", left)))
             left -= min(1, left)
             break
-        shown.append((style, text))
+        shown.append(_clickable(style, text, conversation.name, go))
         left -= width_of(text)
     shown.append(("class:tabs", " " * max(0, left)))
     return shown
 
 
-def people(model: Model, width: int, height: int) -> StyleAndTextTuples:
-    """Return the people online, as many as there is room for."""
+def _tab(number: int, conversation: Conversation, model: Model) -> tuple[str, str]:
+    name = cut(conversation.name, 20)
+    if conversation is model.current:
+        return "class:tab.current", f" {number} {name} "
+    if conversation.unread:
+        style = "class:tab.mention" if conversation.mentions else "class:tab.unread"
+        return style, f" {number} {name} ({conversation.unread}) "
+    return "class:tab", f" {number} {name} "
+
+
+def heading(model: Model, width: int, now: float) -> StyleAndTextTuples:
+    """Return the line above the timeline: the conversation, and what it is about. ``now`` is in
+    UTC seconds."""
+    conversation = model.current
+    about = model.motd.split("\n")[0]
+    if conversation.private:
+        person = model.people.get(key(conversation.name[1:]))
+        about = "not known here" if person is None else presence(person, now)
+    left = f" {conversation.name}"
+    text = cut(f" · {about}" if about else "", max(0, width - width_of(left) - 1))
+    gap = " " * max(0, width - width_of(left) - width_of(text))
+    return [("class:heading.name", left), ("class:heading", f"{text}{gap}")]
+
+
+def conversations(model: Model, width: int, height: int, go: Go) -> StyleAndTextTuples:
+    """Return the conversations, a line each, as many as there is room for and the current one
+    among them."""
+    everything = list(enumerate(model.conversations.values(), 1))
+    at = next(i for i, (_, conversation) in enumerate(everything) if conversation is model.current)
+    first = max(0, min(at - height // 2, len(everything) - height))
+    lines: StyleAndTextTuples = []
+    for number, conversation in everything[first : first + height]:
+        if lines:
+            lines.append(("", "\n"))
+        lines += _conversation(number, conversation, conversation is model.current, width, go)
+    return lines
+
+
+def _conversation(
+    number: int, conversation: Conversation, current: bool, width: int, go: Go
+) -> StyleAndTextTuples:
+    style = "class:conversation"
+    if current:
+        style = "class:conversation.current"
+    elif conversation.unread:
+        style = f"class:conversation.{'mention' if conversation.mentions else 'unread'}"
+    count = f" {conversation.unread} " if conversation.unread else " "
+    label = f" {number} " if number < 10 else "   "
+    name = cut(conversation.name, width - len(label) - len(count))
+    gap = " " * (width - len(label) - len(count) - width_of(name))
+    return [_clickable(style, f"{label}{name}{gap}{count}", conversation.name, go)]
+
+
+def people(model: Model, width: int, height: int, now: float, go: Go) -> StyleAndTextTuples:
+    """Return the people online, as many as there is room for. ``now`` is in UTC seconds."""
     online = model.online
+    connected = model.connection.status is Status.ONLINE
     title = f"{max(model.people_total, len(online))} here"
+    if not connected:
+        title = "were here"
     lines: StyleAndTextTuples = [("class:people.title", cut(title, width))]
     room = height - 1
     more = max(model.people_total, len(online)) - room
     for person in online[: room if more <= 0 else room - 1]:
-        away = person.status == "away"
-        lines.append(("", "\n"))
-        lines.append(("class:people.away" if away else "class:dot", "○ " if away else "● "))
+        away = person.status == "away" or not connected
+        length = ""
+        if person.status == "away" and connected and person.since and now - person.since >= 60:
+            length = f" {span(now - person.since)}"
         style = "class:people.away" if away else of_nick(person.nick)
         if person.nick == model.nick:
             style += " class:own"
-        lines.append((style, cut(person.nick, width - 2)))
+        name = cut(person.nick, width - 2 - len(length))
+        gap = " " * (width - 2 - len(length) - width_of(name)) if length else ""
+        lines.append(("", "\n"))
+        lines.append(("class:people.away" if away else "class:dot", "○ " if away else "● "))
+        lines.append(_clickable(style, name, f"@{person.nick}", go))
+        lines.append(("class:people.away", f"{gap}{length}"))
     if more > 0:
         lines.append(("class:people.title", f"\n  and {more + 1} more"))
     return lines
 
 
-def status(model: Model, width: int, now: float, below: int, asking: str) -> StyleAndTextTuples:
-    """Return the status line. ``now`` in monotonic seconds; ``below``: entries that came while
-    one was scrolled away; ``asking``: a question that stands before everything else."""
+def status(
+    model: Model, width: int, now: float, below: int | None, mode: str, asking: str
+) -> StyleAndTextTuples:
+    """Return the status line. ``now`` in monotonic seconds; ``below``: entries that came since
+    one scrolled away, None at the end; ``mode``: of the editor, if it has modes; ``asking``: a
+    question that stands before everything else."""
     change = model.connection
     if asking:
         return [("class:status.trouble", _fill(f" {asking}", width))]
     if change.status is Status.ONLINE:
-        waiting = sum(1 for _, entry in model.waiting if entry.fate.name == "SENT")
+        fates = [entry.fate for _, entry in model.waiting]
         left = f" {model.nick} ● {max(model.people_total, 1)} here"
-        if waiting:
-            left += f" · {waiting} on the way"
+        if Fate.SENT in fates:
+            left += f" · {fates.count(Fate.SENT)} on the way"
+        if Fate.FAILED in fates:
+            left += f" · {fates.count(Fate.FAILED)} not sent"
         style = "class:status"
     elif change.status is Status.WAITING:
         seconds = max(0, round((change.retry_at or now) - now))
-        left = f" ○ again in {seconds} s · {change.text}"
+        left = f" {model.nick} ○ again in {seconds} s · {change.text}"
         style = "class:status.trouble"
     elif change.status is Status.ENDED:
         left = f" ○ {change.text or 'ended'}"
@@ -92,11 +166,12 @@ def status(model: Model, width: int, now: float, below: int, asking: str) -> Sty
     else:
         left = f" {model.nick} ○ connecting …"
         style = "class:status"
-    if below > 0:
-        left += f" · ↓ {below} new (PgDn)"
-    hints = ["/help", "Tab completes", "PgUp scrolls", "Ctrl+K goes to", "q! leaves"]
+    if mode:
+        left = f" {mode}{left}"
+    if below is not None:
+        left += f" · ↓ {below} new (Alt+End)" if below else " · scrolled (Alt+End)"
     right = ""
-    for hint in hints:
+    for hint in HINTS:
         longer = f"{right} · {hint}" if right else hint
         if width_of(left) + width_of(longer) + 3 > width:
             break
@@ -118,6 +193,16 @@ def empty(model: Model) -> str:
     if model.current.private:
         return f"Nothing yet between you and {model.current.name[1:]}. Only you two can read this."
     return "Nothing has been said here yet. Type, and press Enter."
+
+
+def _clickable(style: str, text: str, name: str, go: Go) -> OneStyleAndTextTuple:
+    def clicked(event: MouseEvent) -> object:
+        if event.event_type is not MouseEventType.MOUSE_UP:
+            return NotImplemented
+        go(name)
+        return None
+
+    return style, text, clicked
 
 
 def _fill(text: str, width: int) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 
 from prompt_toolkit.formatted_text import OneStyleAndTextTuple
 
-from parley.client.model import Entry, Fate, Kind
+from parley.client.conversation import Entry, Fate, Kind
 from parley.client.screen.style import of_nick
 from parley.client.screen.wrapping import cut, in_cells, width_of, wrap
 
@@ -17,6 +17,9 @@ Line = list[OneStyleAndTextTuple]
 
 NARROW: Final = 50
 """Columns under which the time is left out."""
+
+FOLD: Final = 60
+"""Lines of one message that are shown: a log somebody pasted must not bury the chat."""
 
 _FATES: Final = {
     Fate.NONE: ("class:bar", "│"),
@@ -31,14 +34,15 @@ def nick_column(width: int) -> int:
     return 8 if width < NARROW else min(16, max(10, width // 7))
 
 
-def rows_of(entry: Entry, before: Entry | None, width: int, own: str) -> list[Line]:
-    """Return the lines of ``entry`` in ``width`` cells; ``before`` is the entry above it."""
+def rows_of(entry: Entry, before: Entry | None, width: int, own: str, new: bool) -> list[Line]:
+    """Return the lines of ``entry`` in ``width`` cells; ``before`` is the entry above it,
+    ``new`` whether it is the first that is new."""
     rows: list[Line] = []
-    if entry.kind is not Kind.NEW and (before is None or _day(before) != _day(entry)):
+    if before is None or _day(before) != _day(entry):
         rows.append(_rule(time.strftime("%A, %d %B %Y", time.localtime(entry.time)), width, "line"))
-    if entry.kind is Kind.NEW:
+    if new:
         rows.append(_rule("new", width, "new"))
-    elif entry.kind is Kind.SAID:
+    if entry.kind is Kind.SAID:
         rows += _said(entry, width, own)
     else:
         style = {Kind.COMINGS: "coming", Kind.TROUBLE: "trouble"}.get(entry.kind, "notice")
@@ -53,6 +57,7 @@ def _said(entry: Entry, width: int, own: str) -> list[Line]:
     nick_style = of_nick(entry.nick) + (" class:own" if mine else "")
     text = entry.text
     text_style = "class:mention" if entry.mention else ""
+    nick_style += " class:mention.nick" if entry.mention else ""
     if text.startswith("/me "):
         text = f"{entry.nick} {text[4:]}"
         nick, text_style = "*", f"{text_style} italic"
@@ -60,6 +65,9 @@ def _said(entry: Entry, width: int, own: str) -> list[Line]:
     indent = len(at) + column + 3
     lead = "[History] " if entry.past else ""
     lines = wrap(lead + text, max(10, width - indent))
+    more = len(lines) - FOLD
+    if more > 0:
+        lines = lines[: FOLD - 1]
     bar_style, bar = _FATES[entry.fate]
     rows: list[Line] = []
     for number, line in enumerate(lines):
@@ -81,6 +89,17 @@ def _said(entry: Entry, width: int, own: str) -> list[Line]:
             row = [("", " " * (indent - 2)), ("class:bar", "│"), ("", " ")]
         row.append((text_style, line))
         rows.append(row)
+    margin: Line = [("", " " * (indent - 2)), ("class:bar", "│"), ("", " ")]
+    if more > 0:
+        rows.append([*margin, ("class:notice", f"… {more + 1} more lines: Alt+Z shows all")])
+    if entry.fate is Fate.FAILED:
+        why = wrap(
+            f"not sent: {entry.why} · Alt+R sends it again, /drop forgets it", width - indent
+        )
+        rows += [
+            [("", " " * (indent - 2)), ("class:bar", "│"), ("", " "), ("class:trouble", line)]
+            for line in why
+        ]
     return rows
 
 

@@ -12,14 +12,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from prompt_toolkit.data_structures import Point
-from prompt_toolkit.formatted_text import StyleAndTextTuples
+from prompt_toolkit.formatted_text import StyleAndTextTuples, to_formatted_text
 from prompt_toolkit.layout.controls import UIContent, UIControl
 from prompt_toolkit.mouse_events import MouseEvent, MouseEventType
 
-from parley.client.model import Conversation, Entry, Model
+from parley.client.conversation import Conversation, Entry
+from parley.client.model import Model
+from parley.client.screen import panes
 from parley.client.screen.rows import Line, rows_of
+from parley.client.screen.wrapping import wrap
 
-_KEPT: Final = 2000  # laid-out entries that are kept
+_KEPT: Final = 500  # laid-out entries that are kept
 _WHEEL: Final = 3  # lines
 
 
@@ -34,11 +37,15 @@ class _Place:
 
 
 class Timeline(UIControl):
-    """Shows ``model.current``. ``reached_top`` is called when one scrolls up at the beginning."""
+    """Shows ``model.current``. ``reached_top`` is called when one scrolls up at the beginning,
+    ``moved`` whenever one scrolls."""
 
-    def __init__(self, model: Model, reached_top: Callable[[], None]) -> None:
+    def __init__(
+        self, model: Model, reached_top: Callable[[], None], moved: Callable[[], None]
+    ) -> None:
         self._model = model
         self._reached_top = reached_top
+        self._moved = moved
         self._places: dict[Conversation, _Place] = {}
         self._hidden_before: dict[Conversation, int] = {}
         self._rows: OrderedDict[tuple[object, ...], list[Line]] = OrderedDict()
@@ -58,6 +65,10 @@ class Timeline(UIControl):
             return 0
         return len(self._model.current.entries) - self._model.current.prepended - place.entries
 
+    def forget_layout(self) -> None:
+        """Lay everything out anew: widths have changed."""
+        self._rows.clear()
+
     def clear(self) -> None:
         """Hide what is there now; scrolling up shows it again."""
         conversation = self._model.current
@@ -66,6 +77,28 @@ class Timeline(UIControl):
     def to_end(self) -> None:
         """Stand at the end again."""
         self._places.pop(self._model.current, None)
+        self._moved()
+
+    def to_marker(self) -> bool:
+        """Stand where the first new entry is the first in sight. False if there is none."""
+        conversation = self._model.current
+        if conversation.marker is None or conversation.marker not in conversation.entries:
+            return False
+        self._hidden_before.pop(conversation, None)
+        at = conversation.entries.index(conversation.marker)
+        lines = len(self._rows_at(conversation, at))
+        last = len(conversation.entries) - 1
+        while lines < self._height and at < last:
+            at += 1
+            lines += len(self._rows_at(conversation, at))
+        if at == last and lines <= self._height:
+            self.to_end()
+            return True
+        count = len(conversation.entries) - conversation.prepended
+        place = _Place(at - conversation.prepended, lines - self._height, count)
+        self._places[conversation] = place
+        self._moved()
+        return True
 
     def page(self, direction: int) -> None:
         """Scroll by nearly a screen: -1 up, 1 down."""
@@ -73,6 +106,10 @@ class Timeline(UIControl):
 
     def scroll(self, lines: int) -> None:
         """Scroll by ``lines``; negative is up."""
+        self._scroll(lines)
+        self._moved()
+
+    def _scroll(self, lines: int) -> None:
         conversation = self._model.current
         self._hidden_before.pop(conversation, None)
         if not conversation.entries:
@@ -87,8 +124,8 @@ class Timeline(UIControl):
                 0,
                 len(conversation.entries) - conversation.prepended,
             )
-        at, hidden = place.entry + conversation.prepended, place.hidden
-        hidden -= lines
+        at = max(0, place.entry + conversation.prepended)
+        hidden = place.hidden - lines
         while at > 0 and hidden >= len(self._rows_at(conversation, at)):
             hidden -= len(self._rows_at(conversation, at))
             at -= 1
@@ -141,7 +178,11 @@ class Timeline(UIControl):
         at = len(conversation.entries) - 1
         hidden = 0
         if place is not None:
-            at, hidden = min(at, place.entry + conversation.prepended), place.hidden
+            at = max(0, min(at, place.entry + conversation.prepended))
+            hidden = place.hidden
+        if not conversation.entries:
+            hint = wrap(panes.empty(self._model), max(1, width - 4))
+            return [to_formatted_text(f"  {text}", "class:empty") for text in ("", *hint)][:height]
         lines: list[Line] = []
         while at >= first and len(lines) < height + hidden:
             lines[:0] = self._rows_at(conversation, at)
@@ -157,17 +198,19 @@ class Timeline(UIControl):
     def _rows_at(self, conversation: Conversation, at: int) -> list[Line]:
         entry = conversation.entries[at]
         before = conversation.entries[at - 1] if at else None
-        key = self._key(entry, before)
+        new = entry is conversation.marker
+        key = self._key(entry, before, new)
         rows = self._rows.get(key)
         if rows is None:
-            rows = self._rows[key] = rows_of(entry, before, self._width, self._model.nick)
+            rows = self._rows[key] = rows_of(entry, before, self._width, self._model.nick, new)
             if len(self._rows) > _KEPT:
                 self._rows.popitem(last=False)
         return rows
 
-    def _key(self, entry: Entry, before: Entry | None) -> tuple[object, ...]:
+    def _key(self, entry: Entry, before: Entry | None, new: bool) -> tuple[object, ...]:
         day = None if before is None else int(before.time // 900)
-        return entry, self._width, entry.fate, len(entry.text), entry.time, day, self._model.nick
+        text = entry.fate, len(entry.text), entry.time
+        return entry, new, text, self._width, day, self._model.nick
 
     def _lines_above(self, conversation: Conversation, at: int, hidden: int) -> int:
         """Count the lines from the beginning to the place, as far as a screen."""

@@ -2,23 +2,46 @@
 
 Terminals disagree on how wide joined emoji are, and one cell of disagreement shifts
 everything behind it. So joiners, variation selectors and skin tones are left out on the
-screen: the parts of such an emoji stand side by side, in a width all terminals know.
+screen: the parts of such an emoji stand side by side, in a width all terminals know. A flag is
+shown as its two letters. Spacing marks, as in Devanagari, cannot be left out: a terminal is asked
+how wide it takes them to be (``set_mark_width``).
 """
 
 import re
-from functools import lru_cache
+import sys
+import unicodedata
+from functools import cache
 from typing import Final
 
-from prompt_toolkit.utils import get_cwidth
+from prompt_toolkit.utils import _CHAR_SIZES_CACHE, get_cwidth
 
 _UNSURE: Final = re.compile(
     "(?<![\u0600-\u08ff\u0900-\u0fff\u1000-\u109f\u1780-\u18af])\u200d|[\ufe0e\ufe0f\U0001f3fb-\U0001f3ff]"
 )
 
+_FLAG: Final = re.compile("[🇦-🇿]")
+MARK_SAMPLE: Final = "\u0915\u093f"
+"""A letter and a spacing mark, to ask a terminal about."""
+
+
+@cache
+def _spacing_marks() -> frozenset[str]:
+    every = map(chr, range(sys.maxunicode + 1))
+    return frozenset(char for char in every if unicodedata.category(char) == "Mc")
+
+
+def set_mark_width(cells: int) -> None:
+    """Take spacing marks to be ``cells`` (0 or 1) wide: 1 in most terminals."""
+    # prompt_toolkit measures by this table too, and has no other way to be told.
+    for mark in _spacing_marks():
+        _CHAR_SIZES_CACHE[mark] = cells
+
 
 def in_cells(text: str) -> str:
     """Return ``text`` without what terminals disagree on."""
-    return text if text.isascii() else _UNSURE.sub("", text)
+    if text.isascii():
+        return text
+    return _FLAG.sub(lambda flag: chr(ord(flag[0]) - 0x1F1E6 + 0xFF21), _UNSURE.sub("", text))
 
 
 def width_of(text: str) -> int:
@@ -40,15 +63,14 @@ def cut(text: str, width: int) -> str:
     return "".join(kept) + "…" if width > 0 else ""
 
 
-@lru_cache(maxsize=4096)
-def wrap(text: str, width: int) -> tuple[str, ...]:
+def wrap(text: str, width: int) -> list[str]:
     """Break ``text`` into lines of at most ``width`` cells (at least 1): at spaces where there
     are any, else anywhere between characters, never inside one."""
     width = max(1, width)
     lines: list[str] = []
     for line in in_cells(text).split("\n"):
         lines += _wrap_line(line, width)
-    return tuple(lines)
+    return lines
 
 
 def _wrap_line(line: str, width: int) -> list[str]:
@@ -76,6 +98,8 @@ def _wrap_line(line: str, width: int) -> list[str]:
                 start = space + 1
                 cells -= cells_to_space
             else:
+                while at > start + 1 and _goes_with_the_one_before(line[at]):
+                    at -= 1
                 lines.append(line[start:at])
                 start = at
                 cells = 0
@@ -88,3 +112,7 @@ def _wrap_line(line: str, width: int) -> list[str]:
         at += 1
     lines.append(line[start:])
     return lines
+
+
+def _goes_with_the_one_before(char: str) -> bool:
+    return not char.isascii() and (char in _spacing_marks() or get_cwidth(char) == 0)

@@ -1,0 +1,157 @@
+"""A conversation as it is shown: its entries, what of it is unread, and the draft in it."""
+
+from enum import Enum, auto
+from typing import Final
+
+import msgspec
+
+
+class Kind(Enum):
+    """What an entry of a timeline is."""
+
+    SAID = auto()
+    COMINGS = auto()
+    """People who came and went; ``text`` tells of all of them."""
+    NOTICE = auto()
+    """Something of the program itself."""
+    TROUBLE = auto()
+
+
+class Fate(Enum):
+    """What has become of an own message."""
+
+    NONE = auto()  # not from this window
+    SENT = auto()
+    STORED = auto()
+    FAILED = auto()
+
+
+class Entry(msgspec.Struct, eq=False, gc=False):
+    """One entry of a timeline. ``seq`` 0: none (yet). ``past``: it was said before one came.
+    ``why``: why an own message was refused.
+
+    There may be hundreds of thousands of them, so the garbage collector does not walk them: they
+    hold nothing that could hold them.
+    """
+
+    kind: Kind
+    time: float
+    text: str
+    nick: str = ""
+    to: str = ""
+    seq: int = 0
+    ref: str = ""
+    fate: Fate = Fate.NONE
+    past: bool = False
+    mention: bool = False
+    why: str = ""
+
+
+MOST_CHARS: Final = 32_000_000
+"""Characters of text that are kept of one conversation: some hundred thousand usual messages."""
+
+
+class Conversation:
+    """A room or a private conversation, by ``name`` (``#room`` or ``@nick``).
+
+    ``entries`` grow at the end as things happen and at the beginning as older pages come, and
+    lose their oldest when they take too much memory; ``version`` changes whenever anything in
+    them does. ``marker`` is the first entry that was new when it came: a line before it says so.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.entries: list[Entry] = []
+        self.unread = 0
+        self.mentions = 0
+        self.marker: Entry | None = None
+        self.draft = ""
+        self.version = 0
+        self.prepended = 0  # entries added at the beginning so far, less those let go there
+        self.complete = False  # nothing older remains on the server
+        self.loading = False
+        self._own: set[int] = set()
+        self._newest = 0
+        self._chars = 0
+
+    @property
+    def private(self) -> bool:
+        """Whether it is with one person."""
+        return self.name.startswith("@")
+
+    @property
+    def oldest(self) -> int | None:
+        """The least seq here, or None."""
+        return next((entry.seq for entry in self.entries if entry.seq), None)
+
+    def add(self, entry: Entry) -> bool:
+        """Add an entry at the end. False if it is here already."""
+        if entry.seq:
+            if entry.seq <= self._newest or entry.seq in self._own:
+                return False
+            self._newest = entry.seq
+        self.entries.append(entry)
+        self._chars += len(entry.text)
+        self.version += 1
+        return True
+
+    def add_older(self, entries: list[Entry]) -> list[Entry]:
+        """Add a page of older entries, ascending, at the beginning. Return those that are."""
+        oldest = self.oldest
+        fresh = [e for e in entries if oldest is None or e.seq < oldest]
+        if oldest is None and fresh:
+            self._newest = max(self._newest, fresh[-1].seq)
+        self.entries[:0] = fresh
+        self._chars += sum(len(entry.text) for entry in fresh)
+        self.prepended += len(fresh)
+        self.version += 1
+        return fresh
+
+    def stored(self, entry: Entry, seq: int, time: float) -> None:
+        """An own entry has its place. If it came back from the server meanwhile, it is here
+        twice: the one that waited goes."""
+        self.version += 1
+        if seq <= self._newest:
+            there = next((e for e in reversed(self.entries) if e.seq == seq), None)
+            if there is not None and (there.nick, there.text) == (entry.nick, entry.text):
+                self.entries.remove(entry)
+                return
+        entry.fate, entry.seq, entry.time = Fate.STORED, seq, time
+        self._own.add(seq)
+
+    def remove(self, entry: Entry) -> None:
+        """Take out an own entry that will never be sent."""
+        self.entries.remove(entry)
+        self.version += 1
+
+    def forget_places(self) -> None:
+        """The server has another log: the places of what is here mean nothing any more."""
+        for entry in self.entries:
+            entry.seq = 0
+        self._own.clear()
+        self._newest = 0
+        self.complete = False
+
+    def trim(self, following: bool) -> None:
+        """Let the oldest go if there is very much; scrolling up brings them again."""
+        if self._chars <= MOST_CHARS or not following:
+            return
+        count = len(self.entries) // 4
+        self._chars -= sum(len(entry.text) for entry in self.entries[:count])
+        if self.marker in self.entries[:count]:
+            self.marker = None
+        del self.entries[:count]
+        self.prepended -= count
+        self.complete = False
+        self.version += 1
+
+    def count(self, entry: Entry, alert: bool) -> None:
+        """Count an entry that nobody has looked at yet."""
+        if not self.unread:
+            self.marker = entry
+        self.unread += 1
+        self.mentions += alert
+
+    def read(self) -> None:
+        """All in it has been looked at. The line stays, so that one sees where one was."""
+        self.unread = self.mentions = 0

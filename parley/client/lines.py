@@ -1,0 +1,22 @@
+"""An entry as lines of plain text, each to be understood alone."""
+
+import time
+
+from parley.client.conversation import Conversation, Entry, Kind
+
+
+def lines_of(conversation: Conversation, entry: Entry, nick: str) -> list[str]:
+    """Return an entry as lines that can be understood alone."""
+    at = time.strftime("%H:%M", time.localtime(entry.time))
+    if entry.kind is not Kind.SAID:
+        return [f"[{at}] {entry.text}"]
+    who = entry.nick
+    if entry.to.startswith("@"):
+        who = f"{entry.nick} to {entry.to[1:]}"
+    elif conversation.name != "#lobby":
+        who = f"{entry.nick} in {conversation.name}"
+    mark = "[History] " if entry.past else ""
+    if entry.text.startswith("/me "):
+        return [f"{mark}[{at}] {who} {entry.text[4:]}"]
+    first, *rest = entry.text.split("\n")
+    return [f"{mark}[{at}] {who}: {first}", *(f"    {line}" for line in rest)]

@@ -1,0 +1,238 @@
+"""What a person types: completed, edited, kept, sent, and sent again."""
+
+import os
+import signal
+import stat
+from pathlib import Path
+
+from parley.client.screen.wrapping import set_mark_width, width_of
+from tests.client.conftest import Open, Tmux
+from tests.conftest import ChatServer
+
+
+def test_the_switcher_finds_by_parts_of_a_name_and_keeps_the_draft(
+    server: ChatServer, open_client: Open
+) -> None:
+    server.joined("bartholomew")
+    server.joined("cyd")
+    ann = open_client(server, "ann")
+    ann.see("3 here")
+    ann.type("half a thought")
+    ann.see("› half a thought")
+    ann.type("\x0b")
+    ann.see("Go to:", "@bartholomew", "@cyd")
+    ann.type("thol")
+    ann.see("Go to: thol", not_="@cyd")
+    ann.type("\r")
+    ann.see("@bartholomew ›", not_="half a thought")
+    ann.type("\x0blobb\r")
+    ann.see("#lobby › half a thought")
+    ann.type("\x0b")
+    ann.see("Go to:")
+    ann.type("\x1b")
+    ann.see("#lobby › half a thought", not_="Go to:")
+
+
+def test_alt_enter_is_a_new_line_even_while_names_are_offered(
+    server: ChatServer, open_client: Open
+) -> None:
+    server.joined("bob")
+    ann = open_client(server, "ann")
+    ann.see("2 here")
+    ann.type("@bo")
+    ann.see("online")  # the menu
+    ann.type("\x1b\r")
+    ann.type("second line")
+    ann.see("› @bo", "second line", not_="✓")
+    ann.type("\r")
+    ann.see("✓ @bo")
+    assert server.messages == ["@bo\nsecond line"]
+
+
+def test_emoji_are_completed_by_name(server: ChatServer, open_client: Open) -> None:
+    ann = open_client(server, "ann")
+    ann.see("1 here")
+    ann.type("well done :thumbsu")
+    ann.see(":thumbsup:")
+    ann.type("\t\r")
+    ann.type("\r")
+    ann.see("✓ well done 👍")
+    assert server.messages == ["well done 👍"]
+
+
+def test_a_refused_message_says_why_and_is_sent_again_by_a_key(
+    server: ChatServer, open_client: Open
+) -> None:
+    ann = open_client(server, "ann", columns=160)
+    ann.see("1 here")
+    ann.type("/msg nobody are you there?\r")
+    ann.see("✗ are you there?", "not sent:", "Alt+R sends it again", "1 not sent")
+    bob = server.joined("nobody")
+    ann.see("nobody joined" if "nobody joined" in ann.text else "● nobody")
+    ann.type("\x1br")
+    ann.see("✓ are you there?", not_="not sent")
+    assert bob.until("message")["text"] == "are you there?"
+    ann.type("/msg somebody hello\r")
+    ann.see("✗ hello")
+    ann.type("/drop\r")
+    ann.see("@somebody ›", not_="✗")
+    assert server.messages == ["are you there?"]
+
+
+def test_what_was_sent_is_no_draft_at_the_next_start(server: ChatServer, open_client: Open) -> None:
+    ann = open_client(server, "ann")
+    ann.see("1 here")
+    ann.type("sent and done\r")
+    ann.see("✓ sent and done")
+    ann.type("\x03")
+    ann.ended()
+    ann = open_client(server, "ann")
+    ann.see("[History] sent and done", "#lobby ›")
+    assert "sent" not in ann.line("#lobby ›")
+
+
+def test_a_draft_outlives_a_killed_client(server: ChatServer, open_client: Open) -> None:
+    server.joined("bob")
+    ann = open_client(server, "ann")
+    ann.see("2 here")
+    ann.type("/msg bob\r")
+    ann.see("@bob ›")
+    ann.type("for bob")
+    ann.type("\x1b1")
+    ann.see("#lobby ›")
+    ann.type("for all")
+    ann.see("› for all")
+    identity = next(ann.config.glob("identities/*ann_1.json"))
+    ann.wait(lambda: '"for all"' in identity.read_text() and '"for bob"' in identity.read_text())
+    os.kill(ann.pid, signal.SIGKILL)
+    ann.ended()
+    ann = open_client(server, "ann")
+    ann.see("#lobby › for all", "2 @bob")
+    ann.type("\x1b2")
+    ann.see("@bob › for bob")
+    ann.type("\r")
+    ann.see("✓ for bob")
+    ann.type("\x03")
+    ann.ended()
+    ann = open_client(server, "ann")
+    ann.see("#lobby › for all", not_="for bob")
+
+
+def test_a_text_too_long_for_the_server_stays_in_the_input(
+    server: ChatServer, open_client: Open
+) -> None:
+    ann = open_client(server, "ann")
+    ann.see("1 here")
+    ann.type(f"\x1b[200~{'long ' * 3300}end\x1b[201~")
+    ann.see("end")
+    ann.type("\r")
+    ann.see("Too long by 503 bytes", "end")
+    assert server.messages == []
+    ann.type("\x7f" * 503)
+    ann.type("\r")
+    ann.see("more lines: Alt+Z shows all")
+    assert server.messages == ["long " * 3200]
+
+
+def test_the_editor_edits_the_draft(server: ChatServer, open_client: Open, tmp_path: Path) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text('#!/bin/sh\necho "and by the editor" >> "$1"\n')
+    editor.chmod(editor.stat().st_mode | stat.S_IXUSR)
+    ann = open_client(server, "ann", EDITOR=str(editor), VISUAL=str(editor))
+    ann.see("1 here")
+    ann.type("by hand ")
+    ann.see("› by hand")
+    ann.type("\x18\x05")
+    ann.see("by hand", "and by the editor")
+    ann.type("\r")
+    ann.see("✓ by hand")
+    assert server.messages == ["by hand and by the editor"]
+
+
+def test_vi_keys(server: ChatServer, open_client: Open) -> None:
+    ann = open_client(server, "ann", "--keys", "vi")
+    ann.see("-- INSERT --")
+    ann.type("hello word")
+    ann.type("\x1b")
+    ann.see("-- NORMAL --")
+    ann.type("i")
+    ann.see("-- INSERT --")
+    ann.type("l")
+    ann.see("› hello worl")
+    ann.type("\r")
+    ann.see("✓ hello worl")
+    assert server.messages == ["hello worl" + "d"]
+    ann.type("kept\x1b")
+    ann.see("-- NORMAL --", "› kept")
+    ann.type("0x")
+    ann.see("› ept")
+
+
+def test_what_is_set_is_remembered_and_the_file_stays_the_persons(
+    server: ChatServer, open_client: Open, tmp_path: Path
+) -> None:
+    config = tmp_path / "config-ann"
+    config.mkdir()
+    (config / "client.conf").write_text("# mine\ntheme = dark\nalert = off\n")
+    ann = open_client(server, "ann", columns=100)
+    ann.see("1 here")
+    ann.type("/set\r")
+    ann.see("auto [dark] light", "bell notice [off]")
+    ann.type("\x1b")
+    ann.see("#lobby ›", not_="Esc closes")
+    ann.type("/set theme light\r")
+    ann.see("theme is light now")
+    ann.type("/set keys vi\r")
+    ann.see("-- INSERT --")
+    ann.type("/set theme pink\r")
+    ann.see("theme can be auto, dark, light")
+    ann.type("\x03")
+    ann.ended()
+    kept = (config / "client.conf").read_text()
+    assert kept == "# mine\ntheme = light\nalert = off\nkeys = vi\n"
+    again = open_client(server, "ann", columns=100)
+    again.see("-- INSERT --")
+    again.type("/set\r")
+    again.see("auto dark [light]")
+
+
+def test_clicks_go_where_they_point(server: ChatServer, open_client: Open) -> None:
+    server.joined("bob")
+    ann = open_client(server, "ann")
+    ann.see("2 here", "● bob")
+    ann.click("bob")
+    ann.see("@bob ›")
+    ann.click("#lobby")
+    ann.see("#lobby ›")
+    quiet = open_client(server, "cyd", "--no-mouse")
+    quiet.see("cyd ●")
+    assert b"\x1b[?1000h" in ann.raw and b"\x1b[?1000h" not in quiet.raw
+
+
+def test_no_color_is_honoured(server: ChatServer, open_client: Open) -> None:
+    bob = server.joined("bob")
+    ann = open_client(server, "ann", NO_COLOR="1")
+    ann.see("2 here")
+    bob.say("ann: plain?")
+    ann.see("plain?")
+    colours = {cell.fg for line in ann.screen.buffer.values() for cell in line.values()}
+    assert colours == {"default"}
+
+
+def test_marks_that_take_a_cell_keep_everything_in_its_column(
+    server: ChatServer, tmux: Tmux
+) -> None:
+    bob = server.joined("bob")
+    tmux.client(server, "ann", 80, 24)
+    tmux.see("2 here")
+    bob.say("हिन्दी और தமிழ் with 🇩🇪 flags 👨\u200d👩\u200d👧 and more text, so that it has to wrap")
+    bob.say("after")
+    text = tmux.see("after", "\uff24\uff25 flags")
+    set_mark_width(1)
+    borders = {width_of(line[: line.rfind("│")]) for line in text.split("\n")[1:-2]}
+    assert borders == {59}
+    for number in range(30):
+        bob.say(f"line {number}")
+    text = tmux.see("line 29")
+    for line in text.split("\n")[1:-2]:
+        assert line[:59].rstrip().endswith(("│", *(f"line {n}" for n in range(30)))) or not line
