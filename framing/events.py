@@ -8,11 +8,12 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-from framing.limits import MAX_SEQ
+from framing.limits import MAX_ID, MAX_SEQ
 
 Seq = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
 """A place in the log; 0 is before the first."""
 
+Id = Annotated[int, Meta(ge=0, le=MAX_ID)]
 Count = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
 Amount = Annotated[float, Meta(ge=0)]
 
@@ -29,7 +30,7 @@ class User(Struct, omit_defaults=True, gc=False):
     nick: str
     status: Status
     since: float | None
-    ids: list[int]
+    ids: list[Id]
     text: str | None = None
     account: bool = False
 
@@ -53,7 +54,7 @@ class Welcome(Event, tag="welcome"):
     ``users`` are those online, at most a page of them, and ``users_total`` counts them all."""
 
     nick: str
-    id: int
+    id: Id
     seq: Seq
     server: str
     version: int
@@ -77,7 +78,7 @@ class Message(Event, tag="message"):
 
     seq: Seq
     from_: str = field(name="from")
-    id: int
+    id: Id
     to: str
     text: str
     time: float
@@ -100,7 +101,7 @@ class Joined(Event, tag="joined"):
     """Somebody came online, or into ``room``."""
 
     nick: str
-    id: int
+    id: Id
     time: float
     room: str | None = None
 
@@ -109,7 +110,7 @@ class Left(Event, tag="left"):
     """Somebody went offline, or out of ``room``; ``text`` is their own last word."""
 
     nick: str
-    id: int
+    id: Id
     time: float
     reason: str
     room: str | None = None
@@ -120,14 +121,14 @@ class Arrival(Struct, gc=False):
     """One who came, in a ``roster``."""
 
     nick: str
-    id: int
+    id: Id
 
 
 class Departure(Struct, gc=False):
     """One who went, in a ``roster``, and why."""
 
     nick: str
-    id: int
+    id: Id
     reason: str
 
 

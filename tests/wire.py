@@ -30,7 +30,11 @@ class Wire:
     """A connection. Every read has a deadline and fails with what came instead."""
 
     def __init__(self, port: int) -> None:
-        self.sock = socket.create_connection(("127.0.0.1", port), PATIENCE)
+        self.adopt(socket.create_connection(("127.0.0.1", port), PATIENCE))
+
+    def adopt(self, sock: socket.socket) -> None:
+        """Speak over ``sock``."""
+        self.sock = sock
         self.sock.settimeout(PATIENCE)
         self._buffer = b""
         self.passed: list[Event] = []

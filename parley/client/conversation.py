@@ -5,6 +5,8 @@ from typing import Final
 
 import msgspec
 
+from parley.client.clean import sane
+
 
 class Kind(Enum):
     """What an entry of a timeline is."""
@@ -116,7 +118,7 @@ class Conversation:
             if there is not None and (there.nick, there.text) == (entry.nick, entry.text):
                 self.entries.remove(entry)
                 return
-        entry.fate, entry.seq, entry.time = Fate.STORED, seq, time
+        entry.fate, entry.seq, entry.time = Fate.STORED, seq, sane(time)
         self._own.add(seq)
 
     def remove(self, entry: Entry) -> None:

@@ -182,7 +182,8 @@ class Timeline(UIControl):
             hidden = place.hidden
         if not conversation.entries:
             hint = wrap(panes.empty(self._model), max(1, width - 4))
-            return [to_formatted_text(f"  {text}", "class:empty") for text in ("", *hint)][:height]
+            said = [to_formatted_text(f"  {text}", "class:empty") for text in ("", *hint)]
+            return [list(line) for line in said[:height]]
         lines: list[Line] = []
         while at >= first and len(lines) < height + hidden:
             lines[:0] = self._rows_at(conversation, at)
