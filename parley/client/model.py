@@ -40,6 +40,9 @@ from parley.client.people import Person
 NAME_CHARS: Final = 64
 """Characters of a name that are looked at: twice what any server should let one have."""
 
+REASON_CHARS: Final = 500
+"""Characters of a server's reason that are shown."""
+
 NOTE_LINES: Final = 50
 """Lines of a server's greeting that are shown."""
 
@@ -153,7 +156,7 @@ class Model:
             elif isinstance(event, Failed):
                 where, entry = self._waiting.get(event.ref, (None, None))
                 if where is not None and entry is not None:
-                    entry.fate, entry.why = Fate.FAILED, clean(event.text)
+                    entry.fate, entry.why = Fate.FAILED, clean(event.text[:REASON_CHARS])
                     where.version += 1
             elif isinstance(event, Dropped):
                 where, entry = self._waiting.pop(event.ref, (None, None))
@@ -182,7 +185,7 @@ class Model:
                     conversation.forget_places()
                 self._tell("The server has another history than before.", time, Kind.TROUBLE)
             elif isinstance(event, (Trouble, Error)):
-                self.note(clean(event.text), time, Kind.TROUBLE)
+                self.note(clean(event.text[:REASON_CHARS]), time, Kind.TROUBLE)
 
     def resume(self, waiting: Iterable[tuple[str, str, str, float]]) -> None:
         """Show messages that an earlier run could not send: (ref, to, text, time) each."""
@@ -291,7 +294,7 @@ class Model:
         self._missed.clear()
 
     def _changed(self, change: Change, time: float) -> None:
-        change = replace(change, text=clean(change.text))
+        change = replace(change, text=clean(change.text[:REASON_CHARS]))
         before, self.connection = self.connection, change
         if change.status is Connection.WAITING and before.status is Connection.ONLINE:
             self._tell(f"Connection lost: {change.text}.", time, Kind.TROUBLE)

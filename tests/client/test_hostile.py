@@ -88,7 +88,7 @@ def test_no_code_point_acts_from_any_place(
     terminal.type("refuse this\r")
     ref = peer.until("message")["ref"]
     peer.send(purpose="error", ref=ref, code=403, error=parts[0], text="".join(parts[:30]))
-    terminal.see("not sent:")
+    terminal.see("not sent")
     peer.send(purpose="shutdown", reason=parts[0] + parts[10], grace=1)
     peer.until("shutdown_ack")
     peer.close()
@@ -292,7 +292,7 @@ def test_a_page_pasted_by_somebody_is_folded_and_shown_whole_on_wish(
     ann = open_client(server, "ann")
     ann.see("2 here")
     bob.say("\n".join(f"row {number}" for number in range(1000)))
-    ann.see("… 941 more lines: Alt+Z shows all")
+    ann.see("… 976 more lines: Alt+Z shows all")
     before = len(ann.raw)
     ann.type("\x1bz")
     ann.see("row 999", "Enter goes back")

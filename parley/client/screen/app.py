@@ -35,7 +35,7 @@ from parley.client.screen import panes
 from parley.client.screen.asking import Asking
 from parley.client.screen.completion import EMOJI_FROM, ChatCompleter, SwitchCompleter
 from parley.client.screen.keys import chat_keys, keys_text
-from parley.client.screen.layout import layout
+from parley.client.screen.layout import layout, rows
 from parley.client.screen.pager import Pager
 from parley.client.screen.style import style
 from parley.client.screen.timeline import Timeline
@@ -200,8 +200,7 @@ class Screen:
         if self.model.motd and self.model.motd != self._greeted:
             self._greeted = self.model.motd
             self.model.note(self.model.motd, time.time())
-        if not self.model.lobby.entries or self.model.lobby.oldest is None:
-            self.load_older()
+        self._fill()
 
     # What a command needs
 
@@ -319,7 +318,11 @@ class Screen:
         self.previous = before
         self.input.set_document(Document(now.draft))
         self._attend()
-        if now.oldest is None:
+        self._fill()
+
+    def _fill(self) -> None:
+        """Bring older messages if what is here would hardly fill a screen."""
+        if len(self.model.current.entries) < rows():
             self.load_older()
 
     def choose_conversation(self) -> None:

@@ -57,6 +57,8 @@ class Pager:
         if count <= room:
             return f"{self._title} · Esc closes"
         last = min(count, self._offset + room)
+        if get_app().output.get_size().columns < 60:
+            return f"{self._title} {last}/{count} · Esc closes"
         return f"{self._title} · {self._offset + 1}-{last} of {count} · PgDn · Esc closes"
 
     def _text(self) -> StyleAndTextTuples:

@@ -116,7 +116,7 @@ def people(model: Model, width: int, height: int, now: float, go: Go) -> StyleAn
     connected = model.connection.status is Status.ONLINE
     title = f"{max(model.people_total, len(online))} here"
     if not connected:
-        title = "were here"
+        title = "were here" if online else ""
     lines: StyleAndTextTuples = [("class:people.title", cut(title, width))]
     room = height - 1
     more = max(model.people_total, len(online)) - room
@@ -190,6 +190,8 @@ def title(model: Model) -> str:
 
 def empty(model: Model) -> str:
     """Return what an empty conversation says."""
+    if model.connection.status is not Status.ONLINE:
+        return ""
     if model.current.private:
         return f"Nothing yet between you and {model.current.name[1:]}. Only you two can read this."
     return "Nothing has been said here yet. Type, and press Enter."

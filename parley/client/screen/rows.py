@@ -18,7 +18,7 @@ Line = list[OneStyleAndTextTuple]
 NARROW: Final = 50
 """Columns under which the time is left out."""
 
-FOLD: Final = 60
+FOLD: Final = 25
 """Lines of one message that are shown: a log somebody pasted must not bury the chat."""
 
 _FATES: Final = {
