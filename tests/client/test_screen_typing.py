@@ -8,6 +8,7 @@ from pathlib import Path
 from parley.client.screen.wrapping import set_mark_width, width_of
 from tests.client.conftest import Open, Tmux
 from tests.conftest import ChatServer
+from tests.wire import frame
 
 
 def test_the_switcher_finds_by_parts_of_a_name_and_keeps_the_draft(
@@ -236,3 +237,25 @@ def test_marks_that_take_a_cell_keep_everything_in_its_column(
     text = tmux.see("line 29")
     for line in text.split("\n")[1:-2]:
         assert line[:59].rstrip().endswith(("│", *(f"line {n}" for n in range(30)))) or not line
+
+
+def test_a_flood_leaves_what_is_typed_alone(server: ChatServer, open_client: Open) -> None:
+    bob = server.joined("bob")
+    ann = open_client(server, "ann")
+    ann.see("2 here")
+    flood = 20_000
+    for start in range(0, flood, 1000):
+        bob.raw(
+            b"".join(
+                frame(b'{"purpose":"message","ref":"%d","text":"noise %d"}' % (number, number))
+                for number in range(start, start + 1000)
+            )
+        )
+        ann.type(f"w{start // 1000:02} ")
+        ann.read(0.01)
+        bob.until("ok", ref=str(start + 999))
+    typed = " ".join(f"w{number:02}" for number in range(20))
+    ann.see("noise 19999", "w00", "w19")
+    ann.type("\r")
+    ann.see("✓ w00")
+    assert [text for text in server.messages if "noise" not in text] == [f"{typed} "]
