@@ -4,11 +4,12 @@
 
 The house in a page. One thread turns one loop (``parley.server.loop``); each turn is a
 tick (``server``): bytes of a client come through its connection (``connection``) and door
-(``native``, the wire of ``framing``) as requests; the chat (``chat``: ``entrance``, ``talk``,
-``hall``, ``people``) applies its rules and hands what must last to the log (``log``, kept in
-history.json), which writes and syncs it once; what is durable goes to the outbox (``outbox``),
-and each client gets its share of the tick in one send. An index (``index``) beside the log
-finds the past. Accounts stand in users.json (``accounts``, ``scram``).
+(``native``, the wire of ``framing``) as requests; the chat (``chat`` and its rules:
+``entrance``, ``talk``, ``visits``, ``searching``, ``moderation``, over ``hall``, ``people``,
+``rooms``, ``bans``) hands what must last to the log (``log``, kept in history.json), which
+writes and syncs it once; what is durable goes to the outbox (``outbox``), and each client gets
+its share of the tick in one send. An index (``index``, ``words``) beside the log finds the past.
+Accounts stand in users.json (``accounts``, ``scram``).
 """
 
 import getpass
@@ -29,14 +30,14 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     reporting.set_up(options.log_level, options.log_json)
     try:
-        if options.add_user or options.set_password:
+        if options.add_user or options.set_password or options.admin:
             try:
-                return set_password(options)
+                return make_admin(options) if options.admin else set_password(options)
             except OSError as problem:
                 raise StartError(
                     f"{problem.filename or options.data}: {problem.strerror}"
                 ) from None
-        start(options).run()
+        start(options, lambda: parse(arguments)).run()
     except (StartError, HistoryError, AccountsError) as problem:
         print(f"chat_server: {problem}", file=sys.stderr)
         return 1
@@ -83,6 +84,15 @@ def set_password(options: Options) -> int:
         print(f"{nick}: {'account made' if made else 'password changed'}")
         return 0
     raise AccountsError(f"{accounts.path} is being written by another process: try again")
+
+
+def make_admin(options: Options) -> int:
+    """Make an account an admin."""
+    accounts = open_accounts(options.data)
+    nick = options.admin or ""
+    accounts.set_role(nick, "admin")
+    print(f"{nick}: an admin now. A running server knows it at the next login or SIGHUP")
+    return 0
 
 
 if __name__ == "__main__":

@@ -74,7 +74,12 @@ class Welcome(Event, tag="welcome"):
 
 class Message(Event, tag="message"):
     """Something said, at its place ``seq`` in the log. ``size`` is the text's in bytes,
-    ``time`` the server's clock, ``sent`` the sender's own."""
+    ``time`` the server's clock, ``sent`` the sender's own.
+
+    With ``edit_of`` it is a new text for that message, with ``redact_of`` it takes that one back.
+    In a page a message that was changed has its text of now, and ``changed``: the seq of what
+    changed it last; if it was taken back, ``redacted``, and no text.
+    """
 
     seq: Seq
     from_: str = field(name="from")
@@ -84,6 +89,10 @@ class Message(Event, tag="message"):
     time: float
     size: Count
     sent: float | None = None
+    edit_of: Seq | None = None
+    redact_of: Seq | None = None
+    changed: Seq | None = None
+    redacted: bool = False
 
 
 class History(Event, tag="history"):
@@ -152,6 +161,80 @@ class Presence(Event, tag="presence"):
     text: str | None = None
 
 
+class Room(Struct, omit_defaults=True, gc=False):
+    """A room. ``people`` counts those online in it; ``member``: one is in it oneself."""
+
+    room: str
+    people: Count
+    topic: str = ""
+    private: bool = False
+    member: bool = False
+    owner: str | None = None
+    locked: bool = False
+
+
+class Rooms(Event, tag="rooms"):
+    """A page of rooms by name. ``end``: no further page."""
+
+    ref: str
+    rooms: list[Room]
+    end: bool
+
+
+class Topic(Event, tag="topic"):
+    """What a room is about from now on, said by ``nick``."""
+
+    room: str
+    text: str
+    nick: str
+    time: float
+    locked: bool = False
+
+
+class Invited(Event, tag="invited"):
+    """``nick`` lets one into a private room."""
+
+    room: str
+    nick: str
+    time: float
+
+
+class HasRead(Event, tag="read"):
+    """Another session of oneself has read up to ``seq``."""
+
+    with_: str = field(name="with")
+    seq: Seq
+
+
+class IsTyping(Event, tag="typing"):
+    """Somebody is writing, or no longer."""
+
+    nick: str
+    to: str
+    state: Literal["active", "done"]
+
+
+class Act(Struct, omit_defaults=True, gc=False):
+    """What a moderator did. ``until`` in UTC seconds; None: for ever."""
+
+    seq: Seq
+    time: float
+    do: str
+    nick: str
+    whom: str
+    room: str | None = None
+    text: str | None = None
+    until: float | None = None
+
+
+class Acts(Event, tag="acts"):
+    """What moderators did, ascending. ``end``: nothing older remains."""
+
+    ref: str
+    acts: list[Act]
+    end: bool
+
+
 class Challenge(Event, tag="challenge"):
     """SCRAM's server-first-message."""
 
@@ -207,6 +290,12 @@ AnyEvent = (
     | Left
     | Roster
     | Presence
+    | Rooms
+    | Topic
+    | Invited
+    | HasRead
+    | IsTyping
+    | Acts
     | Challenge
     | Ok
     | Pong

@@ -30,3 +30,6 @@ NICK_CHARS: Final = 32
 REF_CHARS: Final = 64
 MAX_ID: Final = 2**31 - 1
 MAX_SEQ: Final = 2**63 - 1
+
+TOPIC: Final = 500
+"""Longest topic, and longest reason of an act of moderation, as UTF-8."""

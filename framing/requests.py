@@ -96,12 +96,151 @@ class PageOf(Request, tag="history"):
     limit: Limit = PAGE
 
 
+class Edit(Request, tag="edit"):
+    """Say the own message ``seq`` anew, as ``text``."""
+
+    ref: Ref
+    seq: Seq
+    text: str
+
+
+class Redact(Request, tag="redact"):
+    """Take back the own message ``seq``; a moderator may any that they can see."""
+
+    ref: Ref
+    seq: Seq
+
+
+class Search(Request, tag="search"):
+    """Ask for messages with all words of ``text``, newest first found, given in ascending seq.
+
+    ``with`` one conversation (else all one may see), ``from`` one nick, before a seq, from the
+    UTC second ``since`` on and up to ``until``. A word may end in ``*``; words in double quotes
+    stand beside each other.
+    """
+
+    ref: Ref
+    text: Annotated[str, Meta(max_length=500)] = ""
+    with_: str | None = field(name="with", default=None)
+    from_: str | None = field(name="from", default=None)
+    before: Seq | None = None
+    since: float | None = None
+    until: float | None = None
+    limit: Limit = 50
+
+
 class WhoIs(Request, tag="users"):
-    """Ask who is there, by nick, beginning after the nick ``after``."""
+    """Ask who is there, by nick, beginning after the nick ``after``; with ``room``, who of
+    those online is in it."""
 
     ref: Ref
     after: str | None = None
     limit: Limit = PAGE
+    room: str | None = None
+
+
+class ListRooms(Request, tag="rooms"):
+    """Ask for the rooms one may enter or is in, by name, beginning after ``after``."""
+
+    ref: Ref
+    after: str | None = None
+    limit: Limit = PAGE
+
+
+class Enter(Request, tag="enter"):
+    """Go into a room. The first to enter makes it; ``private``: only who is invited may follow."""
+
+    ref: Ref
+    room: str
+    private: bool = False
+
+
+class Leave(Request, tag="leave"):
+    """Go out of a room."""
+
+    ref: Ref
+    room: str
+
+
+class Invite(Request, tag="invite"):
+    """Let somebody enter a private room one is in."""
+
+    ref: Ref
+    room: str
+    nick: str
+
+
+class SetTopic(Request, tag="topic"):
+    """Say what a room is about. ``locked``: from now on only its owner and moderators may."""
+
+    ref: Ref
+    room: str
+    text: str | None = None
+    locked: bool | None = None
+
+
+class Read(Request, tag="read"):
+    """One has read the conversation ``with`` up to ``seq``. It never goes back."""
+
+    with_: str = field(name="with")
+    seq: Seq
+
+
+class Typing(Request, tag="typing"):
+    """One is writing to a room or person, or no longer."""
+
+    to: str
+    state: Literal["active", "done"]
+
+
+class Kick(Request, tag="kick"):
+    """Send somebody out. They may come again."""
+
+    ref: Ref
+    nick: str
+    reason: str | None = None
+
+
+class Ban(Request, tag="ban"):
+    """Keep somebody out, for ``seconds`` or for ever: by nick and account, with ``address`` also
+    by the addresses they come from now. ``nick`` may be an IP address."""
+
+    ref: Ref
+    nick: str
+    reason: str | None = None
+    seconds: Annotated[float, Meta(gt=0)] | None = None
+    address: bool = False
+
+
+class Unban(Request, tag="unban"):
+    """End a ban of a nick or an address."""
+
+    ref: Ref
+    nick: str
+
+
+class Mute(Request, tag="mute"):
+    """Let somebody say nothing, for ``seconds`` or for ever."""
+
+    ref: Ref
+    nick: str
+    reason: str | None = None
+    seconds: Annotated[float, Meta(gt=0)] | None = None
+
+
+class Unmute(Request, tag="unmute"):
+    """End a mute."""
+
+    ref: Ref
+    nick: str
+
+
+class ListActs(Request, tag="acts"):
+    """Ask, as a moderator, what moderators did: the newest, or those before a seq."""
+
+    ref: Ref
+    before: Seq | None = None
+    limit: Limit = 50
 
 
 class Away(Request, tag="away"):
@@ -134,8 +273,24 @@ AnyRequest = (
     | Response
     | Register
     | Say
+    | Edit
+    | Redact
     | PageOf
+    | Search
     | WhoIs
+    | ListRooms
+    | Enter
+    | Leave
+    | Invite
+    | SetTopic
+    | Read
+    | Typing
+    | Kick
+    | Ban
+    | Unban
+    | Mute
+    | Unmute
+    | ListActs
     | Away
     | Ping
     | Disconnect

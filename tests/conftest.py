@@ -37,6 +37,7 @@ class ChatServer:
         self.wires: list[Wire] = []
         self.process: subprocess.Popen[bytes] | None = None
         self.log = data / "stderr.log"
+        self._waited: dict[str, int] = {}
 
     def start(self, *options: str, port: int | None = None) -> "ChatServer":
         """Start, on the same port as before if there was one, and wait until it listens."""
@@ -69,6 +70,14 @@ class ChatServer:
     def said(self) -> str:
         """All it has written to standard error, over restarts."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def wait_for(self, words: str) -> None:
+        """Wait until the server has written these words once more than at the last call."""
+        deadline = time.monotonic() + 20
+        while self.said.count(words) <= self._waited.get(words, 0):
+            assert time.monotonic() < deadline, f"{words!r} does not come:\n{self.said}"
+            time.sleep(0.01)
+        self._waited[words] = self.said.count(words)
 
     @property
     def pid(self) -> int:

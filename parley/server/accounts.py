@@ -116,10 +116,13 @@ class Accounts:
             self._write()
         return count
 
-    def refresh(self) -> None:
+    def refresh(self, again: bool = False) -> None:
         """Read the file again if it has changed. A bad one is logged, and the last good
-        accounts stay. One ``stat``: cheap enough for every login."""
+        accounts stay. One ``stat``: cheap enough for every login. ``again``: complain of a bad
+        one even if that was done before."""
         identity = self._identity()
+        if again:
+            self._refused = None
         if identity in (self._seen, self._refused):
             return
         seen = self._seen
@@ -185,6 +188,14 @@ class Accounts:
             return False
         self.put(Account(nick, verifier, new_person(nick), round(time.time(), 3)))
         return True
+
+    def set_role(self, nick: str, role: str | None) -> None:
+        """Give an account a role, or with None none. For the shell. Raises as ``put``, and
+        ``AccountsError`` if there is no such account."""
+        account = self.get(nick)
+        if account is None:
+            raise AccountsError(f"{nick} is no account; --add-user makes it")
+        self.put(msgspec.structs.replace(account, role=role))
 
     def with_published_password(self) -> list[str]:
         """Return the nicks of demo accounts that still have the password everybody knows.

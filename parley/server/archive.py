@@ -1,13 +1,19 @@
-"""What was said, to be read again: the log, found by the index. Reads, never writes."""
+"""What was said, to be read again: the log, found by the index. Reads, never writes.
 
-from collections.abc import Sequence
+What was changed later is given as it is now: with its new text, or without any if it was
+taken back.
+"""
+
+from collections.abc import Iterable, Sequence
 from typing import Final
+
+import msgspec
 
 from framing.events import Message
 from framing.limits import FRAME, PAGE
-from parley.server.index import Holder, Index, Page
+from parley.server.index import Holder, Index, Page, Stream
 from parley.server.log import Log
-from parley.server.records import Said
+from parley.server.records import Deed, Said
 
 _PAGE_BYTES: Final = FRAME - 2048
 """Bytes of records in one page. A record's line is longer than the message in it, so that a
@@ -26,17 +32,21 @@ class Archive:
         """The newest place that is durable."""
         return self._log.seq
 
-    def newest(self, streams: Sequence[str], before: int, limit: int) -> tuple[list[Message], bool]:
+    def newest(
+        self, streams: Sequence[Stream], before: int, limit: int
+    ) -> tuple[list[Message], bool]:
         """Return the last messages of ``streams`` before seq ``before``, ascending, and whether
         there is none older. At most ``limit``, at most ``PAGE``, and at most a frame's bytes."""
         return self._messages(self._index.newest(streams, before, min(limit, PAGE), _PAGE_BYTES))
 
-    def after(self, streams: Sequence[str], after: int, limit: int) -> tuple[list[Message], bool]:
+    def after(
+        self, streams: Sequence[Stream], after: int, limit: int
+    ) -> tuple[list[Message], bool]:
         """Return the first messages of ``streams`` after seq ``after``, and whether there is
         none newer. Bounded as ``newest`` is."""
         return self._messages(self._index.after(streams, after, min(limit, PAGE), _PAGE_BYTES))
 
-    def before_newest(self, streams: Sequence[str], count: int) -> int:
+    def before_newest(self, streams: Sequence[Stream], count: int) -> int:
         """Return the seq after which the last ``count`` messages of ``streams`` begin."""
         return self._index.before_newest(streams, count)
 
@@ -58,6 +68,118 @@ class Archive:
         """Return the guest who last held ``nick``, or None."""
         return self._index.holder(nick)
 
+    def said(self, seq: int) -> Said | None:
+        """Return what was said at ``seq``, as it was; None if nothing was."""
+        span = self._index.at(seq)
+        record = self._log.read([span])[0] if span is not None else None
+        return record if isinstance(record, Said) else None
+
+    def is_redacted(self, seq: int) -> bool:
+        """Tell whether the message ``seq`` was taken back."""
+        changes = self._changes([seq])
+        return seq in changes and changes[seq].message.redact_of is not None
+
+    def deeds(self) -> list[Deed]:
+        """Return the deeds that make the state of rooms and people, ascending."""
+        return [d for d in self._log.read(self._index.deeds()) if isinstance(d, Deed)]
+
+    def acts(self, before: int, limit: int) -> tuple[list[Deed], bool]:
+        """Return the last acts of moderation before a seq, and whether there is none older."""
+        spans, end = self._index.acts(before, min(limit, PAGE))
+        return [d for d in self._log.read(spans) if isinstance(d, Deed)], end
+
+    def search(
+        self, text: str, streams: Sequence[Stream], nick: str | None, span: range, limit: int
+    ) -> tuple[list[Said], int]:
+        """Look, from the newest on, at up to ``limit`` records with seqs in ``span`` that have
+        all words of ``text``. Return, descending, those that are still what their message says,
+        and the seq down to which all has been looked at."""
+        spans = self._index.search(text, streams, nick, span, limit)
+        records = [record for record in self._log.read(spans) if isinstance(record, Said)]
+        changes = self._changes([_original(record.message) for record in records])
+        found = []
+        for record in reversed(records):
+            change = changes.get(_original(record.message))
+            if change is None or change.seq == record.seq:
+                found.append(record)
+        return found, records[0].seq if len(spans) == limit else span.start
+
+    def now(self, records: Iterable[Said]) -> list[Message]:
+        """Return the messages that these records are, or are the newest text of, as they are
+        now, ascending."""
+        originals: dict[int, Message] = {}
+        for record in records:
+            seq = _original(record.message)
+            first = record if seq == record.seq else self.said(seq)
+            if first is not None:
+                originals[seq] = first.message
+        return self._current([originals[seq] for seq in sorted(originals)])
+
+    def seqs_between(self, since: float | None, until: float | None) -> range:
+        """Return seqs among which are all messages from ``since`` to ``until`` (UTC seconds)."""
+        return self._index.seqs_between(since, until)
+
+    # Who has read what
+
+    def has_read(self, person: str, stream: str, seq: int) -> bool:
+        """Note that ``person`` has read a stream up to ``seq``. False if that was known."""
+        return self._index.has_read(person, stream, seq)
+
+    def read_up_to(self, person: str, stream: str) -> int | None:
+        """Return the seq up to which ``person`` has read a stream; None: nothing is known."""
+        return self._index.read_up_to(person, stream)
+
+    def unread(self, person: str, stream: Stream, most: int) -> int:
+        """Count the messages of a stream that ``person`` has not read, up to ``most``."""
+        return self._index.unread(person, stream, most)
+
+    def private_streams(self, person: str) -> list[tuple[str, str]]:
+        """Return the streams of the private conversations of ``person``, each with the key of
+        the other's nick."""
+        return self._index.private_streams(person)
+
     def _messages(self, page: Page) -> tuple[list[Message], bool]:
         records = self._log.read(page.spans)
-        return [record.message for record in records if isinstance(record, Said)], page.end
+        said = [record.message for record in records if isinstance(record, Said)]
+        return self._current(said), page.end
+
+    def _current(self, messages: list[Message]) -> list[Message]:
+        """Return ``messages``, ascending, with the text of now in those that were changed."""
+        if not messages:
+            return messages
+        changes = self._changes([_original(message) for message in messages])
+        if not changes:
+            return messages
+        current = []
+        for message in messages:
+            change = changes.get(_original(message))
+            if change is None or change.seq == message.seq:
+                current.append(message)
+                continue
+            new = change.message
+            redacted = new.redact_of is not None
+            if message.edit_of is None or redacted:
+                replace = msgspec.structs.replace
+                current.append(
+                    replace(
+                        message, text=new.text, size=new.size, changed=new.seq, redacted=redacted
+                    )
+                )
+            else:
+                current.append(message)
+        return current
+
+    def _changes(self, originals: list[int]) -> dict[int, Said]:
+        """Return the newest change of each of these messages that was changed."""
+        if not originals:
+            return {}
+        spans = self._index.changes(originals)
+        changes = {}
+        for record in self._log.read(spans):
+            if isinstance(record, Said):
+                changes[_original(record.message)] = record
+        return changes
+
+
+def _original(message: Message) -> int:
+    return message.edit_of or message.redact_of or message.seq

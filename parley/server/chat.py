@@ -18,33 +18,54 @@ from typing import Any
 from framing.errors import BodyError, ErrorWord, FrameError
 from framing.events import Ok, Pong, Presence, Shutdown, Users
 from framing.limits import PAGE
-from framing.names import key
+from framing.names import LOBBY, key
 from framing.requests import (
     AnyRequest,
     Away,
+    Ban,
     Disconnect,
+    Edit,
+    Enter,
+    Invite,
     Join,
+    Kick,
+    Leave,
+    ListActs,
+    ListRooms,
     Login,
+    Mute,
     PageOf,
     Ping,
+    Read,
+    Redact,
     Register,
     Response,
     Say,
+    Search,
+    SetTopic,
     ShutdownAck,
+    Typing,
+    Unban,
+    Unmute,
     WhoIs,
 )
 from parley.server.accounts import Accounts
 from parley.server.archive import Archive
+from parley.server.bans import Bans
 from parley.server.clock import Moment
 from parley.server.entrance import Entrance, Greeting
+from parley.server.finding import Finding
 from parley.server.hall import Hall
 from parley.server.limits import Rate
+from parley.server.moderation import Moderation
 from parley.server.outbox import Frame, Outbox
 from parley.server.people import People
-from parley.server.records import Guest, Record
+from parley.server.records import Deed, Guest, Record
 from parley.server.scram import Secret
+from parley.server.searching import Searching
 from parley.server.session import Session, State
 from parley.server.talk import Talk
+from parley.server.visits import Visits
 
 SHORT_TEXT_BYTES = 1000
 """Longest text of being away, and last word."""
@@ -74,10 +95,15 @@ class Chat:
         self.outbox = Outbox()
         self._people = People(accounts)
         self._hall = Hall(self._people, archive, self.outbox)
+        bans = Bans()
+        self._finding = finding = Finding(self._people, accounts, archive)
         self._entrance = Entrance(
-            self._hall, accounts, secret, archive, append, greeting, new_secret
+            self._hall, accounts, bans, secret, archive, append, greeting, new_secret
         )
-        self._talk = Talk(self._hall, accounts, archive, self.outbox, append, rate)
+        self._talk = Talk(self._hall, finding, bans, archive, self.outbox, append, rate)
+        self._searching = Searching(self._hall, archive)
+        self._visits = Visits(self._hall, finding, append)
+        self._moderation = Moderation(self._hall, bans, finding, archive, append)
         self._stopping = False
         self._open: dict[type, Handler] = {
             Join: self._entrance.join,
@@ -89,11 +115,32 @@ class Chat:
         }
         self._joined: dict[type, Handler] = {
             Say: self._talk.say,
-            PageOf: self._talk.page,
-            WhoIs: self._users,
-            Away: self._away,
+            Edit: self._talk.edit,
+            Redact: self._talk.redact,
+            Read: self._talk.read,
+            Typing: self._talk.typing,
             Register: self._entrance.register,
         }
+        self._queries: dict[type, Handler] = {
+            PageOf: self._talk.page,
+            Search: self._searching.search,
+            WhoIs: self._users,
+            Away: self._away,
+            ListRooms: self._visits.rooms,
+            Enter: self._visits.enter,
+            Leave: self._visits.leave,
+            Invite: self._visits.invite,
+            SetTopic: self._visits.topic,
+            Kick: self._moderation.kick,
+            Ban: self._moderation.ban,
+            Unban: self._moderation.unban,
+            Mute: self._moderation.mute,
+            Unmute: self._moderation.unmute,
+            ListActs: self._moderation.acts,
+        }
+        for deed in archive.deeds():
+            self._hall.rooms.apply(deed)
+            bans.apply(deed)
 
     # What the tick asks
 
@@ -110,17 +157,22 @@ class Chat:
         """
         if session.state is State.CLOSED:
             return
-        handler = self._joined.get(type(request))
+        kind = type(request)
+        query = self._queries.get(kind)
+        handler = query or self._joined.get(kind)
         if self._stopping and type(request) not in _WHILE_STOPPING:
             ref = getattr(request, "ref", None)
             self._hall.refuse(session, ErrorWord.SHUTTING_DOWN, "the server is stopping", ref)
         elif handler is None:
             self._open[type(request)](session, request, moment)
-        elif session.state is State.JOINED:
-            handler(session, request, moment)
-        else:
+        elif session.state is not State.JOINED:
             ref = getattr(request, "ref", None)
             self._hall.refuse(session, ErrorWord.NOT_JOINED, "join or log in first", ref)
+        elif query is None:
+            handler(session, request, moment)
+        elif not self._talk.too_many_queries(session, request.ref or "", moment):  # type: ignore[union-attr]
+            handler(session, request, moment)
+            self._talk.count_query(session, moment)
 
     def malformed(self, session: Session, problem: BodyError) -> None:
         """A well-framed body was no request."""
@@ -152,6 +204,8 @@ class Chat:
         """The log has ``record``; ``body`` is the event that tells of it."""
         if isinstance(record, Guest):
             self._entrance.taken_in(record, moment)
+        elif isinstance(record, Deed):
+            (self._visits if record.room is not None else self._moderation).done(record, moment)
         else:
             self._talk.said(record, body)
 
@@ -159,6 +213,10 @@ class Chat:
         """The log could not take ``record``."""
         if isinstance(record, Guest):
             self._entrance.not_taken_in(record, _NO_STORE)
+        elif isinstance(record, Deed):
+            (self._visits if record.room is not None else self._moderation).not_done(
+                record, _NO_STORE
+            )
         else:
             self._talk.not_said(record, _NO_STORE)
 
@@ -170,6 +228,7 @@ class Chat:
         """Say what is due, and give those who are catching up their next page."""
         self._hall.tell_roster(moment)
         self._hall.replay(moment)
+        self._searching.advance()
 
     def settle(self) -> list[Session]:
         """The outbox has been flushed. Return the sessions whose connections are to end."""
@@ -180,7 +239,16 @@ class Chat:
     @property
     def due(self) -> float | None:
         """When ``advance`` has something to do, in monotonic seconds; None: no need."""
-        return self._hall.due
+        return 0.0 if self._searching.under_way else self._hall.due
+
+    def reload(self, greeting: Greeting | None, rate: Rate | None) -> None:
+        """Greet and limit otherwise from now on, if these are given; roles may have changed."""
+        if greeting is not None:
+            self._entrance.greeting = greeting
+        if rate is not None:
+            self._talk.rate = rate
+        for session in self._people.sessions():
+            session.role = self._finding.role(session.person, session.nick)
 
     def stop(self, reason: str, grace: float) -> None:
         """Tell everybody that the server stops within ``grace`` seconds."""
@@ -204,17 +272,20 @@ class Chat:
             self._hall.close(session)
 
     def _users(self, session: Session, request: WhoIs, moment: Moment) -> None:
-        if self._talk.too_many_queries(session, request.ref, moment):
-            return
-        self._talk.count_query(session, moment)
         limit = min(request.limit, PAGE)
-        users, total, end = self._people.page(key(request.after or ""), limit)
+        after = key(request.after or "")
+        if request.room is None or key(request.room) == LOBBY:
+            users, total, end = self._people.page(after, limit)
+        else:
+            room = self._hall.rooms.seen_by(request.room, session.person)
+            if room is None:
+                text = f"there is no room {request.room}"
+                self._hall.refuse(session, ErrorWord.NO_SUCH_ROOM, text, request.ref)
+                return
+            users, total, end = self._people.among(room.members, after, limit)
         self._hall.tell(session, Users(request.ref, users, total, end))
 
     def _away(self, session: Session, request: Away, moment: Moment) -> None:
-        if self._talk.too_many_queries(session, request.ref, moment):
-            return
-        self._talk.count_query(session, moment)
         if request.text and len(request.text.encode()) > SHORT_TEXT_BYTES:
             text = f"a text for being away has at most {SHORT_TEXT_BYTES} bytes"
             self._hall.refuse(session, ErrorWord.TOO_LARGE, text, request.ref)

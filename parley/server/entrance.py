@@ -18,8 +18,10 @@ from framing.names import LOBBY, is_nick, key
 from framing.requests import MECHANISM, Join, Login, Register, Response
 from parley.server.accounts import Account, Accounts, AccountsError, TakenError
 from parley.server.archive import Archive
+from parley.server.bans import Bans
 from parley.server.clock import Moment
 from parley.server.hall import Hall
+from parley.server.index import Stream
 from parley.server.limits import Buckets, Rate
 from parley.server.records import Guest, Record
 from parley.server.scram import Exchange, ScramError, Secret, Verifier
@@ -31,6 +33,14 @@ FAILURES_PER_ADDRESS: Final = Rate(1.0, 30)
 FAILURES_PER_NICK: Final = Rate(0.2, 10)
 """Failed logins. Somebody guessing gets 17,000 tries a day at one account, whatever their
 addresses; the owner is kept waiting for five seconds at most and is never locked out."""
+
+UNREAD_MOST: Final = 1000
+"""As many or more: counting further would hold everybody up while one comes in."""
+
+UNREAD_TOLD: Final = 300
+ROOMS_TOLD: Final = 300
+USERS_BYTES: Final = 28 * 1024
+"""A ``welcome`` has one frame for all of these; the rest can be asked for."""
 
 SESSIONS_PER_NICK: Final = 100
 """Windows and devices of one person: their ids must fit the frame that lists people."""
@@ -57,6 +67,7 @@ class Entrance:
         self,
         hall: Hall,
         accounts: Accounts,
+        bans: Bans,
         secret: Secret,
         archive: Archive,
         append: Callable[[Record], None],
@@ -65,10 +76,11 @@ class Entrance:
     ) -> None:
         self._hall = hall
         self._accounts = accounts
+        self._bans = bans
         self._secret = secret
         self._archive = archive
         self._append = append
-        self._greeting = greeting
+        self.greeting = greeting
         self._new_secret = new_secret
         self._claims: dict[str, tuple[Session, Join, Guest, str | None]] = {}
         self._registering: list[tuple[Session, str, Account]] = []
@@ -93,6 +105,8 @@ class Entrance:
         if nick_key in self._claims or (present is not None and present.name != person):
             text = f"{request.nick} is taken by somebody who is online: choose another nick"
             self._hall.refuse(session, ErrorWord.USER_IN_USE, text)
+            return
+        if self._is_banned(session, person, nick_key, moment):
             return
         last = self._archive.holder(nick_key)
         if person is not None and last is not None and last.person == person:
@@ -179,6 +193,11 @@ class Entrance:
             return
         self._failures_per_address.give_back(session.address, moment.mono)
         self._failures_per_nick.give_back(key(login.nick), moment.mono)
+        # A moderator is never kept out by where they come from: they may have to mend it.
+        if account.role is None and self._is_banned(
+            session, account.person, key(account.nick), moment
+        ):
+            return
         session.account = True
         present = self._hall.people.get(key(account.nick))
         if present is not None and present.name != account.person:
@@ -238,6 +257,15 @@ class Entrance:
 
     # Both
 
+    def _is_banned(
+        self, session: Session, person: str | None, nick_key: str, moment: Moment
+    ) -> bool:
+        """Tell whether these are kept out; if so they are refused here."""
+        text = self._bans.banned(person, nick_key, session.address, moment)
+        if text is not None:
+            self._hall.refuse(session, ErrorWord.BANNED, text)
+        return text is not None
+
     def _may_enter(self, session: Session, nick: str) -> bool:
         if session.state is not State.NEW:
             text = f"this connection has joined already, as {session.nick}"
@@ -278,30 +306,55 @@ class Entrance:
         session.bot = request.bot and request.since is None
         session.cursor = request.since
         session.floor = floor
+        session.role = account.role if account is not None else None
         self._hall.come(session, moment, quietly=ghost is not None)
         users = self._hall.people
+        rooms = [LOBBY, *(room.name for room in self._hall.rooms.of(person))][:ROOMS_TOLD]
+        unread = self._unread(session) if session.account else {}
         self._hall.tell(
             session,
             Welcome(
                 nick=session.nick,
                 id=session.id,
                 seq=self._archive.seq,
-                server=self._greeting.server,
+                server=self.greeting.server,
                 version=WIRE_VERSION,
                 session=self._new_secret()[:16],
-                motd=self._greeting.motd,
-                rooms=[LOBBY],
-                users=users.online(500),
+                motd=self.greeting.motd,
+                rooms=rooms,
+                users=users.online(500, USERS_BYTES),
                 users_total=len(users),
-                unread={},
-                limits=self._greeting.limits,
-                fsync=self._greeting.fsync,
+                unread=unread,
+                limits=self.greeting.limits,
+                fsync=self.greeting.fsync,
                 time=moment.utc,
                 account=session.account,
                 token=token,
                 data=data,
             ),
         )
+
+    def _unread(self, session: Session) -> dict[str, int]:
+        """Count what an account has not read, by conversation, where there is something.
+
+        What was said in a room before it was seen there for the first time is not unread.
+        """
+        archive, person = self._archive, session.person
+        found: dict[str, int] = {}
+        conversations = [LOBBY, *(room.name for room in self._hall.rooms.of(person))]
+        for name in conversations:
+            stream = self._hall.rooms.stream(person, name)
+            assert stream is not None
+            if archive.read_up_to(person, stream.name) is None:
+                archive.has_read(person, stream.name, max(archive.seq, 0))
+            elif count := archive.unread(person, stream, UNREAD_MOST):
+                found[name] = count
+        for stream_name, nick in archive.private_streams(person):
+            if len(found) >= UNREAD_TOLD:
+                break
+            if count := archive.unread(person, Stream(stream_name), UNREAD_MOST):
+                found[f"@{nick}"] = count
+        return dict(list(found.items())[:UNREAD_TOLD])
 
 
 def _digest(token: str) -> str:

@@ -11,12 +11,12 @@ from framing.codec import encode
 from framing.errors import ErrorWord
 from framing.events import Error, Event, History, Joined, Left, Roster
 from framing.limits import PAGE
-from framing.names import LOBBY
 from parley.server.archive import Archive
 from parley.server.clock import Moment
-from parley.server.index import IndexBehindError, inbox_stream, room_stream
+from parley.server.index import IndexBehindError
 from parley.server.outbox import Audience, Outbox
 from parley.server.people import ROSTER_ENTRIES, ROSTER_EVERY, ROSTER_OVER, Comings, People
+from parley.server.rooms import Room, Rooms
 from parley.server.session import Session, State
 
 ERROR_CHARS: Final = 500
@@ -35,11 +35,13 @@ logger = logging.getLogger(__name__)
 
 
 class Hall:
-    """Everybody who has joined, and the room they are all in."""
+    """Everybody who has joined, the room they are all in, and the other rooms."""
 
     def __init__(self, people: People, archive: Archive, outbox: Outbox) -> None:
         self.people = people
         self.lobby = Audience()
+        self.rooms = Rooms()
+        self.crowded: dict[Room, None] = {}  # rooms with comings that are to be told together
         self.closing: list[Session] = []
         self._archive = archive
         self._outbox = outbox
@@ -74,6 +76,32 @@ class Hall:
         self._outbox.say(self.lobby, body)
         for session in self._catching_up:
             self._outbox.tell(session, body)
+
+    def say_in(self, room: Room, body: bytes) -> int:
+        """Tell those in a room, those too who are still being given what they missed. Return
+        the place in the order at which the others hear it."""
+        place = self._outbox.say(room.audience, body)
+        for session in self._catching_up:
+            if session.person in room.members:
+                self._outbox.tell(session, body)
+        return place
+
+    def online_in(self, room: Room) -> int:
+        """Count the people online in a room."""
+        if len(room.members) > len(self.people):
+            return sum(1 for person in self.people.names() if person in room.members)
+        return sum(1 for person in room.members if self.people.by_name(person) is not None)
+
+    def take_into(self, room: Room, person: str) -> None:
+        """From now on the sessions of ``person`` hear a room."""
+        for session in self.people.sessions_of(person):
+            if session.live:
+                self._outbox.enter(room.audience, session)
+
+    def take_from(self, room: Room, person: str) -> None:
+        """From now on they no longer do."""
+        for session in self.people.sessions_of(person):
+            self._outbox.leave(room.audience, session)
 
     def close(self, session: Session) -> None:
         """Let a session's connection end, once it has been sent what it was told."""
@@ -136,6 +164,8 @@ class Hall:
         self._sessions -= 1
         self.people.remove(session)
         self.lobby.members.pop(session, None)
+        for room in self.rooms.of(session.person):
+            room.audience.members.pop(session, None)
         self._catching_up.pop(session, None)
 
     # Big rooms: comings and goings together (a storm of joins must not cost n squared frames)
@@ -150,6 +180,13 @@ class Hall:
                 came, went = self._comings.take(ROSTER_ENTRIES)
                 self.announce(Roster(came, went, len(self.people), moment.utc))
             self._comings.due = moment.mono + ROSTER_EVERY
+        for room in list(self.crowded):
+            if moment.mono >= room.comings.due:
+                del self.crowded[room]
+                while room.comings:
+                    came, went = room.comings.take(ROSTER_ENTRIES)
+                    told = Roster(came, went, self.online_in(room), moment.utc, room.name)
+                    self.say_in(room, encode(told))
 
     # What one missed. A session hears its rooms as things happen only when it has been given
     # all that came before: so it gets everything once, in order, and however much there is, no
@@ -178,13 +215,14 @@ class Hall:
         """When there is a ``roster`` to tell or a page to give, in monotonic seconds; 0 for now,
         None for not as things are."""
         dues = [self._comings.due] if self._comings else []
+        dues += [room.comings.due for room in self.crowded]
         if any(not session.congested for session in self._catching_up):
             dues.append(self._replay_at)
         return min(dues, default=None)
 
     def _replay_page(self, session: Session) -> int:
         """Tell a session its next page. Return what that cost, in messages."""
-        streams = streams_heard(session)
+        streams = self.rooms.streams(session.person)
         if session.cursor is None:
             session.cursor = self._archive.before_newest(streams, REPLAY_WITHOUT_SINCE)
         messages, end = self._archive.after(streams, session.cursor, PAGE)
@@ -209,10 +247,7 @@ class Hall:
             if session.state is State.JOINED:
                 session.live = True
                 del self._catching_up[session]
-                self.lobby.members[session] = None
+                self._outbox.enter(self.lobby, session)
+                for room in self.rooms.of(session.person):
+                    self._outbox.enter(room.audience, session)
         self._arrived.clear()
-
-
-def streams_heard(session: Session) -> list[str]:
-    """Name the streams of all that a session may see."""
-    return [room_stream(LOBBY), inbox_stream(session.person)]

@@ -2,7 +2,8 @@
 
 An SQLite file beside ``history.json``. It answers what would need a walk through
 the log: the page before or after a seq, who holds a token, whether a ref was
-used. Everything in it comes from the log; delete it and it is made again.
+used, where a word occurs. Everything in it comes from the log, but for what
+people have read; delete it and it is made again.
 
 Messages are found by *stream*, an ascending list of places: one for each room,
 one for everything private a person may see, and one for each private
@@ -27,21 +28,34 @@ from typing import Final, NamedTuple
 
 from framing.names import key
 from parley.server.log import Log, Position, Span, Stored
-from parley.server.records import Guest, Record, Said, decode_line
+from parley.server.records import Deed, Guest, Record, Said, decode_line
+from parley.server.words import Words
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 _SLICE: Final = 128 * 1024  # bytes of the log taken into the index at a time: about 5 ms
 
 _SCHEMA: Final = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE stream (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
-CREATE TABLE entry (stream INTEGER, seq INTEGER, start INTEGER, length INTEGER,
+CREATE TABLE place (seq INTEGER PRIMARY KEY, start INTEGER, length INTEGER);
+CREATE TABLE entry (stream INTEGER, seq INTEGER, counts INTEGER,
                     PRIMARY KEY (stream, seq)) WITHOUT ROWID;
-CREATE TABLE ref (nick TEXT, id INTEGER, ref TEXT, seq INTEGER, start INTEGER, length INTEGER,
+CREATE TABLE change (original INTEGER PRIMARY KEY, seq INTEGER);
+CREATE TABLE deed (slot TEXT PRIMARY KEY, seq INTEGER, ends INTEGER) WITHOUT ROWID;
+CREATE TABLE act (seq INTEGER PRIMARY KEY);
+CREATE TABLE moment (seq INTEGER PRIMARY KEY, time REAL);
+CREATE INDEX moment_time ON moment (time);
+CREATE TABLE mark (person TEXT, stream TEXT, seq INTEGER,
+                   PRIMARY KEY (person, stream)) WITHOUT ROWID;
+CREATE TABLE ref (nick TEXT, id INTEGER, ref TEXT, seq INTEGER,
                   PRIMARY KEY (nick, id, ref, seq)) WITHOUT ROWID;
 CREATE TABLE guest (token TEXT PRIMARY KEY, nick TEXT, person TEXT) WITHOUT ROWID;
 CREATE TABLE holder (nick TEXT PRIMARY KEY, seq INTEGER, person TEXT, shown TEXT) WITHOUT ROWID;
 """
+
+
+_NEAR: Final = 20  # seqs a message that messages of one page may lie apart to be asked for at once
+_MOMENTS: Final = 64  # of so many seqs one is kept with its time
 
 
 class IndexBehindError(Exception):
@@ -57,6 +71,13 @@ class Holder(NamedTuple):
 
     person: str
     nick: str
+
+
+class Stream(NamedTuple):
+    """What somebody may see of a stream: all after seq ``floor``."""
+
+    name: str
+    floor: int = 0
 
 
 class Page(NamedTuple):
@@ -110,9 +131,11 @@ class Index:
         """
         self._path = path
         self._boot = boot
+        self._words: Words
         self._streams: dict[str, int] = {}
         self._recent: dict[tuple[str, int, str], Span] = {}
         self._waiting: list[Stored] = []
+        self._marks: dict[tuple[str, str], int] = {}
         self.checkpoint: Position | None = None
         self.low = 1
         self._low_offset = 0
@@ -149,6 +172,7 @@ class Index:
                 self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
         db = self._connect()
         db.executescript(_SCHEMA)
+        Words.make(db)
         self.checkpoint = None
         return db
 
@@ -166,6 +190,7 @@ class Index:
             self.low = log.seq + 1
             self._low_offset = log.position.end
         self._log = log
+        self._words = Words(self._db)
         with self._transaction():
             self._write((record, span) for record, span in found)
             self._checkpoint(log.position, closed=False)
@@ -198,9 +223,11 @@ class Index:
             return
         with self._transaction():
             self._write((s.record, Span(s.offset, s.length)) for s in self._waiting)
+            self._write_marks()
             self._checkpoint(self._log.position, closed=False)
         self._waiting.clear()
         self._recent.clear()
+        self._marks.clear()
 
     def fill(self) -> bool:
         """Take in one slice more of the older records. Return False if none is left.
@@ -242,6 +269,7 @@ class Index:
             self.flush()
             self._db.execute("PRAGMA synchronous=FULL")
             with self._transaction():
+                self._write_marks()
                 self._checkpoint(self._log.position, closed=True)
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._db.close()
@@ -254,6 +282,7 @@ class Index:
             yield
             self._db.execute("COMMIT")
         except sqlite3.OperationalError as problem:
+            self._words.forget()
             self._streams.clear()  # some may have been made in what is taken back now
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
@@ -271,8 +300,8 @@ class Index:
         if recent is not None:
             return recent
         row = self._db.execute(
-            "SELECT start, length FROM ref WHERE nick = ? AND id = ? AND ref = ?"
-            " ORDER BY seq DESC LIMIT 1",
+            "SELECT start, length FROM ref JOIN place USING (seq)"
+            " WHERE nick = ? AND id = ? AND ref = ? ORDER BY seq DESC LIMIT 1",
             (key(nick), id_, ref),
         ).fetchone()
         if row is not None:
@@ -297,45 +326,168 @@ class Index:
         ).fetchone()
         return Holder(*row) if row else None
 
-    def newest(self, streams: Sequence[str], before: int, limit: int, size: int) -> Page:
+    def newest(self, streams: Sequence[Stream], before: int, limit: int, size: int) -> Page:
         """Return the last ``limit`` records before seq ``before``, fewer if ``size`` bytes of
         lines are reached. ``end``: there is none older."""
-        rows = self._rows(streams, "seq < ?", before, "DESC", limit + 1)
+        rows = self._rows(streams, "seq < ? AND seq > ?", before, "DESC", limit + 1)
         taken = _within(rows[:limit], size)
-        if self.low > 1 and len(taken) == len(rows):
+        if len(taken) == len(rows) and self._reaches_under(streams):
             raise IndexBehindError
         page = [Span(start, length) for _, start, length in reversed(taken)]
         return Page(page, len(taken) == len(rows))
 
-    def before_newest(self, streams: Sequence[str], count: int) -> int:
+    def before_newest(self, streams: Sequence[Stream], count: int) -> int:
         """Return the seq after which the last ``count`` records of ``streams`` begin."""
-        rows = self._rows(streams, "seq > ?", 0, "DESC", count)
-        if len(rows) < count and self.low > 1:
+        rows = self._rows(streams, "seq > ? AND seq > ?", 0, "DESC", count)
+        if len(rows) < count and self._reaches_under(streams):
             raise IndexBehindError
         return rows[-1][0] - 1 if rows else 0
 
-    def after(self, streams: Sequence[str], after: int, limit: int, size: int) -> Page:
+    def after(self, streams: Sequence[Stream], after: int, limit: int, size: int) -> Page:
         """Return the first ``limit`` records after seq ``after``, fewer if ``size`` bytes of
         lines are reached. ``end``: there is none newer."""
-        if self.low > after + 1:
+        if any(self.low > max(after, stream.floor) + 1 for stream in streams):
             raise IndexBehindError
-        rows = self._rows(streams, "seq > ?", after, "ASC", limit + 1)
+        rows = self._rows(streams, "seq > ? AND seq > ?", after, "ASC", limit + 1)
         taken = _within(rows[:limit], size)
         return Page([Span(start, length) for _, start, length in taken], len(taken) == len(rows))
 
+    def at(self, seq: int) -> Span | None:
+        """Return where the message ``seq`` is; None if there is none."""
+        self.flush()
+        row = self._db.execute("SELECT start, length FROM place WHERE seq = ?", (seq,)).fetchone()
+        if row is None and seq < self.low:
+            raise IndexBehindError
+        return Span(*row) if row else None
+
+    def _reaches_under(self, streams: Sequence[Stream]) -> bool:
+        """Tell whether any of ``streams`` may have records that are not in yet."""
+        return self.low > 1 and any(stream.floor < self.low - 1 for stream in streams)
+
+    def changes(self, originals: Sequence[int]) -> list[Span]:
+        """Return where the newest change of each of these messages stands, of those that were
+        changed."""
+        self.flush()
+        query = "SELECT start, length, original FROM change JOIN place USING (seq) WHERE original"
+        wanted = set(originals)
+        between = (min(wanted), max(wanted))
+        if between[1] - between[0] <= _NEAR * len(wanted):
+            rows = self._db.execute(f"{query} BETWEEN ? AND ?", between).fetchall()
+        else:
+            rows = []
+            for seq in wanted:
+                rows += self._db.execute(f"{query} = ?", (seq,)).fetchall()
+        return sorted(Span(start, length) for start, length, original in rows if original in wanted)
+
+    def deeds(self) -> list[Span]:
+        """Return where the deeds stand that make the state of rooms and people, ascending."""
+        self.flush()
+        query = "SELECT start, length FROM deed JOIN place USING (seq) WHERE NOT ends ORDER BY seq"
+        return [Span(*row) for row in self._db.execute(query)]
+
+    def acts(self, before: int, limit: int) -> tuple[list[Span], bool]:
+        """Return where the last acts of moderation before a seq stand, ascending, and whether
+        there is none older."""
+        self.flush()
+        query = (
+            "SELECT start, length FROM act JOIN place USING (seq) WHERE seq < ?"
+            " ORDER BY seq DESC LIMIT ?"
+        )
+        rows = self._db.execute(query, (before, limit + 1)).fetchall()
+        return [Span(*row) for row in reversed(rows[:limit])], len(rows) <= limit
+
+    # Reading marks: the only thing here that is not in the log
+
+    def has_read(self, person: str, stream: str, seq: int) -> bool:
+        """Note that ``person`` has read a stream up to ``seq``. False if that was known."""
+        if seq <= (self.read_up_to(person, stream) or -1):
+            return False
+        self._marks[person, stream] = seq
+        return True
+
+    def read_up_to(self, person: str, stream: str) -> int | None:
+        """Return the seq up to which ``person`` has read a stream; None: nothing is known."""
+        known = self._marks.get((person, stream))
+        if known is None:
+            query = "SELECT seq FROM mark WHERE person = ? AND stream = ?"
+            row = self._db.execute(query, (person, stream)).fetchone()
+            known = row[0] if row else None
+        return known
+
+    def unread(self, person: str, stream: Stream, most: int) -> int:
+        """Count the messages of a stream that ``person`` has not read, up to ``most``."""
+        self.flush()
+        known = self._stream(stream.name)
+        if known is None:
+            return 0
+        after = max(stream.floor, self.read_up_to(person, stream.name) or 0)
+        query = (
+            "SELECT count(*) FROM (SELECT 1 FROM entry"
+            " WHERE stream = ? AND seq > ? AND counts LIMIT ?)"
+        )
+        return int(self._db.execute(query, (known, after, most)).fetchone()[0])
+
+    def private_streams(self, person: str) -> list[tuple[str, str]]:
+        """Return the streams of the private conversations of ``person``, each with the key of
+        the other's nick."""
+        self.flush()
+        first = private_stream(person, "")
+        query = "SELECT name FROM stream WHERE name >= ? AND name < ?"
+        rows = self._db.execute(query, (first, f"@{person}!"))
+        return [(name, name[len(first) :]) for (name,) in rows]
+
+    # Search
+
+    def search(
+        self, text: str, streams: Sequence[Stream], nick: str | None, span: range, limit: int
+    ) -> list[Span]:
+        """Return where the newest messages stand, ascending, that have all words of ``text``,
+        by ``nick`` if one is given, with seqs in ``span``. Those that were changed later are
+        among them."""
+        self.flush()
+        if span.start < self.low - 1:
+            raise IndexBehindError
+        whole: list[int] = []
+        seqs: set[int] = set()
+        for name, floor in streams:
+            stream = self._stream(name)
+            if stream is None:
+                continue
+            if floor < span.start:
+                whole.append(stream)
+            else:
+                part = range(floor + 1, span.stop)
+                seqs.update(self._words.search(text, [stream], nick, part, limit))
+        seqs.update(self._words.search(text, whole, nick, span, limit))
+        query = "SELECT start, length FROM place WHERE seq = ?"
+        newest = sorted(seqs)[-limit:]
+        return [Span(*self._db.execute(query, (seq,)).fetchone()) for seq in newest]
+
+    def seqs_between(self, since: float | None, until: float | None) -> range:
+        """Return seqs among which are all messages from ``since`` to ``until`` (UTC seconds)."""
+        self.flush()
+        first, last = 0, self._log.seq
+        if since is not None:
+            query = "SELECT max(seq) FROM moment WHERE time < ?"
+            first = self._db.execute(query, (since,)).fetchone()[0] or 0
+        if until is not None:
+            query = "SELECT min(seq) FROM moment WHERE time > ?"
+            last = self._db.execute(query, (until,)).fetchone()[0] or last
+        return range(first, last + 1)
+
     def _rows(
-        self, streams: Sequence[str], condition: str, seq: int, order: str, limit: int
+        self, streams: Sequence[Stream], condition: str, seq: int, order: str, limit: int
     ) -> list[tuple[int, int, int]]:
         self.flush()
         query = (
-            f"SELECT seq, start, length FROM entry WHERE stream = ? AND {condition}"
-            f" ORDER BY seq {order} LIMIT ?"
+            f"SELECT seq, start, length FROM entry JOIN place USING (seq)"
+            f" WHERE stream = ? AND {condition} ORDER BY seq {order} LIMIT ?"
         )
         rows: set[tuple[int, int, int]] = set()
-        for name in streams:
+        for name, floor in streams:
             stream = self._stream(name)
             if stream is not None:
-                rows.update(self._db.execute(query, (stream, seq, limit)))
+                rows.update(self._db.execute(query, (stream, seq, floor, limit)))
         return sorted(rows, reverse=order == "DESC")[:limit]
 
     def _stream(self, name: str) -> int | None:
@@ -358,20 +510,52 @@ class Index:
     # Writing, inside a transaction
 
     def _write(self, found: Iterable[tuple[Record, Span]]) -> None:
-        entries: list[tuple[int, int, int, int]] = []
-        refs: list[tuple[str, int, str, int, int, int]] = []
-        for record, (start, length) in found:
+        places: list[tuple[int, int, int]] = []
+        entries: list[tuple[int, int, bool]] = []
+        refs: list[tuple[str, int, str, int]] = []
+        changes: list[tuple[int, int]] = []
+        moments: list[tuple[int, float]] = []
+        for record, span in found:
+            places.append((record.seq, *span))
             if isinstance(record, Guest):
                 self._write_guest(record)
                 continue
+            if isinstance(record, Deed):
+                self._write_deed(record)
+                continue
             message = record.message
-            entries.extend(
-                (self._stream_made(name), message.seq, start, length) for name in streams_of(record)
-            )
-            sent = key(message.from_), message.id, record.origin.ref
-            refs.append((*sent, message.seq, start, length))
-        self._db.executemany("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?)", entries)
-        self._db.executemany("INSERT OR REPLACE INTO ref VALUES (?, ?, ?, ?, ?, ?)", refs)
+            seq = message.seq
+            original = message.edit_of or message.redact_of
+            streams = [self._stream_made(name) for name in streams_of(record)]
+            entries.extend((stream, seq, original is None) for stream in streams)
+            refs.append((key(message.from_), message.id, record.origin.ref, seq))
+            if original is not None:
+                changes.append((original, seq))
+            if seq % _MOMENTS == 0:
+                moments.append((seq, message.time))
+            self._words.add(seq, message.text, streams, message.from_)
+        write = self._db.executemany
+        write("INSERT OR REPLACE INTO place VALUES (?, ?, ?)", places)
+        write("INSERT OR REPLACE INTO entry VALUES (?, ?, ?)", entries)
+        write("INSERT OR REPLACE INTO ref VALUES (?, ?, ?, ?)", refs)
+        # The log may be taken in from its end: what is newer stays.
+        latest = "ON CONFLICT (original) DO UPDATE SET seq = max(seq, excluded.seq)"
+        write(f"INSERT INTO change VALUES (?, ?) {latest}", changes)
+        write("INSERT OR REPLACE INTO moment VALUES (?, ?)", moments)
+        self._words.write()
+
+    def _write_deed(self, deed: Deed) -> None:
+        self._db.execute(
+            "INSERT INTO deed VALUES (?, ?, ?) ON CONFLICT (slot) DO UPDATE SET"
+            " seq = excluded.seq, ends = excluded.ends WHERE excluded.seq > deed.seq",
+            (deed.slot, deed.seq, deed.ends),
+        )
+        if deed.moderates:
+            self._db.execute("INSERT OR REPLACE INTO act VALUES (?)", (deed.seq,))
+
+    def _write_marks(self) -> None:
+        rows = [(person, stream, seq) for (person, stream), seq in self._marks.items()]
+        self._db.executemany("INSERT OR REPLACE INTO mark VALUES (?, ?, ?)", rows)
 
     def _write_guest(self, guest: Guest) -> None:
         nick = key(guest.nick)

@@ -31,6 +31,7 @@ class Options:
     log_json: bool
     add_user: str | None
     set_password: str | None
+    admin: str | None
 
 
 def parse(arguments: list[str] | None = None) -> Options:
@@ -46,7 +47,8 @@ def parse(arguments: list[str] | None = None) -> Options:
         epilog="Every option can also be given as an environment variable (--max-clients is "
         "PARLEY_MAX_CLIENTS) or as a line in a config file (max-clients = 200): in "
         "/etc/parley/server.conf, or the file that --config names. The command line goes before "
-        "the environment, the environment before the file. Ctrl+c tells the clients and stops.",
+        "the environment, the environment before the file. SIGHUP reads users.json, the message of "
+        "the day and the limits again. Ctrl+c tells the clients and stops.",
     )
     add = parser.add_argument
     add(
@@ -145,6 +147,9 @@ def parse(arguments: list[str] | None = None) -> Options:
     group.add_argument(
         "--set-password", metavar="NAME", help="give an account another password, and exit"
     )
+    group.add_argument(
+        "--admin", metavar="NAME", help="make an account an admin, who may moderate, and exit"
+    )
 
     found = parser.parse_args(arguments)
     port = found.PORT if found.PORT is not None else found.port
@@ -164,6 +169,7 @@ def parse(arguments: list[str] | None = None) -> Options:
         log_json=found.log_json,
         add_user=found.add_user,
         set_password=found.set_password,
+        admin=found.admin,
     )
 
 

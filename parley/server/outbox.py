@@ -12,11 +12,17 @@ No sockets here: ``flush`` returns for each recipient the buffers to send in one
 from bisect import bisect_left
 from collections.abc import Callable
 from itertools import accumulate
+from operator import itemgetter
 from typing import Any, NamedTuple, Protocol
 
 Buffer = bytes | memoryview
 Frame = Callable[[bytes], bytes]
 """How a door puts a body on the wire. Recipients with the same one share bytes."""
+
+
+Patch = tuple[int, bytes | None]
+"""What a recipient gets at a place in the order, instead of what was said there if something
+was; None: nothing."""
 
 
 class Recipient(Protocol):
@@ -25,7 +31,7 @@ class Recipient(Protocol):
     carrier: Any
     congested: bool
     frame: Frame
-    patches: "list[tuple[int, bytes]] | None"
+    patches: "list[Patch] | None"
 
 
 class Share(NamedTuple):
@@ -72,8 +78,8 @@ class Outbox:
         self._order += 1
         self.replace(recipient, self._order, body)
 
-    def replace(self, recipient: Recipient, place: int, body: bytes) -> None:
-        """Let ``recipient`` get ``body`` instead of what was said at ``place``.
+    def replace(self, recipient: Recipient, place: int, body: bytes | None) -> None:
+        """Let ``recipient`` get ``body``, or nothing, instead of what was said at ``place``.
 
         ``place`` must not be under one already replaced for it.
         """
@@ -81,6 +87,29 @@ class Outbox:
             recipient.patches = []
             self._patched[recipient] = None
         recipient.patches.append((place, body))
+
+    def enter(self, audience: Audience, recipient: Recipient) -> None:
+        """From now on ``recipient`` hears what is said to ``audience``: nothing of before."""
+        if recipient not in audience.members:
+            audience.members[recipient] = None
+            for order, _ in audience.said:
+                self._patch(recipient, order, None)
+
+    def leave(self, audience: Audience, recipient: Recipient) -> None:
+        """From now on ``recipient`` hears no more of ``audience``: all of before it still gets."""
+        if recipient in audience.members:
+            del audience.members[recipient]
+            for order, body in audience.said:
+                self._patch(recipient, order, body)
+
+    def _patch(self, recipient: Recipient, order: int, body: bytes | None) -> None:
+        """Put a patch among those there are, unless its place is taken already."""
+        if recipient.patches is None:
+            recipient.patches = []
+            self._patched[recipient] = None
+        at = bisect_left(recipient.patches, order, key=itemgetter(0))
+        if at == len(recipient.patches) or recipient.patches[at][0] != order:
+            recipient.patches.insert(at, (order, body))
 
     def flush(self) -> list[Share]:
         """Return everybody's share, and begin anew."""
@@ -139,7 +168,7 @@ class _Stream:
         self.size = len(joined)
         self.whole: list[Buffer] = [joined]
 
-    def cut(self, recipient: Recipient, patches: list[tuple[int, bytes]]) -> Share:
+    def cut(self, recipient: Recipient, patches: list[Patch]) -> Share:
         buffers: list[Buffer] = []
         size = 0
         at = 0
@@ -151,9 +180,10 @@ class _Stream:
                 size += start - at
             replaced = found < len(self._orders) and self._orders[found] == order
             at = self._starts[found + 1] if replaced else start
-            framed = self._frame(body)
-            buffers.append(framed)
-            size += len(framed)
+            if body is not None:
+                framed = self._frame(body)
+                buffers.append(framed)
+                size += len(framed)
         if at < self.size:
             buffers.append(self._view[at:])
             size += self.size - at

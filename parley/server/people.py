@@ -2,7 +2,7 @@
 
 import bisect
 import heapq
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Final
 
 import msgspec
@@ -62,6 +62,19 @@ class People:
         """Return who is online under this nick, or None."""
         return self._online.get(nick_key)
 
+    def by_name(self, name: str) -> Person | None:
+        """Return the person with this name, if online."""
+        return self._by_name.get(name)
+
+    def names(self) -> Iterable[str]:
+        """Return the names of all persons online."""
+        return self._by_name
+
+    def sessions(self) -> Iterator[Session]:
+        """Yield every session."""
+        for person in self._online.values():
+            yield from person.sessions.values()
+
     def sessions_of(self, name: str) -> Iterator[Session]:
         """Yield the sessions of the person with this name."""
         person = self._by_name.get(name)
@@ -85,9 +98,18 @@ class People:
             del self._by_name[session.person]
             del self._keys[bisect.bisect_left(self._keys, session.key)]
 
-    def online(self, limit: int) -> list[User]:
-        """Return the first people online by nick: at most ``limit``, and at most a frame's."""
-        return _fit(self._online[k].described() for k in self._keys[:limit])
+    def online(self, limit: int, size: int) -> list[User]:
+        """Return the first people online by nick: at most ``limit``, in ``size`` bytes."""
+        return _fit((self._online[k].described() for k in self._keys[:limit]), size)
+
+    def among(
+        self, members: Container[str], after: str, limit: int
+    ) -> tuple[list[User], int, bool]:
+        """Return of the users online those who are ``members``, as ``page`` does."""
+        here = [k for k in self._keys if self._online[k].name in members]
+        wanted = here[bisect.bisect_right(here, after) :]
+        page = _fit(self._online[k].described() for k in wanted[:limit])
+        return page, len(here), len(page) == len(wanted)
 
     def page(self, after: str, limit: int) -> tuple[list[User], int, bool]:
         """Return users with keys over ``after``, how many there are in all, and whether the
@@ -106,13 +128,13 @@ class People:
         return page, len(self._online) + absent, len(page) == len(wanted)
 
 
-def _fit(users: Iterator[User] | list[User]) -> list[User]:
-    """Return the first users that together fit in a frame."""
+def _fit(users: Iterator[User] | list[User], most: int = _PAGE_BYTES) -> list[User]:
+    """Return the first users that together have at most ``most`` bytes, at least one."""
     fitting: list[User] = []
     size = 0
     for user in users:
         size += len(msgspec.json.encode(user)) + 1
-        if size > _PAGE_BYTES and fitting:
+        if size > most and fitting:
             break
         fitting.append(user)
     return fitting

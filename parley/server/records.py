@@ -64,7 +64,61 @@ class Guest(msgspec.Struct, tag_field="purpose", tag="guest", omit_defaults=True
         return self.person or f"~{self.seq}"
 
 
-Record = Said | Guest
+class Deed(msgspec.Struct, tag_field="purpose", tag="deed", omit_defaults=True, gc=False):
+    """Something done to a room or to a person, by ``nick`` (the person ``by``).
+
+    To a room: ``make``, ``enter``, ``leave``, ``invite``, ``topic``. To a person: ``kick``,
+    ``ban``, ``unban``, ``mute``, ``unmute``. ``who`` and ``whom`` are the person and the nick
+    it is done to; ``until`` is in UTC seconds, None for ever.
+    """
+
+    seq: int
+    time: float
+    do: str
+    by: str
+    nick: str
+    room: str | None = None
+    who: str | None = None
+    whom: str | None = None
+    text: str | None = None
+    until: float | None = None
+    addresses: list[str] | None = None
+    private: bool = False
+    locked: bool = False
+    ref: str | None = None
+
+    def place(self, seq: int) -> None:
+        """Take the place ``seq``."""
+        self.seq = seq
+
+    @property
+    def slot(self) -> str:
+        """What of the state this settles: a later deed of the same slot makes this one void."""
+        subject = (self.room or "").lower()
+        kind = _SLOTS.get(self.do, self.do)
+        if kind in ("member", "invite"):
+            return f"{kind} {subject} {self.who}"
+        if self.room is not None:
+            return f"{kind} {subject}"
+        return f"{kind} {self.who or ''} {(self.whom or '').lower()}"
+
+    @property
+    def ends(self) -> bool:
+        """Whether it ends what its slot was: nothing is left to be known of it."""
+        return self.do in ("leave", "unban", "unmute", "kick")
+
+    @property
+    def moderates(self) -> bool:
+        """Whether it is an act of moderation."""
+        return self.do in ("kick", "ban", "unban", "mute", "unmute")
+
+
+_SLOTS = {"enter": "member", "leave": "member", "unban": "ban", "unmute": "mute"}
+
+Mark = Guest | Deed
+"""A record that is nothing said."""
+
+Record = Said | Guest | Deed
 
 
 class _SaidLine(msgspec.Struct, tag_field="purpose", tag="message", gc=False):
@@ -81,10 +135,12 @@ class _SaidLine(msgspec.Struct, tag_field="purpose", tag="message", gc=False):
     by: str
     for_: str | None = msgspec.field(name="for", default=None)
     sent: float | None = None
+    edit_of: int | None = None
+    redact_of: int | None = None
 
 
 _encode = msgspec.json.Encoder().encode
-_lines: msgspec.json.Decoder[_SaidLine | Guest] = msgspec.json.Decoder(_SaidLine | Guest)
+_lines: msgspec.json.Decoder[_SaidLine | Mark] = msgspec.json.Decoder(_SaidLine | Mark)
 
 
 def encode_line(record: Record) -> tuple[bytes, bytes]:
@@ -101,7 +157,7 @@ def encode_line(record: Record) -> tuple[bytes, bytes]:
 def decode_line(line: bytes) -> Record:
     """Return the record in ``line``. Raises ``ValueError`` if it holds none."""
     found = _parse(line)
-    if isinstance(found, Guest):
+    if not isinstance(found, _SaidLine):
         return found
     return Said(
         Message(
@@ -113,22 +169,24 @@ def decode_line(line: bytes) -> Record:
             time=found.time,
             size=found.size,
             sent=found.sent,
+            edit_of=found.edit_of,
+            redact_of=found.redact_of,
         ),
         Origin(found.ref, found.by, found.for_),
     )
 
 
-def check_line(line: bytes) -> tuple[int, Guest | None]:
+def check_line(line: bytes) -> tuple[int, Mark | None]:
     """Return the seq of the record in ``line``, and the record itself if it is no message.
 
     Raises ``ValueError`` if it holds none: all is checked that ``decode_line`` checks, at
     half its cost.
     """
     found = _parse(line)
-    return found.seq, found if isinstance(found, Guest) else None
+    return found.seq, None if isinstance(found, _SaidLine) else found
 
 
-def _parse(line: bytes) -> _SaidLine | Guest:
+def _parse(line: bytes) -> _SaidLine | Mark:
     try:
         return _lines.decode(line)
     except RecursionError:

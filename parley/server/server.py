@@ -12,14 +12,25 @@ import logging
 import signal
 import socket
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from framing.codec import encode
 from framing.errors import BodyError, ErrorWord, FrameError
 from framing.events import Error
-from framing.requests import AnyRequest, Join, Login, PageOf, Response, Say, WhoIs
+from framing.requests import (
+    AnyRequest,
+    Edit,
+    Join,
+    ListRooms,
+    Login,
+    PageOf,
+    Response,
+    Say,
+    Search,
+    WhoIs,
+)
 from parley.server import clock
 from parley.server.chat import Chat
 from parley.server.clock import Moment
@@ -51,7 +62,15 @@ LINGER: Final = 2.0
 TURNED_AWAY_AT_ONCE: Final = 16
 """Clients over the limit that are being told so; any more are closed without a word."""
 
-_COSTS: Final[dict[type, int]] = {PageOf: 128, WhoIs: 64, Login: 16, Response: 16, Join: 4}
+_COSTS: Final[dict[type, int]] = {
+    PageOf: 128,
+    Search: 256,
+    WhoIs: 64,
+    ListRooms: 64,
+    Login: 64,
+    Response: 64,
+    Join: 4,
+}
 """What requests cost beside a short message, as time: a page takes up to 2 ms."""
 
 _SWEEP: Final = 1.0  # seconds between two looks at the deadlines
@@ -91,7 +110,7 @@ class Server:
         self._chat = chat
         self._log = log
         self._index = index
-        self._settings = settings
+        self.settings = settings
         self.mono = clock.now().mono
         self._peers: dict[Peer, None] = {}
         self._finishing: dict[Peer, None] = {}
@@ -102,6 +121,9 @@ class Server:
         self._storing = True
         self._indexing = True
         self._signals = 0
+        self._reload_wanted = False
+        self.reload: Callable[[], None] = lambda: None
+        """Reads again what may change while it runs."""
         self._stop_by: float | None = None
         full = Error(ErrorWord.SERVER_FULL.code, ErrorWord.SERVER_FULL.value, _FULL)
         farewell = NativeDoor.frame(encode(full))
@@ -110,13 +132,14 @@ class Server:
         ]
 
     def run(self) -> None:
-        """Serve until a SIGINT, SIGTERM or SIGHUP, and end in good order.
+        """Serve until a SIGINT or SIGTERM, and end in good order. A SIGHUP reloads.
 
         Raises ``LogBrokenError`` if the disk cannot be trusted any more: nothing is
         acknowledged after that.
         """
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM):
             self._loop.on_signal(number, self._signalled)
+        self._loop.on_signal(signal.SIGHUP, self._reload_signalled)
         self._loop.call_at(self.mono + _SWEEP, self._sweep)
         while not self._stopped():
             for watcher, events in self._loop.wait(self.mono, self._next_wake()):
@@ -133,6 +156,9 @@ class Server:
         self.mono = moment.mono
         if self._signals:
             self._heed_signals(moment)
+        if self._reload_wanted:
+            self._reload_wanted = False
+            self.reload()
         self._loop.run_timers(moment.mono)
         self._deal_with_input(moment)
         self._commit(moment)
@@ -283,12 +309,12 @@ class Server:
         self._chat.lost(peer.session, reason, clock.now())
 
     def _accepted(self, sock: socket.socket, address: str) -> None:
-        full = len(self._peers) >= self._settings.max_clients
+        full = len(self._peers) >= self.settings.max_clients
         if full and len(self._finishing) >= TURNED_AWAY_AT_ONCE:
             sock.close()
             return
         session = self._chat.connect(address, NativeDoor.frame)
-        peer = Peer(self, sock, self._loop, NativeDoor(), session, self._settings.backlog)
+        peer = Peer(self, sock, self._loop, NativeDoor(), session, self.settings.backlog)
         self._peers[peer] = None
         if full:
             logger.warning("refused address=%s: %d clients are here", address, len(self._peers) - 1)
@@ -307,7 +333,7 @@ class Server:
             if peer.parked is not None:
                 continue  # it waits for this side
             if session.state is State.JOINED:
-                if now - peer.heard > self._settings.timeout:
+                if now - peer.heard > self.settings.timeout:
                     peer.connection.close("timeout")
                     continue
             elif now - peer.connected > JOIN_DEADLINE:
@@ -323,6 +349,9 @@ class Server:
     def _signalled(self) -> None:
         self._signals += 1
 
+    def _reload_signalled(self) -> None:
+        self._reload_wanted = True
+
     def _heed_signals(self, moment: Moment) -> None:
         """The first signal begins the end, a second one brings it."""
         if self._stop_by is not None:
@@ -330,10 +359,10 @@ class Server:
                 self._stop_by = moment.mono
             return
         logger.info("stopping: telling %d clients", len(self._peers))
-        self._stop_by = moment.mono + self._settings.grace
+        self._stop_by = moment.mono + self.settings.grace
         for listener in self._listeners:
             listener.close()
-        self._chat.stop("the server is being stopped", self._settings.grace)
+        self._chat.stop("the server is being stopped", self.settings.grace)
         for peer in list(self._peers):
             if peer.session.state is not State.JOINED:
                 text = "the server is being stopped"
@@ -350,6 +379,6 @@ class Server:
 def _cost(request: AnyRequest) -> int:
     """Return what a request costs the tick, in short messages. A long text costs by its length:
     a tick must not bring more than clients can be sent."""
-    if type(request) is Say:
+    if type(request) is Say or type(request) is Edit:
         return len(request.text) // 512
     return _COSTS.get(type(request), 0)

@@ -4,7 +4,7 @@ from enum import Enum, auto
 from typing import Any
 
 from parley.server.limits import Bucket
-from parley.server.outbox import Frame
+from parley.server.outbox import Frame, Patch
 from parley.server.scram import Exchange
 
 
@@ -26,7 +26,8 @@ class Session:
     ``live`` says that it hears its rooms as things happen; until then ``cursor`` is the newest
     seq it has (None: it did not say), and the log gives it the rest. ``entered`` is the seq when
     it joined, ``floor`` one up to which it has nothing to send again. ``congested`` is set from
-    outside while its client takes nothing more; ``bot`` wants no replay; ``carrier`` is whatever
+    outside while its client takes nothing more; ``typing`` is where it was last said to type, and
+    when (monotonic); ``bot`` wants no replay; ``carrier`` is whatever
     brings it the bytes.
     """
 
@@ -49,14 +50,16 @@ class Session:
         "patches",
         "person",
         "queries",
+        "role",
         "state",
+        "typing",
     )
 
     def __init__(self, address: str, frame: Frame) -> None:
         self.address = address
         self.frame = frame
         self.carrier: Any = None
-        self.patches: list[tuple[int, bytes]] | None = None
+        self.patches: list[Patch] | None = None
         self.state = State.NEW
         self.nick = ""
         self.key = ""
@@ -72,3 +75,10 @@ class Session:
         self.congested = False
         self.messages: Bucket | None = None
         self.queries: Bucket | None = None
+        self.role: str | None = None
+        self.typing: tuple[str, float] | None = None
+
+    @property
+    def moderator(self) -> bool:
+        """Whether it may moderate."""
+        return self.role in ("moderator", "admin")

@@ -8,6 +8,7 @@ import resource
 import secrets
 import socket
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -39,8 +40,9 @@ class StartError(Exception):
     """The server cannot be started so. The text says why and what to do."""
 
 
-def start(options: Options) -> Server:
-    """Return a server that listens and is ready to run.
+def start(options: Options, again: Callable[[], Options]) -> Server:
+    """Return a server that listens and is ready to run. ``again`` returns the options as they
+    are later, when they are to be read again.
 
     Raises ``StartError``, ``HistoryError`` or ``AccountsError`` with a sentence for people.
     """
@@ -55,23 +57,17 @@ def start(options: Options) -> Server:
     except (sqlite3.Error, IndexBehindError) as problem:
         raise StartError(f"{options.data / 'history.index'} cannot be written: {problem}") from None
     listening = _listen(options, accounts)
-    greeting = Greeting(
-        server=f"Parley/{VERSION}",
-        motd=options.motd,
-        fsync=options.fsync,
-        limits=Limits(FRAME, TEXT, PAGE, options.rate, options.burst, options.timeout),
-    )
     chat = Chat(
         accounts,
         secret,
         Archive(log, index),
         log.append,
-        greeting,
+        _greeting(options),
         Rate(options.rate, options.burst),
         lambda: secrets.token_urlsafe(24),
     )
-    settings = Settings(_most_clients(options), options.timeout, options.grace, options.backlog)
-    server = Server(Loop(), listening, chat, log, index, settings)
+    server = Server(Loop(), listening, chat, log, index, _settings(options))
+    server.reload = lambda: _reload(server, chat, accounts, again)
     for sock in listening:
         host, port = sock.getsockname()[:2]
         logger.info(
@@ -84,6 +80,34 @@ def start(options: Options) -> Server:
             len(accounts),
         )
     return server
+
+
+def _reload(server: Server, chat: Chat, accounts: Accounts, again: Callable[[], Options]) -> None:
+    """Read users.json, the message of the day and the limits again. What is bad is refused,
+    and what was before stays."""
+    accounts.refresh(again=True)
+    try:
+        options = again()
+    except SystemExit:
+        logger.error("the options are bad (see above): what was before stays in force")
+        chat.reload(None, None)
+        return
+    chat.reload(_greeting(options), Rate(options.rate, options.burst))
+    server.settings = _settings(options)
+    logger.info("options and accounts read again; host, port, data and fsync need a restart")
+
+
+def _greeting(options: Options) -> Greeting:
+    return Greeting(
+        server=f"Parley/{VERSION}",
+        motd=options.motd,
+        fsync=options.fsync,
+        limits=Limits(FRAME, TEXT, PAGE, options.rate, options.burst, options.timeout),
+    )
+
+
+def _settings(options: Options) -> Settings:
+    return Settings(_most_clients(options), options.timeout, options.grace, options.backlog)
 
 
 def open_accounts(data: Path) -> Accounts:
@@ -132,6 +156,7 @@ def _open_with_index(options: Options) -> tuple[Log, Index]:
     recovery = Recovery(path, index.checkpoint)
     log = Log(recovery.fd, recovery.position, options.fsync)
     index.start(log, recovery.tail, recovery.trusted is not None)
+    index.deeds()  # if it is damaged, it is better known here
     if index.behind:
         logger.info("making the index of %d records, newest first; the chat goes on", log.seq)
     return log, index

@@ -4,22 +4,21 @@ Nothing is delivered or acknowledged here before the log has returned it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
 from framing.codec import encode
 from framing.errors import ErrorWord
-from framing.events import History, Message, Ok
+from framing.events import HasRead, History, IsTyping, Message, Ok
 from framing.limits import MAX_SEQ, TEXT, TEXT_ENCODED
 from framing.names import LOBBY, is_private, is_room, key
-from framing.requests import PageOf, Say
-from parley.server.accounts import Accounts
+from framing.requests import Edit, PageOf, Read, Redact, Say, Typing
 from parley.server.archive import Archive
+from parley.server.bans import Bans
 from parley.server.clock import Moment
+from parley.server.finding import Finding, NobodyError
 from parley.server.hall import Hall
-from parley.server.index import private_stream, room_stream
 from parley.server.limits import Bucket, Rate
 from parley.server.outbox import Outbox
 from parley.server.records import Origin, Record, Said
@@ -29,17 +28,8 @@ QUERIES: Final = Rate(20.0, 100)
 """Pages and lists one session may ask for. Each costs up to a millisecond, so that one session
 can take two hundredths of the server's time, and a person scrolling never waits."""
 
-
-class NobodyError(Exception):
-    """There is no such nick."""
-
-
-@dataclass(frozen=True, slots=True)
-class Other:
-    """The other side of a private conversation: the nick as they write it, and the person."""
-
-    nick: str
-    person: str
+TYPING_EVERY: Final = 3.0
+"""Seconds between two times that somebody is said to be writing, at least."""
 
 
 class Talk:
@@ -48,64 +38,42 @@ class Talk:
     def __init__(
         self,
         hall: Hall,
-        accounts: Accounts,
+        finding: Finding,
+        bans: Bans,
         archive: Archive,
         outbox: Outbox,
         append: Callable[[Record], None],
         rate: Rate,
     ) -> None:
         self._hall = hall
-        self._accounts = accounts
+        self._finding = finding
+        self._bans = bans
         self._archive = archive
         self._outbox = outbox
         self._append = append
-        self._rate = rate
+        self.rate = rate
         self._under_way: dict[tuple[str, int, str], tuple[Said, list[Session]]] = {}
 
     def say(self, session: Session, request: Say, moment: Moment) -> None:
         """Give a message to the log, unless it is there already."""
         ref = request.ref
         text = request.text
-        if self._rate.rate and (
-            wait := self._messages(session, moment).wait(self._rate, moment.mono)
+        if self.rate.rate and (
+            wait := self._messages(session, moment).wait(self.rate, moment.mono)
         ):
-            words = f"more than {self._rate.rate:g} messages a second: wait {wait:.1f} s"
+            words = f"more than {self.rate.rate:g} messages a second: wait {wait:.1f} s"
             self._hall.refuse(session, ErrorWord.LIMIT_EXCEEDED, words, ref, wait)
             return
-        size = len(text) if text.isascii() else len(text.encode())
-        if size > TEXT or (size * 6 > TEXT_ENCODED and _encoded_size(text) > TEXT_ENCODED):
-            words = f"a message has at most {TEXT} bytes, and {TEXT_ENCODED} with its escapes"
-            self._hall.refuse(session, ErrorWord.TOO_LARGE, words, ref)
-            return
+        size = self._size(session, text, ref, moment)
         if not size:
-            self._hall.refuse(session, ErrorWord.BAD_REQUEST, "a message has a text", ref)
             return
         to, person = LOBBY, None
         if request.to != LOBBY:
             try:
-                to, person = self._recipient(request.to)
-            except NobodyError as problem:
-                word = ErrorWord.NO_SUCH_ROOM
-                if is_private(request.to):
-                    word = ErrorWord.NO_SUCH_NICK
-                elif not is_room(request.to):
-                    word = ErrorWord.BAD_REQUEST
-                self._hall.refuse(session, word, str(problem), ref)
+                to, person = self._recipient(session, request.to)
+            except _NoWayError as problem:
+                self._hall.refuse(session, problem.word, str(problem), ref)
                 return
-        sent = (session.key, session.id, ref)
-        under_way = self._under_way.get(sent)
-        if under_way is not None:
-            earlier, waiting = under_way
-            if self._is_again(session, earlier, to, text):
-                waiting.append(session)
-            return
-        stored = self._archive.sent(*sent, session.floor)
-        if stored is not None and not self._is_anothers(session, stored, to, text):
-            if self._is_again(session, stored, to, text):
-                self._hall.tell(session, Ok(ref, stored.message.seq, stored.message.time))
-            return
-        if self._rate.rate:
-            self._messages(session, moment).take(self._rate, moment.mono)
         message = Message(
             seq=0,
             from_=session.nick,
@@ -116,7 +84,100 @@ class Talk:
             size=size,
             sent=request.time,
         )
-        said = Said(message, Origin(ref, session.person, person))
+        self._give(session, message, Origin(ref, session.person, person), moment)
+
+    def edit(self, session: Session, request: Edit, moment: Moment) -> None:
+        """Say an own message anew."""
+        size = self._size(session, request.text, request.ref, moment)
+        original = self._changeable(session, request.seq, request.ref) if size else None
+        if original is not None:
+            self._change(session, request, original, moment, request.text, size)
+
+    def redact(self, session: Session, request: Redact, moment: Moment) -> None:
+        """Take a message back."""
+        original = self._changeable(session, request.seq, request.ref)
+        if original is not None:
+            self._change(session, request, original, moment, "", 0)
+
+    def _change(
+        self,
+        session: Session,
+        request: Edit | Redact,
+        original: Said,
+        moment: Moment,
+        text: str,
+        size: int,
+    ) -> None:
+        message = Message(
+            seq=0,
+            from_=session.nick,
+            id=session.id,
+            to=original.message.to,
+            text=text,
+            time=moment.utc,
+            size=size,
+        )
+        if isinstance(request, Edit):
+            message.edit_of = request.seq
+        else:
+            message.redact_of = request.seq
+        origin = Origin(request.ref, session.person, original.origin.for_)
+        self._give(session, message, origin, moment)
+
+    def _changeable(self, session: Session, seq: int, ref: str) -> Said | None:
+        """Return the message ``seq`` if the session may change it; else refuse."""
+        said = self._archive.said(seq)
+        if said is not None and self._sees(session, said):
+            if said.origin.by == session.person or session.moderator:
+                changes = said.message.edit_of or said.message.redact_of
+                if changes is None and not self._archive.is_redacted(seq):
+                    return said
+            else:
+                text = "only who said it, or a moderator, can change a message"
+                self._hall.refuse(session, ErrorWord.FORBIDDEN, text, ref)
+                return None
+        self._hall.refuse(session, ErrorWord.NO_SUCH_MESSAGE, f"there is no message {seq}", ref)
+        return None
+
+    def _sees(self, session: Session, said: Said) -> bool:
+        """Tell whether a message is one that the session may see."""
+        if said.origin.for_ is not None:
+            return session.person in (said.origin.by, said.origin.for_)
+        stream = self._hall.rooms.stream(session.person, said.message.to)
+        return stream is not None and said.seq > stream.floor
+
+    def _size(self, session: Session, text: str, ref: str, moment: Moment) -> int:
+        """Return the size of a text that may be said, in bytes; 0 if it is refused."""
+        if (until := self._bans.muted(session.person, session.key, moment)) is not None:
+            self._hall.refuse(session, ErrorWord.MUTED, f"you can say nothing {until}", ref)
+            return 0
+        size = len(text) if text.isascii() else len(text.encode())
+        if size > TEXT or (size * 6 > TEXT_ENCODED and _encoded_size(text) > TEXT_ENCODED):
+            words = f"a message has at most {TEXT} bytes, and {TEXT_ENCODED} with its escapes"
+            self._hall.refuse(session, ErrorWord.TOO_LARGE, words, ref)
+            return 0
+        if not size:
+            self._hall.refuse(session, ErrorWord.BAD_REQUEST, "a message has a text", ref)
+        return size
+
+    def _give(self, session: Session, message: Message, origin: Origin, moment: Moment) -> None:
+        """Give a message to the log, unless it is there already or on its way."""
+        ref = origin.ref
+        sent = (session.key, session.id, ref)
+        under_way = self._under_way.get(sent)
+        if under_way is not None:
+            earlier, waiting = under_way
+            if self._is_again(session, earlier, message):
+                waiting.append(session)
+            return
+        stored = self._archive.sent(*sent, session.floor)
+        if stored is not None and not self._is_anothers(session, stored, message):
+            if self._is_again(session, stored, message):
+                self._hall.tell(session, Ok(ref, stored.message.seq, stored.message.time))
+            return
+        if self.rate.rate:
+            self._messages(session, moment).take(self.rate, moment.mono)
+        said = Said(message, origin)
         self._under_way[sent] = said, [session]
         self._append(said)
 
@@ -125,8 +186,14 @@ class Talk:
         message, origin = record.message, record.origin
         _, waiting = self._under_way.pop((key(message.from_), message.id, origin.ref))
         ok = encode(Ok(origin.ref, message.seq, message.time))
+        if waiting and waiting[0].account:
+            # Who says something in a conversation has read it.
+            stream = self._hall.rooms.stream(origin.by, message.to)
+            if stream is not None:
+                self._archive.has_read(origin.by, stream.name, message.seq)
         if origin.for_ is None:
-            place = self._outbox.say(self._hall.lobby, body)
+            room = None if message.to == LOBBY else self._hall.rooms.get(message.to)
+            place = self._outbox.say(self._hall.lobby if room is None else room.audience, body)
             for session in waiting:
                 self._outbox.replace(session, place, ok)
             return
@@ -146,15 +213,11 @@ class Talk:
 
     def page(self, session: Session, request: PageOf, moment: Moment) -> None:
         """Answer with a page of a conversation."""
-        if self.too_many_queries(session, request.ref, moment):
-            return
         name = request.with_
-        if is_room(name) and key(name) == LOBBY:
-            stream = room_stream(name)
-        elif is_private(name):
-            # A private stream is the asker's own: any nick may be named, with nothing to learn.
-            stream = private_stream(session.person, name[1:])
-        else:
+        stream = None
+        if is_room(name) or is_private(name):
+            stream = self._hall.rooms.stream(session.person, name)
+        if stream is None:
             word = ErrorWord.NO_SUCH_ROOM if is_room(name) else ErrorWord.BAD_REQUEST
             self._hall.refuse(session, word, f"there is no conversation {name!r}", request.ref)
             return
@@ -167,13 +230,52 @@ class Talk:
                 inside = [m for m in messages if m.seq < request.before]
                 end = end or len(inside) < len(messages)
                 messages = inside
-        self.count_query(session, moment)
         self._hall.tell(session, History(messages, end, request.ref, name))
+
+    def read(self, session: Session, request: Read, moment: Moment) -> None:
+        """Note what an account has read, and tell its other sessions."""
+        stream = None
+        if is_room(request.with_) or is_private(request.with_):
+            stream = self._hall.rooms.stream(session.person, request.with_)
+        if stream is None or not session.account:
+            return
+        seq = min(request.seq, self._archive.seq)
+        if self._archive.has_read(session.person, stream.name, seq):
+            for other in self._hall.people.sessions_of(session.person):
+                if other is not session:
+                    self._hall.tell(other, HasRead(request.with_, seq))
+
+    def typing(self, session: Session, request: Typing, moment: Moment) -> None:
+        """Tell those it concerns that somebody is writing: now and then, not for each key."""
+        to = key(request.to)
+        active = request.state == "active"
+        last = session.typing
+        if active:
+            if last is not None and moment.mono - last[1] < TYPING_EVERY:
+                return
+            session.typing = to, moment.mono
+        elif last is None or last[0] != to:
+            return
+        else:
+            session.typing = "", last[1]
+        try:
+            name, person = self._recipient(session, request.to)
+        except _NoWayError:
+            return
+        event = IsTyping(session.nick, name, request.state)
+        if person is not None:
+            for other in self._hall.people.sessions_of(person):
+                self._hall.tell(other, event)
+            return
+        room = self._hall.rooms.get(name)
+        heard = self._hall.lobby if room is None else room.audience
+        place = self._outbox.say(heard, encode(event))
+        self._outbox.replace(session, place, None)
 
     def too_many_queries(self, session: Session, ref: str, moment: Moment) -> bool:
         """Tell whether a session must wait before it asks for a page or a list; if so it is
         refused here, if not, whoever answers counts it by ``count_query``."""
-        if not self._rate.rate or session.queries is None:
+        if not self.rate.rate or session.queries is None:
             return False
         wait = session.queries.wait(QUERIES, moment.mono)
         if wait:
@@ -189,53 +291,61 @@ class Talk:
 
     def _messages(self, session: Session, moment: Moment) -> Bucket:
         if session.messages is None:
-            session.messages = Bucket(self._rate, moment.mono)
+            session.messages = Bucket(self.rate, moment.mono)
         return session.messages
 
-    def _is_anothers(self, session: Session, stored: Said, to: str, text: str) -> bool:
+    def _is_anothers(self, session: Session, stored: Said, message: Message) -> bool:
         """Tell whether ``stored``, sent under the session's nick, id and ref, is an earlier
         holder's and no concern of this one. What was public and is the same counts as said by
         this one, which may have come back without its token."""
         if stored.origin.by == session.person:
             return False
-        same = (key(stored.message.to), stored.message.text) == (key(to), text)
-        return not same or stored.origin.for_ is not None
+        return _said(stored.message) != _said(message) or stored.origin.for_ is not None
 
-    def _is_again(self, session: Session, earlier: Said, to: str, text: str) -> bool:
+    def _is_again(self, session: Session, earlier: Said, message: Message) -> bool:
         """Tell whether a message is ``earlier`` once more. If its ref was used for another one,
         say so to the session: neither is lost without a word."""
-        if (key(earlier.message.to), earlier.message.text) == (key(to), text):
+        if _said(earlier.message) == _said(message):
             return True
         words = "this nick and id have used this ref for another message: take a new one"
         self._hall.refuse(session, ErrorWord.BAD_REQUEST, words, earlier.origin.ref)
         return False
 
-    def _recipient(self, to: str) -> tuple[str, str | None]:
+    def _recipient(self, session: Session, to: str) -> tuple[str, str | None]:
         """Return ``to`` as it is written in messages, and the person if it is one.
 
-        Raises ``NobodyError``.
+        Raises ``_NoWayError``.
         """
+        if is_private(to):
+            try:
+                other = self._finding.other(to[1:])
+            except NobodyError as problem:
+                raise _NoWayError(ErrorWord.NO_SUCH_NICK, str(problem)) from None
+            return f"@{other.nick}", other.person
+        if not is_room(to):
+            text = "a message goes to a #room or to a @nick"
+            raise _NoWayError(ErrorWord.BAD_REQUEST, text)
         if key(to) == LOBBY:
             return LOBBY, None
-        if is_private(to):
-            other = self._other(to[1:])
-            return f"@{other.nick}", other.person
-        if is_room(to):
-            raise NobodyError(f"there is no room {to}")
-        raise NobodyError("a message goes to a #room or to a @nick")
+        room = self._hall.rooms.seen_by(to, session.person)
+        if room is None:
+            raise _NoWayError(ErrorWord.NO_SUCH_ROOM, f"there is no room {to}")
+        if session.person not in room.members:
+            raise _NoWayError(ErrorWord.FORBIDDEN, f"enter {room.name} first")
+        return room.name, None
 
-    def _other(self, nick: str) -> Other:
-        """Find somebody: who is online, has an account, or held the nick last."""
-        person = self._hall.people.get(key(nick))
-        if person is not None:
-            return Other(person.nick, person.name)
-        account = self._accounts.get(nick)
-        if account is not None:
-            return Other(account.nick, account.person)
-        holder = self._archive.holder(nick)
-        if holder is not None:
-            return Other(holder.nick, holder.person)
-        raise NobodyError(f"nobody here is or was called {nick}")
+
+class _NoWayError(Exception):
+    """Nothing can be said there."""
+
+    def __init__(self, word: ErrorWord, text: str) -> None:
+        super().__init__(text)
+        self.word = word
+
+
+def _said(message: Message) -> tuple[object, ...]:
+    """Return what makes two messages the same one sent twice."""
+    return key(message.to), message.text, message.edit_of, message.redact_of
 
 
 def _encoded_size(text: str) -> int:

@@ -1,0 +1,155 @@
+"""The rooms: which there are, who is in them, who may see what of them. State only; pure.
+
+It is what the log's deeds make of it, one after the other: ``apply`` gives the same state at
+every start. A room is made by who enters it first and stays; who is in it stays in it, online
+or not, until they leave.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from framing.events import Room as Described
+from framing.names import LOBBY, key
+from parley.server.index import Stream, inbox_stream, private_stream, room_stream
+from parley.server.outbox import Audience
+from parley.server.people import Comings
+from parley.server.records import Deed
+
+MOST_ROOMS: Final = 10_000
+"""Rooms on one server: a list of them must stay one that people look through."""
+
+ROOMS_OF_ONE: Final = 1000
+"""Rooms one person may be in, or have made. Each costs a question when something is looked up."""
+
+
+class Room:
+    """A room. ``members`` are persons, each with the seq from which on they are in it."""
+
+    __slots__ = (
+        "audience",
+        "comings",
+        "invited",
+        "locked",
+        "members",
+        "name",
+        "owner",
+        "owner_nick",
+        "private",
+        "topic",
+    )
+
+    def __init__(self, name: str, owner: str, owner_nick: str, private: bool) -> None:
+        self.name = name
+        self.owner = owner
+        self.owner_nick = owner_nick
+        self.private = private
+        self.topic = ""
+        self.locked = False
+        self.members: dict[str, int] = {}
+        self.invited: set[str] = set()
+        self.audience = Audience()
+        self.comings = Comings()
+
+    def may_enter(self, person: str) -> bool:
+        """Tell whether ``person`` may go in."""
+        return (
+            not self.private
+            or person in self.members
+            or person == self.owner
+            or person in self.invited
+        )
+
+    def described(self, person: str, online: int) -> Described:
+        """Return what ``person`` is told of it; ``online`` people are in it now."""
+        member = person in self.members
+        return Described(
+            self.name, online, self.topic, self.private, member, self.owner_nick, self.locked
+        )
+
+
+class Rooms:
+    """All rooms but the lobby, which is everybody's."""
+
+    def __init__(self) -> None:
+        self._rooms: dict[str, Room] = {}
+        self._of: dict[str, dict[str, Room]] = {}
+        self._made: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._rooms)
+
+    def get(self, name: str) -> Room | None:
+        """Return the room of this name, or None."""
+        return self._rooms.get(key(name))
+
+    def seen_by(self, name: str, person: str) -> Room | None:
+        """Return the room of this name if ``person`` may know of it, or None."""
+        room = self._rooms.get(key(name))
+        return room if room is not None and room.may_enter(person) else None
+
+    def of(self, person: str) -> list[Room]:
+        """Return the rooms that ``person`` is in."""
+        return list(self._of.get(person, {}).values())
+
+    def made_by(self, person: str) -> int:
+        """Count the rooms that ``person`` has made."""
+        return self._made.get(person, 0)
+
+    def after(self, name_key: str, person: str) -> Iterator[Room]:
+        """Yield the rooms that ``person`` may know of, by name, with keys over ``name_key``."""
+        for other in sorted(self._rooms):
+            if other > name_key and self._rooms[other].may_enter(person):
+                yield self._rooms[other]
+
+    def apply(self, deed: Deed) -> None:
+        """Take in a deed that the log has."""
+        if deed.room is None:
+            return
+        name = key(deed.room)
+        if deed.do == "make":
+            if name not in self._rooms:
+                self._rooms[name] = Room(deed.room, deed.by, deed.nick, deed.private)
+                self._made[deed.by] = self._made.get(deed.by, 0) + 1
+            return
+        room = self._rooms.get(name)
+        if room is None:
+            return
+        if deed.do == "enter" and deed.who is not None:
+            if deed.who not in room.members:
+                room.members[deed.who] = deed.seq
+                self._of.setdefault(deed.who, {})[name] = room
+        elif deed.do == "leave" and deed.who is not None:
+            room.members.pop(deed.who, None)
+            mine = self._of.get(deed.who, {})
+            mine.pop(name, None)
+            if not mine:
+                self._of.pop(deed.who, None)
+        elif deed.do == "invite" and deed.who is not None:
+            room.invited.add(deed.who)
+        elif deed.do == "topic":
+            room.topic = deed.text or ""
+            room.locked = deed.locked
+
+    # What somebody may see
+
+    def stream(self, person: str, conversation: str) -> Stream | None:
+        """Return what ``person`` may see of a conversation; None if it is none of theirs.
+
+        A private room is seen from when one entered it. A private conversation is the asker's
+        own: any nick may be named, with nothing to learn.
+        """
+        if conversation.startswith("@"):
+            return Stream(private_stream(person, conversation[1:]))
+        if key(conversation) == LOBBY:
+            return Stream(LOBBY)
+        room = self.get(conversation)
+        if room is None or person not in room.members:
+            return None
+        return Stream(room_stream(room.name), room.members[person] - 1 if room.private else 0)
+
+    def streams(self, person: str) -> list[Stream]:
+        """Return all that ``person`` may see."""
+        streams = [Stream(LOBBY), Stream(inbox_stream(person))]
+        for name, room in self._of.get(person, {}).items():
+            streams.append(Stream(name, room.members[person] - 1 if room.private else 0))
+        return streams

@@ -1,0 +1,99 @@
+"""Which messages have which words: full-text search by SQLite's FTS5.
+
+Each message is one row under its seq: its words, the streams it belongs to, and who said it,
+all as words, so that "these words, in what I may see, by her" is one question that touches
+only what it finds. The text itself is not kept here, and a row is never changed: a message
+that was changed later is passed over by whoever reads what was found, and found by its change.
+
+Scripts without spaces are searched by their characters: each stands as a word of its own, and
+several together are looked for beside each other.
+"""
+
+import re
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+_UNSPACED: Final = re.compile(
+    "([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+    "\U00020000-\U0003ffff])"
+)
+_TERM: Final = re.compile(r'"([^"]*)"|([^\s"]+)')
+STREAMS_AT_ONCE: Final = 200
+"""Streams in one question; who may see more asks several times."""
+
+
+class Words:
+    """The table of words in ``db``. ``add`` gathers, ``write`` writes."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._rows: list[tuple[int, str, str, str]] = []
+
+    @staticmethod
+    def make(db: sqlite3.Connection) -> None:
+        """Make the table in a new index."""
+        db.execute(
+            "CREATE VIRTUAL TABLE words USING fts5(text, place, sender, content='', columnsize=0,"
+            " tokenize='unicode61 remove_diacritics 2')"
+        )
+
+    def add(self, seq: int, text: str, streams: Iterable[int], nick: str) -> None:
+        """Take in a message. One without a text is found by no search."""
+        if text:
+            self._rows.append((seq, _spaced(text), _places(streams), _sender(nick)))
+
+    def write(self) -> None:
+        """Write what has been added."""
+        query = "INSERT INTO words (rowid, text, place, sender) VALUES (?, ?, ?, ?)"
+        self._db.executemany(query, self._rows)
+        self._rows.clear()
+
+    def forget(self) -> None:
+        """What has been added could not be written."""
+        self._rows.clear()
+
+    def search(
+        self, text: str, streams: Sequence[int], nick: str | None, span: range, limit: int
+    ) -> list[int]:
+        """Return the seqs, descending, of the newest messages in ``streams`` with a seq in
+        ``span`` that have all words of ``text`` and are by ``nick``, if one is given."""
+        found: set[int] = set()
+        query = (
+            "SELECT rowid FROM words WHERE words MATCH ? AND rowid >= ? AND rowid < ?"
+            " ORDER BY rowid DESC LIMIT ?"
+        )
+        for at in range(0, len(streams), STREAMS_AT_ONCE):
+            asked = _question(text, streams[at : at + STREAMS_AT_ONCE], nick)
+            rows = self._db.execute(query, (asked, span.start, span.stop, limit))
+            found.update(seq for (seq,) in rows)
+        return sorted(found, reverse=True)[:limit]
+
+
+def _question(text: str, streams: Iterable[int], nick: str | None) -> str:
+    """Return the question in FTS5's language. All that a person wrote stands in quotes."""
+    parts = [f"place:({' OR '.join(f's{stream}' for stream in streams)})"]
+    if nick is not None:
+        parts.append(f"sender:{_sender(nick)}")
+    terms = []
+    for phrase, word in _TERM.findall(text):
+        bare = word.rstrip("*")
+        star = "*" if word != bare else ""
+        spaced = _spaced(phrase or bare)
+        if any(char.isalnum() for char in spaced):
+            terms.append(f'"{spaced}"{star}')
+    if terms:
+        parts.append(f"text:({' '.join(terms)})")
+    return " AND ".join(parts)
+
+
+def _spaced(text: str) -> str:
+    return text if text.isascii() else _UNSPACED.sub(r" \1 ", text)
+
+
+def _places(streams: Iterable[int]) -> str:
+    return " ".join(f"s{stream}" for stream in streams)
+
+
+def _sender(nick: str) -> str:
+    return f"f{nick.lower().encode().hex()}"

@@ -1,0 +1,178 @@
+"""Rooms: going in and out, who hears and who sees what, over restarts."""
+
+from tests.conftest import ChatServer
+from tests.wire import Event, Wire, texts
+
+
+def ask(who: Wire, purpose: str, **fields: object) -> Event:
+    """Send a request and return what comes back under its ref: the answer or the error."""
+    ref = f"ask-{len(who.passed)}-{purpose}"
+    who.send(purpose=purpose, ref=ref, **fields)
+    while True:
+        event = who.recv()
+        assert event is not None
+        who.passed.append(event)
+        if event.get("ref") == ref:
+            return event
+
+
+def test_a_room_is_made_by_the_first_and_heard_by_those_in_it(server: ChatServer) -> None:
+    ann, bob, cyd = server.joined("ann"), server.joined("bob"), server.joined("cyd")
+    assert ask(ann, "message", to="#Lab", text="no such room yet")["error"] == "NO_SUCH_ROOM"
+    assert ask(ann, "enter", room="#Lab")["purpose"] == "ok"
+    assert ask(bob, "enter", room="#lab")["purpose"] == "ok"
+    joined = ann.until("joined", room="#Lab")
+    assert joined["nick"] == "bob"
+    ann.say("hello", "#lab")
+    message = bob.until("message")
+    assert (message["to"], message["text"]) == ("#Lab", "hello")
+    assert ask(cyd, "message", to="#lab", text="x")["error"] == "FORBIDDEN"
+    assert ask(cyd, "history", **{"with": "#lab"})["error"] == "NO_SUCH_ROOM"
+    assert ask(bob, "leave", room="#lab")["purpose"] == "ok"
+    left = ann.until("left", room="#Lab")
+    assert (left["nick"], left["reason"]) == ("bob", "left")
+    ann.say("bob is gone", "#lab")
+    assert texts(bob.quiet()) == []
+    assert texts(cyd.quiet()) == []
+    assert ask(ann, "leave", room="#lobby")["error"] == "FORBIDDEN"
+    assert ask(ann, "enter", room="lab")["error"] == "BAD_REQUEST"
+
+
+def test_membership_and_rooms_last_over_restarts(server: ChatServer) -> None:
+    ann, bob = server.joined("ann"), server.joined("bob")
+    tokens = {who.passed[0]["nick"]: who.passed[0]["token"] for who in (ann, bob)}
+    for who in (ann, bob):
+        ask(who, "enter", room="#lab")
+    ask(ann, "topic", room="#lab", text="what we found")
+    ask(bob, "leave", room="#lab")
+    for wipe in (False, True):
+        server.kill()
+        if wipe:
+            (server.data / "history.index").unlink()
+        server.start()
+        ann, bob = server.wire(), server.wire()
+        assert ann.join("ann", token=tokens["ann"])["rooms"] == ["#lobby", "#lab"]
+        assert bob.join("bob", token=tokens["bob"])["rooms"] == ["#lobby"]
+        [room] = ask(bob, "rooms")["rooms"]
+        assert room == {
+            "room": "#lab", "people": 1, "topic": "what we found", "owner": "ann",
+        }  # fmt: skip
+        assert ask(ann, "rooms")["rooms"][0]["member"] is True
+        ann.say("still here", "#lab")
+        ann.close()
+        bob.close()
+
+
+def test_what_was_missed_in_a_room_is_replayed(server: ChatServer) -> None:
+    ann, bob = server.joined("ann"), server.joined("bob")
+    token = bob.passed[0]["token"]
+    for who in (ann, bob):
+        ask(who, "enter", room="#lab")
+    seq = ann.say("heard", "#lab")["seq"]
+    bob.until("message")
+    bob.close()
+    ann.until("left")
+    ann.say("missed", "#lab")
+    bob = server.wire()
+    bob.join("bob", token=token, since=seq)
+    assert [m["text"] for m in bob.until("history", replay=True)["messages"]] == ["missed"]
+    ann.say("live", "#lab")
+    assert bob.until("message")["text"] == "live"
+
+
+def test_a_private_room_is_for_the_invited_and_from_then_on(server: ChatServer) -> None:
+    ann, bob, eve = server.joined("ann"), server.joined("bob"), server.joined("eve")
+    assert ask(ann, "enter", room="#secret", private=True)["purpose"] == "ok"
+    early = ann.say("before bob came", "#secret")["seq"]
+    assert ask(bob, "enter", room="#secret")["error"] == "FORBIDDEN"
+    assert ask(bob, "rooms")["rooms"] == []
+    assert ask(bob, "message", to="#secret", text="x")["error"] == "NO_SUCH_ROOM"
+    assert ask(bob, "invite", room="#secret", nick="eve")["error"] == "NO_SUCH_ROOM"
+    assert ask(ann, "invite", room="#secret", nick="bob")["purpose"] == "ok"
+    assert bob.until("invited")["room"] == "#secret"
+    assert ask(bob, "enter", room="#secret")["purpose"] == "ok"
+    ann.say("bob hears this", "#secret")
+    assert bob.until("message")["text"] == "bob hears this"
+    page = ask(bob, "history", **{"with": "#secret"})
+    assert texts(page["messages"]) == ["bob hears this"] and page["end"]
+    assert texts(ask(bob, "search", text="bob")["messages"]) == ["bob hears this"]
+    assert texts(ask(ann, "search", text="bob")["messages"]) == [
+        "before bob came",
+        "bob hears this",
+    ]
+    assert ask(bob, "redact", seq=early)["error"] == "NO_SUCH_MESSAGE"
+    for request in (
+        {"purpose": "history", "with": "#secret"}, {"purpose": "users", "room": "#secret"},
+        {"purpose": "topic", "room": "#secret"}, {"purpose": "leave", "room": "#secret"},
+        {"purpose": "search", "text": "bob", "with": "#secret"},
+    ):  # fmt: skip
+        assert ask(eve, **request)["error"] == "NO_SUCH_ROOM", request
+    assert ask(eve, "search", text="bob")["messages"] == []
+    assert texts(eve.quiet()) == []
+    assert ask(bob, "leave", room="#secret")["purpose"] == "ok"
+    assert ask(bob, "history", **{"with": "#secret"})["error"] == "NO_SUCH_ROOM"
+    assert ask(bob, "search", text="bob")["messages"] == []
+
+
+def test_who_is_in_a_room(server: ChatServer) -> None:
+    ann, bob = server.joined("ann"), server.joined("bob")
+    ask(ann, "enter", room="#lab")
+    answer = ask(bob, "users", room="#lab")
+    assert ([user["nick"] for user in answer["users"]], answer["total"]) == (["ann"], 1)
+    assert ask(bob, "users", room="#lobby")["total"] == 2
+    assert ask(bob, "users", room="#none")["error"] == "NO_SUCH_ROOM"
+
+
+def test_topics_and_their_lock(server: ChatServer) -> None:
+    ann, bob = server.joined("ann"), server.joined("bob")
+    for who in (ann, bob):
+        ask(who, "enter", room="#lab")
+    assert ask(bob, "topic", room="#lab", text="bob's topic")["purpose"] == "ok"
+    told = ann.until("topic")
+    assert (told["text"], told["nick"]) == ("bob's topic", "bob")
+    assert ask(bob, "topic", room="#lab", locked=True)["error"] == "FORBIDDEN"
+    assert ask(ann, "topic", room="#lab", locked=True)["purpose"] == "ok"
+    assert ask(bob, "topic", room="#lab", text="again")["error"] == "FORBIDDEN"
+    assert ask(ann, "topic", room="#lab", text="x" * 501)["error"] == "TOO_LARGE"
+    ask(bob, "topic", room="#lab")
+    told = [event for event in bob.passed if event["purpose"] == "topic"][-1]
+    assert (told["text"], told["locked"]) == ("bob's topic", True)
+
+
+def test_leaving_and_entering_in_one_breath_hears_just_its_share(server: ChatServer) -> None:
+    ann, bob = server.joined("ann"), server.joined("bob")
+    for who in (ann, bob):
+        ask(who, "enter", room="#lab", private=who is ann)
+        ask(ann, "invite", room="#lab", nick="bob")
+    ask(bob, "enter", room="#lab")
+    bob.send(purpose="leave", ref="l", room="#lab")
+    bob.until("ok", ref="l")
+    # All of this is dealt with in one tick or two: what counts is the order in the log.
+    requests = [
+        {"purpose": "message", "ref": "1", "to": "#lab", "text": "before"},
+        {"purpose": "message", "ref": "2", "to": "#lab", "text": "also before"},
+    ]
+    for request in requests:
+        ann.send(**request)
+    bob.send(purpose="enter", ref="e", room="#lab")
+    entered = bob.until("ok", ref="e")["seq"]
+    ann.send(purpose="message", ref="3", to="#lab", text="after")
+    heard = [bob.until("message")]
+    assert all(message["seq"] > entered for message in heard)
+    assert texts(heard) == ["after"] or "before" not in texts(heard)
+
+
+def test_typing_is_told_now_and_then_and_not_to_oneself(server: ChatServer) -> None:
+    ann, bob, cyd = server.joined("ann"), server.joined("bob"), server.joined("cyd")
+    for _ in range(5):
+        ann.send(purpose="typing", to="#lobby", state="active")
+    assert bob.until("typing") == {
+        "purpose": "typing", "nick": "ann", "to": "#lobby", "state": "active",
+    }  # fmt: skip
+    ann.send(purpose="typing", to="#lobby", state="done")
+    assert bob.until("typing")["state"] == "done"
+    assert [e for e in ann.quiet() if e["purpose"] == "typing"] == []
+    assert [e["state"] for e in cyd.quiet() if e["purpose"] == "typing"] == ["active", "done"]
+    cyd.send(purpose="typing", to="@bob", state="active")
+    assert bob.until("typing")["to"] == "@bob"
+    assert [e for e in ann.quiet() if e["purpose"] == "typing"] == []
