@@ -30,7 +30,7 @@ class Fate(Enum):
 
 class Entry(msgspec.Struct, eq=False, gc=False):
     """One entry of a timeline. ``seq`` 0: none (yet). ``past``: it was said before one came.
-    ``why``: why an own message was refused.
+    ``why``: why an own message was refused. ``changed``: its text is not its first one.
 
     There may be hundreds of thousands of them, so the garbage collector does not walk them: they
     hold nothing that could hold them.
@@ -46,6 +46,8 @@ class Entry(msgspec.Struct, eq=False, gc=False):
     fate: Fate = Fate.NONE
     past: bool = False
     mention: bool = False
+    changed: bool = False
+    redacted: bool = False
     why: str = ""
 
 
@@ -72,6 +74,10 @@ class Conversation:
         self.prepended = 0  # entries added at the beginning so far, less those let go there
         self.complete = False  # nothing older remains on the server
         self.loading = False
+        self.topic = ""
+        self.members: set[str] | None = None  # nick keys of who is in the room, if known
+        self.typing: dict[str, float] = {}  # who is writing, and until when that is believed (UTC)
+        self.told_read = 0  # up to where other devices have been told
         self._own: set[int] = set()
         self._newest = 0
         self._chars = 0
@@ -80,6 +86,11 @@ class Conversation:
     def private(self) -> bool:
         """Whether it is with one person."""
         return self.name.startswith("@")
+
+    @property
+    def newest(self) -> int:
+        """The greatest seq here, 0 if there is none."""
+        return self._newest
 
     @property
     def oldest(self) -> int | None:
@@ -107,6 +118,9 @@ class Conversation:
         self._chars += sum(len(entry.text) for entry in fresh)
         self.prepended += len(fresh)
         self.version += 1
+        if self.marker is None and self.unread:
+            said = [e for e in self.entries if e.kind is Kind.SAID and e.seq]
+            self.marker = said[-self.unread] if len(said) >= self.unread else None
         return fresh
 
     def stored(self, entry: Entry, seq: int, time: float) -> None:
@@ -120,6 +134,32 @@ class Conversation:
                 return
         entry.fate, entry.seq, entry.time = Fate.STORED, seq, sane(time)
         self._own.add(seq)
+
+    def change(self, seq: int, text: str, redacted: bool, newest: int) -> bool:
+        """Give the entry ``seq`` another text; ``newest`` is the place of the change. False if
+        that entry is not here."""
+        self._newest = max(self._newest, newest)
+        for entry in reversed(self.entries):
+            if entry.seq == seq:
+                entry.text, entry.changed, entry.redacted = text, not redacted, redacted
+                entry.mention = entry.mention and not redacted
+                self.version += 1
+                return True
+        return False
+
+    def last_by(self, nick: str) -> Entry | None:
+        """Return the last message of ``nick`` that has a place and was not taken back."""
+        for entry in reversed(self.entries):
+            theirs = entry.kind is Kind.SAID and entry.nick.lower() == nick.lower()
+            if theirs and entry.seq and not entry.redacted:
+                return entry
+        return None
+
+    def read_elsewhere(self, seq: int, nick: str) -> None:
+        """Another device has read up to ``seq``; what is by ``nick``, oneself, never counts."""
+        later = [e for e in self.entries if e.kind is Kind.SAID and e.seq > seq and e.nick != nick]
+        self.unread = min(self.unread, len(later))
+        self.mentions = min(self.mentions, sum(entry.mention for entry in later))
 
     def remove(self, entry: Entry) -> None:
         """Take out an own entry that will never be sent."""

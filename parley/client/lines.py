@@ -16,7 +16,16 @@ def lines_of(conversation: Conversation, entry: Entry, nick: str) -> list[str]:
     elif conversation.name != "#lobby":
         who = f"{entry.nick} in {conversation.name}"
     mark = "[History] " if entry.past else ""
+    if entry.redacted:
+        return [f"{mark}[{at}] {who}: (taken back)"]
+    changed = " (edited)" if entry.changed else ""
     if entry.text.startswith("/me "):
-        return [f"{mark}[{at}] {who} {entry.text[4:]}"]
-    first, *rest = entry.text.split("\n")
+        return [f"{mark}[{at}] {who} {entry.text[4:]}{changed}"]
+    first, *rest = f"{entry.text}{changed}".split("\n")
     return [f"{mark}[{at}] {who}: {first}", *(f"    {line}" for line in rest)]
+
+
+def found_line(name: str, entry: Entry) -> str:
+    """Return what a search found as one line."""
+    at = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.time))
+    return f"{at}  {name}  {entry.nick}: {' '.join(entry.text.split())}"

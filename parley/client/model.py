@@ -11,13 +11,17 @@ from typing import Final
 
 from framing.events import (
     Error,
+    HasRead,
     History,
+    Invited,
+    IsTyping,
     Joined,
     Left,
     Message,
     Presence,
     Roster,
     Shutdown,
+    Topic,
     User,
     Welcome,
 )
@@ -45,6 +49,9 @@ REASON_CHARS: Final = 500
 
 NOTE_LINES: Final = 50
 """Lines of a server's greeting that are shown."""
+
+TYPING_FOR: Final = 6.0
+"""Seconds for which somebody is believed to be writing."""
 
 TOGETHER: Final = 60.0
 """Seconds within which comings and goings, with nothing said between them, share a line."""
@@ -165,11 +172,27 @@ class Model:
             elif isinstance(event, History):
                 self._history(event)
             elif isinstance(event, Joined):
-                self._came(event.nick, event.id, event.time)
-                self._coming(event.time, f"{_name(event.nick)} joined")
+                where = self._comer(event.room, event.nick, True)
+                if event.room is None:
+                    self._came(event.nick, event.id, event.time)
+                self._coming(where, event.time, f"{_name(event.nick)} joined")
             elif isinstance(event, Left):
-                self._went(event.nick, event.id)
-                self._coming(event.time, _leaving(event.nick, event.reason, event.text))
+                where = self._comer(event.room, event.nick, False)
+                if event.room is None:
+                    self._went(event.nick, event.id)
+                self._coming(where, event.time, _leaving(event.nick, event.reason, event.text))
+            elif isinstance(event, IsTyping):
+                self._typing(event, time)
+            elif isinstance(event, HasRead):
+                self.conversation(_name(event.with_)).read_elsewhere(event.seq, self.nick)
+            elif isinstance(event, Topic):
+                self._topic(event)
+            elif isinstance(event, Invited):
+                room = _name(event.room)
+                text = f"{_name(event.nick)} invites you to {room}: /join {room}"
+                self.alerts += 1
+                self.last_alert = Entry(Kind.NOTICE, time, text, _name(event.nick))
+                self.note(text, time)
             elif isinstance(event, Roster):
                 self._roster(event)
             elif isinstance(event, Presence):
@@ -209,9 +232,11 @@ class Model:
         """Add an older page that was asked for: what of it belongs there, in its order."""
         entries: list[Entry] = []
         for message in page.messages:
-            there = self._place(message) == conversation.name
+            there = key(self.place(message)) == key(conversation.name)
+            if message.edit_of or message.redact_of:
+                continue
             if there and (not entries or entries[-1].seq < message.seq):
-                entries.append(self._entry(message, past=True))
+                entries.append(self.entry(message, past=True))
         for entry in conversation.add_older(entries):
             if self.entered is not None:
                 self.entered(conversation, entry)
@@ -219,8 +244,14 @@ class Model:
         conversation.loading = False
 
     def _said(self, message: Message, past: bool) -> None:
-        where = self.conversation(self._place(message))
-        entry = self._entry(message, past)
+        where = self.conversation(self.place(message))
+        where.typing.pop(_name(message.from_), None)
+        original = message.edit_of or message.redact_of
+        if original is not None:
+            redacted = message.redact_of is not None
+            where.change(original, clean_text(message.text), redacted, message.seq)
+            return
+        entry = self.entry(message, past)
         if not self._add(where, entry) or entry.nick == self.nick:
             return
         alert = where.private or entry.mention
@@ -232,18 +263,34 @@ class Model:
             if not looked_at:
                 where.count(entry, alert)
         elif self.resumed:
-            if where not in self._missed and not where.unread:
+            if where not in self._missed and (not where.unread or self.account):
                 where.marker = entry
             self._missed.add(where)
-            if not looked_at:
+            if not looked_at and not self.account:  # what an account has not read it was told
                 where.count(entry, alert)
+            elif not looked_at:
+                where.mentions += alert
+
+    def take_out(self, name: str) -> None:
+        """One has left a room: its conversation goes."""
+        gone = self.conversations.pop(key(name), None)
+        if gone is self.current:
+            self.show(self.lobby)
+
+    def in_room(self) -> list[Person]:
+        """Return who is online and in the current conversation."""
+        members = self.current.members
+        if members is None:
+            return self.online
+        return [person for person in self.online if key(person.nick) in members]
 
     def _history(self, page: History) -> None:
         if page.replay:
             for message in page.messages:
                 self._said(message, past=True)
 
-    def _entry(self, message: Message, past: bool) -> Entry:
+    def entry(self, message: Message, past: bool = True) -> Entry:
+        """Return a message as an entry."""
         entry = Entry(
             Kind.SAID,
             sane(message.time),
@@ -253,11 +300,13 @@ class Model:
         )
         entry.seq = message.seq
         entry.past = past
+        entry.changed = message.changed is not None and not message.redacted
+        entry.redacted = message.redacted
         if entry.nick != self.nick:
             entry.mention = mentions(message.text, self._mention)
         return entry
 
-    def _place(self, message: Message) -> str:
+    def place(self, message: Message) -> str:
         """Name the conversation that a message belongs to, seen from here."""
         if not message.to.startswith("@"):
             return _name(message.to)
@@ -289,6 +338,16 @@ class Model:
             person.status = "offline"
         self.users(event.users)
         self.people_total = event.users_total
+        for room in event.rooms:
+            self.conversation(_name(room))
+        if event.account:
+            for conversation in self.conversations.values():
+                conversation.unread = 0
+            for name, count in event.unread.items():
+                if conversation_like(name):
+                    self.conversation(_name(name)).unread = count
+            if self.attentive:
+                self.current.read()
         self.resumed = self.resumed or self._been_online
         self._been_online = True
         self._missed.clear()
@@ -324,40 +383,76 @@ class Model:
                 person.status = "offline"
                 self.people_total -= 1
 
+    def _comer(self, room: str | None, nick: str, came: bool) -> Conversation:
+        """Note somebody in or out of a room, and return its conversation."""
+        where = self.lobby if room is None else self.conversation(_name(room))
+        if where.members is not None and came:
+            where.members.add(key(nick))
+        elif where.members is not None:
+            where.members.discard(key(nick))
+        return where
+
+    def _typing(self, event: IsTyping, time: float) -> None:
+        name = _name(event.to if event.to.startswith("#") else f"@{event.nick}")
+        where = self.conversations.get(key(name))
+        if where is not None and event.state == "active":
+            where.typing[_name(event.nick)] = time + TYPING_FOR
+        elif where is not None:
+            where.typing.pop(_name(event.nick), None)
+
+    def _topic(self, event: Topic) -> None:
+        where = self.conversation(_name(event.room))
+        topic = clean(event.text[:REASON_CHARS])
+        if topic != where.topic:
+            where.topic = topic
+            text = f"{_name(event.nick)} says what {where.name} is about: {topic or 'nothing'}"
+            self._add(where, Entry(Kind.NOTICE, sane(event.time), text))
+
     def _roster(self, event: Roster) -> None:
+        where = self.lobby
         for gone in event.left:
-            self._went(gone.nick, gone.id)
+            where = self._comer(event.room, gone.nick, False)
+            if event.room is None:
+                self._went(gone.nick, gone.id)
         for come in event.joined:
-            self._came(come.nick, come.id, event.time)
-        self.people_total = event.online
+            where = self._comer(event.room, come.nick, True)
+            if event.room is None:
+                self._came(come.nick, come.id, event.time)
+        if event.room is None:
+            self.people_total = event.online
         words = []
         if event.joined:
             words.append(f"{_several(_name(a.nick) for a in event.joined)} joined")
         if event.left:
             words.append(f"{_several(_name(d.nick) for d in event.left)} left")
-        self._coming(event.time, ", ".join(words))
+        self._coming(where, event.time, ", ".join(words))
 
-    def _coming(self, time: float, text: str) -> None:
+    def _coming(self, where: Conversation, time: float, text: str) -> None:
         """Tell of a coming or going, on the line of the one before if that was just now."""
         if not self.shows_comings:
             return
         time = sane(time)
         entry = Entry(Kind.COMINGS, time, text)
-        last = self.lobby.entries[-1] if self.lobby.entries else None
+        last = where.entries[-1] if where.entries else None
         together = last is not None and last.kind is Kind.COMINGS and time - last.time < TOGETHER
         if last is None or not together or len(last.text) > 400:
-            self._add(self.lobby, entry)
+            self._add(where, entry)
             return
         last.text = f"{last.text}, {text}"
-        self.lobby.version += 1
+        where.version += 1
         if self.entered is not None:
-            self.entered(self.lobby, entry)
+            self.entered(where, entry)
 
     def _presence(self, event: Presence) -> None:
         person = self.people.get(key(event.nick))
         if person is not None:
             person.status, person.since = event.status, sane(event.since)
             person.text = clean(event.text) if event.text else None
+
+
+def conversation_like(name: str) -> bool:
+    """Tell whether a server's word may name a conversation."""
+    return name[:1] in ("#", "@") and 1 < len(name) <= NAME_CHARS
 
 
 def mentions(text: str, nick_key: str) -> bool:

@@ -15,12 +15,13 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.enums import EditingMode
 
-from parley.client import commands, terminal
+from parley.client import terminal
 from parley.client.clean import clean
+from parley.client.commands import table
 from parley.client.conversation import Conversation, Entry, Fate
 from parley.client.happenings import Change, Happening, RefusedError, Status
 from parley.client.joining import Settings
-from parley.client.lines import lines_of
+from parley.client.lines import found_line, lines_of
 from parley.client.model import Model
 from parley.client.preferences import Preferences
 from parley.client.session import Session
@@ -115,6 +116,18 @@ class Plain:
         """Put ``text`` on the clipboard. Raises ``ValueError`` if it is too long for that."""
         terminal.copy(self._prompts.app.output, text)
 
+    def go(self, conversation: Conversation) -> None:
+        """Write to a conversation from now on."""
+        if conversation is not self.model.current:
+            self.model.show(conversation)
+            self._print(f"Now writing to {conversation.name}.")
+
+    def found(self, title: str, found: list[tuple[str, Entry]]) -> None:
+        """Print what a search found, the newest last."""
+        self._print(f"{title}:")
+        for name, entry in reversed(found):
+            self._print(f"  {found_line(name, entry)}")
+
     async def bare(self) -> None:
         """Nothing is shown here but text."""
         self._print("All here is plain text already.")
@@ -148,7 +161,7 @@ class Plain:
 
     def _run(self, line: str) -> None:
         before = self.model.current
-        work = commands.run(self, line)
+        work = table.run(self, line)
         if self.model.current is not before:
             self._print(f"Now writing to {self.model.current.name}.")
         if work is not None:

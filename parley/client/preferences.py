@@ -31,6 +31,8 @@ CHOICES: Final = (
         "for private messages and your nick: a bell, a desktop notice, nothing",
     ),
     Choice("comings", ("on", "off"), "tell who comes and goes"),
+    Choice("typing", ("on", "off"), "tell others that you are writing, and see it of them"),
+    Choice("autoaway", ("off", "5", "15", "60"), "minutes without a key until you are away"),
     Choice("keys", ("emacs", "vi"), "how one edits what one types"),
     Choice("mouse", ("on", "off"), "wheel and clicks for the chat; off: for the terminal"),
 )

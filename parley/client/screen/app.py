@@ -23,12 +23,15 @@ from prompt_toolkit.key_binding.vi_state import InputMode
 from prompt_toolkit.layout import BufferControl, Layout
 from prompt_toolkit.styles import DynamicStyle
 
-from parley.client import commands, terminal
+from framing.names import key
+from framing.requests import Away, Read, SetTopic, Typing
+from parley.client import terminal
 from parley.client.clean import clean
-from parley.client.conversation import Conversation, Fate, Kind
+from parley.client.commands import rooms, searching, table, talking
+from parley.client.conversation import Conversation, Entry, Fate, Kind
 from parley.client.happenings import Change, Happening, RefusedError, Status
 from parley.client.joining import Settings
-from parley.client.lines import lines_of
+from parley.client.lines import found_line, lines_of
 from parley.client.model import Model
 from parley.client.preferences import Preferences
 from parley.client.screen import panes
@@ -49,6 +52,8 @@ _REDRAW: Final = 1 / 20
 _PATIENCE: Final = 2.0  # seconds for acknowledgements when one leaves
 _ASK_OVER_LINES: Final = 10
 _OLDER: Final = 200  # messages in a page that scrolling up brings
+_CONTEXT: Final = 15  # messages before and after one that was found
+_TYPING: Final = 3.0  # seconds between two times of telling that one is writing
 _BARE: Final = 500  # entries that the bare view shows
 _ALT: Final = {EditingMode.EMACS: 0.25, EditingMode.VI: 0.05}
 """Seconds after Esc within which a key makes it Alt. In vi Esc comes before a key so often that
@@ -72,6 +77,10 @@ class Screen:
         self.shows_people = True
         self._round_began: Conversation | None = None  # where Alt+A was first pressed
         self._title = ""
+        self._told_typing = 0.0
+        self._last_key = time.monotonic()
+        self._is_away = False  # by itself, for want of keys
+        self._second: asyncio.TimerHandle | None = None
         self._redraw_timer: asyncio.TimerHandle | None = None
         self._drawn_at = 0.0
         self._greeted = ""
@@ -110,6 +119,7 @@ class Screen:
         self.app.ttimeoutlen = 0.05
         self.app.before_render += self._retitle
         self.app.after_render += self._measure
+        self.app.key_processor.before_key_press += self._key_pressed
         set_mark_width(1)
         self.preferred()
 
@@ -121,6 +131,7 @@ class Screen:
             self.model.conversation(name).draft = draft
         self.input.set_document(Document(self.model.current.draft))
         terminal.report_focus(self.app.output, True)
+        self._every_second()
         session = asyncio.create_task(self._run_session())
         session.add_done_callback(self._session_ended)
         try:
@@ -129,6 +140,8 @@ class Screen:
             terminal.report_focus(self.app.output, False)
         waiting = await self.session.quit(_PATIENCE)
         code = await session
+        if self._second is not None:
+            self._second.cancel()
         for task in self._tasks:
             task.cancel()
         self.app.output.set_title("")
@@ -319,6 +332,17 @@ class Screen:
         self.input.set_document(Document(now.draft))
         self._attend()
         self._fill()
+        if now.name.startswith("#") and now.members is None:
+            self.start(self._learn_room(now))
+
+    async def _learn_room(self, room: Conversation) -> None:
+        """Ask who is in a room, and what it is about."""
+        with contextlib.suppress(ConnectionError):
+            if room is not self.model.lobby:
+                found, _ = await rooms.people(self, room.name)
+                if found is not None:
+                    room.members = {key(person.nick) for person in found}
+                await self.session.ask(lambda ref: SetTopic(ref, room.name))
 
     def _fill(self) -> None:
         """Bring older messages if what is here would hardly fill a screen."""
@@ -354,7 +378,7 @@ class Screen:
 
     def help(self) -> None:
         """Show the help."""
-        commands.run(self, "/help")
+        table.run(self, "/help")
 
     def load_older(self) -> None:
         """Bring an older page, if there is one."""
@@ -363,16 +387,45 @@ class Screen:
     def close_pager(self) -> None:
         """Put the longer text away."""
         self.pager.close()
-        self.app.layout.focus(self.input)
+        if not self.pager.is_open:
+            self.app.layout.focus(self.input)
+
+    def go(self, conversation: Conversation) -> None:
+        """Go to a conversation."""
+        self.switch(conversation)
+
+    def found(self, title: str, found: list[tuple[str, Entry]]) -> None:
+        """Show what a search found, to be looked at in its context."""
+
+        def choose(number: int) -> None:
+            self.start(self._show_context(*found[number]))
+
+        lines = [found_line(name, entry) for name, entry in found]
+        self.pager.offer(title, lines, choose)
+        self.app.layout.focus(self.pager.window)
+
+    async def _show_context(self, name: str, entry: Entry) -> None:
+        with contextlib.suppress(ConnectionError):
+            around = await searching.context(self, name, entry.seq, _CONTEXT)
+            at = 0
+            lines: list[str] = []
+            where = Conversation(name)
+            for other in around:
+                here = other.seq == entry.seq
+                at = len(lines) if here else at
+                said = lines_of(where, other, self.model.nick)
+                lines += [f"{'▶' if here else ' '} {line}" for line in said]
+            self.pager.open(name, "\n".join(lines), max(0, at - 3))
+            self.app.layout.focus(self.pager.window)
 
     async def _load_older(self) -> None:
         with contextlib.suppress(ConnectionError):  # the next scroll asks again
-            await commands.load_older(self.session, self.model, _OLDER)
+            await talking.load_older(self.session, self.model, _OLDER)
         self.app.invalidate()
 
     def _run_line(self, line: str) -> None:
         before, draft = self.model.current, self.input.text
-        work = commands.run(self, line)
+        work = table.run(self, line)
         if self.model.current is not before:
             before.draft = draft
             self._arrived(before)
@@ -391,6 +444,42 @@ class Screen:
         self.confirming = ""
         self.session.keep_draft(self.model.current.name, self.input.text)
         self._attend()
+        self._tell_typing()
+
+    def _tell_typing(self) -> None:
+        """Tell the others that one is writing, now and then; a command is nobody's business."""
+        text = self.input.text
+        writing = bool(text) and not text.startswith("/") and self.preferences["typing"] == "on"
+        now = time.monotonic()
+        if writing and now - self._told_typing >= _TYPING:
+            self._told_typing = now
+            with contextlib.suppress(ConnectionError):
+                self.session.send_raw(Typing(self.model.current.name, "active"))
+
+    def _every_second(self) -> None:
+        """Tell one's other devices what has been read, and everybody if one is away by now."""
+        current = self.model.current
+        if self.model.account and self.model.attentive and current.newest > current.told_read:
+            with contextlib.suppress(ConnectionError):
+                self.session.send_raw(Read(current.name, current.newest))
+                current.told_read = current.newest
+        minutes = self.preferences["autoaway"]
+        idle = time.monotonic() - self._last_key
+        if minutes != "off" and idle > int(minutes) * 60 and not self._is_away:
+            self._is_away = True
+            self.start(self._set_away("away from the keyboard"))
+        loop = asyncio.get_running_loop()
+        self._second = loop.call_later(1.0, self._every_second)
+
+    async def _set_away(self, text: str | None) -> None:
+        with contextlib.suppress(ConnectionError):
+            await self.session.ask(lambda ref: Away(ref, text))
+
+    def _key_pressed(self, _processor: object) -> None:
+        self._last_key = time.monotonic()
+        if self._is_away:
+            self._is_away = False
+            self.start(self._set_away(None))
 
     def _attend(self) -> None:
         """Tell the model whether somebody looks at the end of the current conversation."""
@@ -419,8 +508,10 @@ class Screen:
         if self._asking.is_open():
             asking = "Enter answers, Esc gives up. What you were typing is kept."
         mode = ""
+        if self.preferences["typing"] == "off":
+            self.model.current.typing.clear()
         if self.app.editing_mode is EditingMode.VI:
             insert = self.app.vi_state.input_mode in (InputMode.INSERT, InputMode.INSERT_MULTIPLE)
             mode = "-- INSERT --" if insert else "-- NORMAL --"
         below = None if self.timeline.following else self.timeline.below
-        return panes.status(self.model, width, time.monotonic(), below, mode, asking)
+        return panes.status(self.model, width, time.monotonic(), time.time(), below, mode, asking)

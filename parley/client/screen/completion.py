@@ -7,7 +7,8 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
 from framing.names import key
-from parley.client import commands, emoji
+from parley.client import emoji
+from parley.client.commands import table
 from parley.client.model import Model
 from parley.client.people import Person
 from parley.client.preferences import CHOICES, NAMED
@@ -29,7 +30,7 @@ class ChatCompleter(Completer):
         """Yield what the word before the cursor could become."""
         line = document.current_line_before_cursor
         if line.startswith("/") and " " not in line and document.cursor_position_row == 0:
-            for command in commands.TABLE.values():
+            for command in table.TABLE.values():
                 if command.name.startswith(line[1:].lower()):
                     yield Completion(
                         f"/{command.name} ",
@@ -41,7 +42,7 @@ class ChatCompleter(Completer):
         word = line.rpartition(" ")[2]
         if line.startswith("/"):
             name, _, rest = line[1:].partition(" ")
-            known = commands.find(name)
+            known = table.find(name)
             if known is not None and " " not in rest:
                 yield from self._argument(known.completes, rest)
                 return
@@ -73,9 +74,9 @@ class ChatCompleter(Completer):
                 if typed.lower() in conversation.name.lower():
                     yield Completion(conversation.name, -len(typed))
         elif kind == "command":
-            for name in commands.TABLE:
+            for name in table.TABLE:
                 if name.startswith(typed.removeprefix("/")):
-                    yield Completion(name, -len(typed), display_meta=commands.TABLE[name].summary)
+                    yield Completion(name, -len(typed), display_meta=table.TABLE[name].summary)
 
     def _nicks(self, typed: str, after: str, replaced: int) -> Iterable[Completion]:
         for name in sorted(self._model.people):

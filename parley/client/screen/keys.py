@@ -231,13 +231,19 @@ def chat_keys(screen: Screen) -> KeyBindings:
     def _(event: KeyPressEvent) -> None:
         event.app.renderer.clear()
 
-    for key in ("escape", "q", "enter"):
+    choosing_line = Condition(lambda: screen.pager.chooses)
 
-        @keys.add(key, filter=reading, eager=True)
-        def _(event: KeyPressEvent) -> None:
-            screen.close_pager()
+    @keys.add("escape", filter=reading, eager=True)
+    @keys.add("q", filter=reading, eager=True)
+    @keys.add("enter", filter=reading & ~choosing_line, eager=True)
+    def _(event: KeyPressEvent) -> None:
+        screen.close_pager()
 
-    for key, lines in (("up", -1), ("down", 1)):
+    @keys.add("enter", filter=choosing_line, eager=True)
+    def _(event: KeyPressEvent) -> None:
+        screen.pager.take()
+
+    for key, lines in (("up", -1), ("down", 1), ("n", 1), ("N", -1), ("j", 1), ("k", -1)):
 
         @keys.add(key, filter=reading)
         def _(event: KeyPressEvent, lines: int = lines) -> None:

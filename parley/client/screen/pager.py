@@ -1,4 +1,10 @@
-"""A longer text over the timeline: help, lists. Esc, q or Enter puts it away."""
+"""A longer text over the timeline: help, lists, what was found. Esc, q or Enter puts it away.
+
+One text may lie on another: what was found, and one of it in its context. The lines of a list
+can be chosen from.
+"""
+
+from collections.abc import Callable
 
 from prompt_toolkit.application import get_app
 from prompt_toolkit.filters import Condition
@@ -7,19 +13,27 @@ from prompt_toolkit.layout import ConditionalContainer, FormattedTextControl, Wi
 from prompt_toolkit.layout.dimension import Dimension
 from prompt_toolkit.widgets import Frame
 
-from parley.client.screen.wrapping import wrap
+from parley.client.screen.wrapping import cut, wrap
 
 _AROUND = 5  # lines of the screen that are not the text's: heading, frame, status, input
 
 
+class _Text:
+    """One text. With ``choose`` its lines can be chosen from; ``at`` is the one marked."""
+
+    def __init__(self, title: str, lines: list[str], choose: Callable[[int], None] | None) -> None:
+        self.title = title
+        self.lines = lines
+        self.choose = choose
+        self.offset = 0
+        self.at = 0
+
+
 class Pager:
-    """Shows one text at a time; ``offset`` is the first line in sight."""
+    """Shows the uppermost of its texts."""
 
     def __init__(self) -> None:
-        self._title = ""
-        self._lines: list[str] = []
-        self._offset = 0
-        self.is_open = False
+        self._texts: list[_Text] = []
         self.window = Window(
             FormattedTextControl(self._text, focusable=True, show_cursor=False),
             wrap_lines=False,
@@ -28,18 +42,45 @@ class Pager:
         frame = Frame(self.window, title=self._frame_title)
         self.container = ConditionalContainer(frame, Condition(lambda: self.is_open))
 
-    def open(self, title: str, text: str) -> None:
-        """Show ``text``."""
-        self._title, self._lines, self._offset, self.is_open = title, text.split("\n"), 0, True
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a text."""
+        return bool(self._texts)
+
+    @property
+    def chooses(self) -> bool:
+        """Whether its lines can be chosen from."""
+        return self.is_open and self._texts[-1].choose is not None
+
+    def open(self, title: str, text: str, at: int = 0) -> None:
+        """Show ``text``, from the line ``at`` on."""
+        self._texts.append(_Text(title, text.split("\n"), None))
+        self.scroll(at)
+
+    def offer(self, title: str, lines: list[str], choose: Callable[[int], None]) -> None:
+        """Show lines to choose from; ``choose`` gets the number of each that is."""
+        self._texts.append(_Text(title, lines, choose))
 
     def close(self) -> None:
-        """Put it away."""
-        self.is_open = False
+        """Put the uppermost away."""
+        self._texts.pop()
+
+    def take(self) -> None:
+        """Choose the line that is marked."""
+        text = self._texts[-1]
+        if text.choose is not None:
+            text.choose(text.at)
 
     def scroll(self, lines: int) -> None:
-        """Scroll by ``lines``, as far as there is text."""
-        most = max(0, len(self._wrapped()) - self._room())
-        self._offset = max(0, min(most, self._offset + lines))
+        """Scroll by ``lines``, as far as there is text; in a list, move the mark."""
+        text = self._texts[-1]
+        if text.choose is not None:
+            text.at = max(0, min(len(text.lines) - 1, text.at + lines))
+            room = self._room()
+            text.offset = max(min(text.offset, text.at), text.at - room + 1)
+            return
+        most = max(0, len(self._shown()) - self._room())
+        text.offset = max(0, min(most, text.offset + lines))
 
     @property
     def page(self) -> int:
@@ -50,26 +91,45 @@ class Pager:
         return max(1, get_app().output.get_size().rows - _AROUND)
 
     def _height(self) -> Dimension:
-        return Dimension.exact(min(self._room(), max(1, len(self._wrapped()))))
+        return Dimension.exact(min(self._room(), max(1, len(self._shown()))))
 
     def _frame_title(self) -> str:
-        count, room = len(self._wrapped()), self._room()
+        if not self.is_open:
+            return ""
+        text = self._texts[-1]
+        keys = "Enter opens · Esc closes" if text.choose is not None else "Esc closes"
+        count, room = len(self._shown()), self._room()
+        columns = get_app().output.get_size().columns
+        title = cut(text.title, max(10, columns // 2 - 8))
         if count <= room:
-            return f"{self._title} · Esc closes"
-        last = min(count, self._offset + room)
-        if get_app().output.get_size().columns < 60:
-            return f"{self._title} {last}/{count} · Esc closes"
-        return f"{self._title} · {self._offset + 1}-{last} of {count} · PgDn · Esc closes"
+            return f"{title} · {keys}"
+        last = min(count, text.offset + room)
+        if columns < 60:
+            return f"{title} {last}/{count} · Esc closes"
+        return f"{title} · {text.offset + 1}-{last} of {count} · PgDn · {keys}"
 
     def _text(self) -> StyleAndTextTuples:
-        lines = self._wrapped()[self._offset : self._offset + self._room()]
-        return [("", "\n".join(lines))]
+        if not self.is_open:
+            return []
+        text = self._texts[-1]
+        shown: StyleAndTextTuples = []
+        lines = self._shown()[text.offset : text.offset + self._room()]
+        for number, line in enumerate(lines, text.offset):
+            style = "class:chosen" if text.choose is not None and number == text.at else ""
+            shown.append((style, line))
+            shown.append(("", "\n"))
+        return shown[:-1]
 
-    def _wrapped(self) -> list[str]:
+    def _shown(self) -> list[str]:
         """Return the lines as they fit between the frame's sides; what wraps is set in."""
+        if not self.is_open:
+            return []
+        text = self._texts[-1]
         width = max(10, get_app().output.get_size().columns - 2)
+        if text.choose is not None:
+            return [cut(line, width) for line in text.lines]
         lines: list[str] = []
-        for line in self._lines:
+        for line in text.lines:
             first, *rest = wrap(line, width)
             lines += [first, *(f"    {part}" for whole in rest for part in wrap(whole, width - 4))]
         return lines

@@ -71,7 +71,7 @@ def heading(model: Model, width: int, now: float) -> StyleAndTextTuples:
     """Return the line above the timeline: the conversation, and what it is about. ``now`` is in
     UTC seconds."""
     conversation = model.current
-    about = model.motd.split("\n")[0]
+    about = conversation.topic or (model.motd.split("\n")[0] if conversation is model.lobby else "")
     if conversation.private:
         person = model.people.get(key(conversation.name[1:]))
         about = "not known here" if person is None else presence(person, now)
@@ -112,14 +112,16 @@ def _conversation(
 
 def people(model: Model, width: int, height: int, now: float, go: Go) -> StyleAndTextTuples:
     """Return the people online, as many as there is room for. ``now`` is in UTC seconds."""
-    online = model.online
+    online = model.in_room()
+    everybody = model.current.members is None
+    total = max(model.people_total, len(online)) if everybody else len(online)
     connected = model.connection.status is Status.ONLINE
-    title = f"{max(model.people_total, len(online))} here"
+    title = f"{total} here"
     if not connected:
         title = "were here" if online else ""
     lines: StyleAndTextTuples = [("class:people.title", cut(title, width))]
     room = height - 1
-    more = max(model.people_total, len(online)) - room
+    more = total - room
     for person in online[: room if more <= 0 else room - 1]:
         away = person.status == "away" or not connected
         length = ""
@@ -140,11 +142,11 @@ def people(model: Model, width: int, height: int, now: float, go: Go) -> StyleAn
 
 
 def status(
-    model: Model, width: int, now: float, below: int | None, mode: str, asking: str
+    model: Model, width: int, now: float, utc: float, below: int | None, mode: str, asking: str
 ) -> StyleAndTextTuples:
-    """Return the status line. ``now`` in monotonic seconds; ``below``: entries that came since
-    one scrolled away, None at the end; ``mode``: of the editor, if it has modes; ``asking``: a
-    question that stands before everything else."""
+    """Return the status line. ``now`` in monotonic seconds, ``utc`` the same in UTC; ``below``:
+    entries that came since one scrolled away, None at the end; ``mode``: of the editor, if it has
+    modes; ``asking``: a question that stands before everything else."""
     change = model.connection
     if asking:
         return [("class:status.trouble", _fill(f" {asking}", width))]
@@ -166,6 +168,9 @@ def status(
     else:
         left = f" {model.nick} ○ connecting …"
         style = "class:status"
+    typing = sorted(who for who, until in model.current.typing.items() if until > utc)
+    if typing and change.status is Status.ONLINE:
+        left += f" · {', '.join(typing[:3])} {'writes' if len(typing) == 1 else 'write'} …"
     if mode:
         left = f" {mode}{left}"
     if below is not None:

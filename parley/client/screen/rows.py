@@ -61,6 +61,10 @@ def _said(entry: Entry, width: int, own: str) -> list[Line]:
     if text.startswith("/me "):
         text = f"{entry.nick} {text[4:]}"
         nick, text_style = "*", f"{text_style} italic"
+    if entry.redacted:
+        text, text_style = "taken back", "class:notice italic"
+    elif entry.changed:
+        text = f"{text} (edited)"
     at = time.strftime("%H:%M ", time.localtime(entry.time)) if width >= NARROW else ""
     indent = len(at) + column + 3
     lead = "[History] " if entry.past else ""

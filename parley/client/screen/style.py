@@ -64,6 +64,7 @@ def style(theme: str) -> Style:
         "dot": good,
         "border": dim,
         "prompt": f"{accent} bold",
+        "chosen": "reverse",
         "frame.border": accent,
         "frame.label": f"{accent} bold",
         "scroll": f"{accent} bold",

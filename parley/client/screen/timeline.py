@@ -210,7 +210,7 @@ class Timeline(UIControl):
 
     def _key(self, entry: Entry, before: Entry | None, new: bool) -> tuple[object, ...]:
         day = None if before is None else int(before.time // 900)
-        text = entry.fate, len(entry.text), entry.time
+        text = entry.fate, entry.text, entry.changed, entry.redacted, entry.time
         return entry, new, text, self._width, day, self._model.nick
 
     def _lines_above(self, conversation: Conversation, at: int, hidden: int) -> int:

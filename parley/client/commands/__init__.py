@@ -1,0 +1,1 @@
+"""What one can type that is no message. ``table`` has them all."""

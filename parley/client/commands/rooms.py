@@ -1,0 +1,140 @@
+"""Commands about rooms and who is in them."""
+
+import time
+
+from framing.events import Room, Rooms, Users
+from framing.names import is_nick, is_room, key
+from framing.requests import (
+    Enter,
+    Invite,
+    Leave,
+    ListRooms,
+    SetTopic,
+    WhoIs,
+)
+from parley.client.clean import clean
+from parley.client.commands.face import Face, UsageError, say_refusal
+from parley.client.people import Person, presence
+
+
+async def join(face: Face, rest: str) -> None:
+    name, _, how = rest.partition(" ")
+    name = name if name.startswith("#") else f"#{name}"
+    if not is_room(name) or how.strip() not in ("", "private"):
+        raise UsageError("Which room?")
+    answer = await face.session.ask(lambda ref: Enter(ref, name, how.strip() == "private"))
+    if not say_refusal(face, answer):
+        face.go(face.model.conversation(name))
+
+
+async def leave(face: Face, rest: str) -> None:
+    name = rest or face.model.current.name
+    if not name.startswith("#"):
+        raise UsageError("Which room?")
+    if not say_refusal(face, await face.session.ask(lambda ref: Leave(ref, name))):
+        here = key(face.model.current.name) == key(name)
+        if here:
+            face.go(face.model.lobby)
+        face.model.take_out(name)
+
+
+async def topic(face: Face, rest: str) -> None:
+    room = face.model.current.name
+    if not is_room(room):
+        raise UsageError("This is no room.")
+    if rest in ("lock", "unlock"):
+        locked = rest == "lock"
+        say_refusal(face, await face.session.ask(lambda ref: SetTopic(ref, room, None, locked)))
+    elif rest:
+        say_refusal(face, await face.session.ask(lambda ref: SetTopic(ref, room, rest)))
+    else:
+        topic = face.model.current.topic or "nothing that was said"
+        face.model.note(f"{room} is about {topic}.", time.time())
+
+
+async def invite(face: Face, rest: str) -> None:
+    nick, room = rest.removeprefix("@"), face.model.current.name
+    if not is_nick(nick) or not is_room(room):
+        raise UsageError("Whom? In the room you invite to.")
+    if not say_refusal(face, await face.session.ask(lambda ref: Invite(ref, room, nick))):
+        face.model.note(f"{nick} may enter {room} now, and was told.", time.time())
+
+
+async def rooms(face: Face, rest: str) -> None:
+    found: list[Room] = []
+    after: str | None = None
+    while True:
+        answer = await face.session.ask(lambda ref, a=after: ListRooms(ref, a))  # type: ignore[misc]
+        if say_refusal(face, answer):
+            return
+        if not isinstance(answer, Rooms):
+            raise ConnectionError("the server's answer makes no sense")
+        found += answer.rooms
+        last = answer.rooms[-1].room if answer.rooms else ""
+        if answer.end or key(last) <= key(after or ""):
+            break
+        after = last
+    wanted = [room for room in found if rest.lower() in key(room.room)]
+    names = [clean(room.room[:64]) for room in wanted]
+    column = max(map(len, names), default=0)
+    lines = [
+        f"{name:<{column}}  {room.people:>4} here  {_about_room(room)}".rstrip()
+        for name, room in zip(names, wanted, strict=True)
+    ]
+    face.show("Rooms", "\n".join([*lines, "/join NAME goes into one, or makes it."]))
+
+
+def _about_room(room: Room) -> str:
+    words = ["you are in it"] if room.member else []
+    words += ["private"] if room.private else []
+    topic = clean(room.topic[:500])
+    return f"{topic} ({', '.join(words)})" if words else topic
+
+
+async def users(face: Face, rest: str) -> None:
+    await _list_people(face, "People", rest, None)
+
+
+async def who(face: Face, rest: str) -> None:
+    name = face.model.current.name
+    if not is_room(name):
+        raise UsageError("This is no room.")
+    await _list_people(face, f"In {name}", rest, name)
+
+
+async def _list_people(face: Face, title: str, rest: str, room: str | None) -> None:
+    found, total = await people(face, room)
+    if found is None:
+        return
+    wanted = [person for person in found if rest.lower() in key(person.nick)]
+    column = max((len(person.nick) for person in wanted), default=0)
+    lines = [f"{person.nick:<{column}}  {_about(person)}" for person in wanted]
+    lines.append(f"{len(wanted)} of {total}" if rest else f"{total} in all")
+    face.show(title, "\n".join(lines))
+
+
+async def people(face: Face, room: str | None) -> tuple[list[Person] | None, int]:
+    """Ask who is here, or in ``room``, page by page. None if that is refused.
+
+    Raises ``ConnectionError``.
+    """
+    found: list[Person] = []
+    after: str | None = None
+    while True:
+        answer = await face.session.ask(
+            lambda ref, a=after: WhoIs(ref, a, room=room)  # type: ignore[misc]
+        )
+        if say_refusal(face, answer):
+            return None, 0
+        if not isinstance(answer, Users):
+            raise ConnectionError("the server's answer makes no sense")
+        face.model.users(answer.users)
+        found += [face.model.people[key(user.nick)] for user in answer.users]
+        last = answer.users[-1].nick if answer.users else ""
+        if answer.end or key(last) <= key(after or ""):
+            return found, answer.total
+        after = last
+
+
+def _about(person: Person) -> str:
+    return f"{presence(person, time.time())}, {'registered' if person.account else 'guest'}"
