@@ -145,7 +145,7 @@ def test_lists(server: ChatServer, open_client: Open) -> None:
     ann.type("\x1b")
     ann.see("#lobby ›")
     ann.type("/")
-    ann.see("/away")
+    ann.see("/msg NICK", "/topic")
     same(ann, "completion-80x24")
 
 
