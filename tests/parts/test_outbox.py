@@ -15,7 +15,11 @@ acts_strategy = st.lists(
     st.one_of(
         st.tuples(st.just("say"), st.integers(0, ROOMS - 1), st.none()),
         st.tuples(st.just("tell"), st.integers(0, PEOPLE - 1), st.none()),
-        st.tuples(st.just("instead"), st.integers(0, ROOMS - 1), st.integers(0, PEOPLE - 1)),
+        st.tuples(
+            st.sampled_from(["instead", "hushed", "enter", "leave"]),
+            st.integers(0, ROOMS - 1),
+            st.integers(0, PEOPLE - 1),
+        ),
     ),
     max_size=30,
 )
@@ -40,11 +44,21 @@ def test_everybody_gets_what_a_queue_of_their_own_would_hold(
                 outbox.tell(people[target], body)
                 queues[target].append(body)
                 continue
+            if act == "enter" and sender is not None:
+                outbox.enter(audiences[target], people[sender])
+                rooms[target].add(sender)
+                continue
+            if act == "leave" and sender is not None:
+                outbox.leave(audiences[target], people[sender])
+                rooms[target].discard(sender)
+                continue
             place = outbox.say(audiences[target], body)
             for i in rooms[target]:
                 if i != sender:
                     queues[i].append(body)
-            if sender is not None:
+            if act == "hushed" and sender is not None:
+                outbox.replace(people[sender], place, None)
+            elif sender is not None:
                 reply = b'{"ok":%d}' % number
                 outbox.replace(people[sender], place, reply)
                 queues[sender].append(reply)

@@ -11,7 +11,13 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
 
 from framing.events import Error, History, Message, Ok, Welcome
 from framing.requests import (
@@ -137,6 +143,25 @@ class Everything(RuleBasedStateMachine):
         for nick in self.online:
             list(self.online[nick].events())
 
+    @initialize(others=st.sets(st.sampled_from(NICKS[1:])))
+    def begin(self, others: set[str]) -> None:
+        """Somebody has a private room and has talked there: from here privacy gets interesting."""
+        self.join("ann")
+        for nick in sorted(others):
+            self.join(nick)
+        self.go_in("ann", "#Closed")
+        self.speak("ann", "#closed")
+
+    @precondition(lambda self: "#closed" in self.rooms and "ann" in self.online)
+    @rule(other=st.sampled_from(NICKS[1:]))
+    def bring_in(self, other: str) -> None:
+        """What makes a difference: somebody comes in after something was said."""
+        room = self.rooms["#closed"]
+        if "ann" in room.since and other in self.online:
+            assert isinstance(self.ask("ann", Invite("r", "#closed", other)), Ok)
+            room.invited.add(other)
+            self.go_in(other, "#Closed")
+
     @rule(nick=st.sampled_from(NICKS))
     def join(self, nick: str) -> None:
         if nick in self.online:
@@ -180,7 +205,10 @@ class Everything(RuleBasedStateMachine):
     @precondition(lambda self: self.online)
     @rule(data=st.data(), room=st.sampled_from(ROOMS))
     def enter(self, data: st.DataObject, room: str) -> None:
-        nick = data.draw(st.sampled_from(sorted(self.online)))
+        self.go_in(data.draw(st.sampled_from(sorted(self.online))), room)
+
+    def go_in(self, nick: str, room: str) -> None:
+        self.drain()
         private = room == "#Closed"
         answer = self.ask(nick, Enter("r", room.lower(), private))
         known = self.rooms.get(room.lower())
@@ -220,8 +248,9 @@ class Everything(RuleBasedStateMachine):
     @precondition(lambda self: self.online)
     @rule(data=st.data(), where=st.sampled_from(WHERE))
     def say(self, data: st.DataObject, where: str) -> None:
-        nick = data.draw(st.sampled_from(sorted(self.online)))
-        where = where.lower()
+        self.speak(data.draw(st.sampled_from(sorted(self.online))), where.lower())
+
+    def speak(self, nick: str, where: str) -> None:
         self.drain()
         self.count += 1
         ref = f"m{self.count}"
@@ -326,7 +355,7 @@ class Everything(RuleBasedStateMachine):
 
 
 Everything.TestCase.settings = settings(
-    max_examples=60,
+    max_examples=80,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=list(HealthCheck),
