@@ -18,27 +18,37 @@ import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from benchmarks.programs import Parley, resident, stop
 from framing.events import Message
 from framing.frames import FrameDecoder, encode_frame
-from parley.server.records import Guest, Origin, Said, encode_line
+from parley.server.records import Deed, Guest, Origin, Said, encode_line
 
 
-def write_history(path: Path, messages: int) -> None:
-    """Write a log of ``messages`` and a guest for each hundred, a tenth of them private."""
+def write_history(path: Path, messages: int, rooms: int = 0) -> None:
+    """Write a log of ``messages`` and a guest for each ten thousand. A tenth of them are
+    private; with ``rooms``, half of them are said in rooms."""
     guests = max(2, messages // 10_000)
+    made = [
+        Deed(guests + 1 + number, 1.7e9, "make", f"~{number % guests + 1}", "g", f"#r{number}")
+        for number in range(rooms)
+    ]
     with path.open("wb") as file:
         file.write(b"[")
         separator = b"\n"
-        for seq in range(1, guests + messages + 1):
+        for seq in range(1, guests + rooms + messages + 1):
             if seq <= guests:
                 line, _ = encode_line(Guest(seq, 1.7e9, f"g{seq}", f"{seq:064x}"))
+            elif seq <= guests + rooms:
+                line, _ = encode_line(made[seq - guests - 1])
             else:
                 who, other = seq % guests + 1, (seq * 7) % guests + 1
                 text = f"message {seq} of somebody who has something to say, at some length"
                 private = seq % 10 == 0
                 to = f"@g{other}" if private else "#lobby"
+                if rooms and not private and seq % 2:
+                    to = f"#r{seq % rooms}"
                 message = Message(seq, f"g{who}", 1, to, text, 1.7e9 + seq, len(text))
                 origin = Origin(f"r{seq}", f"~{who}", f"~{other}" if private else None)
                 line, _ = encode_line(Said(message, origin))
@@ -68,12 +78,13 @@ class Client:
             if not self._sock.recv(1 << 16):
                 raise ConnectionError("the server closed the connection")
 
-    def until(self, purpose: str) -> None:
-        """Read up to an event of this purpose."""
+    def until(self, purpose: str) -> dict[str, Any]:
+        """Read up to an event of this purpose, and return it."""
         while True:
             while (body := self._decoder.next_body()) is not None:
-                if json.loads(body)["purpose"] == purpose:
-                    return
+                event: dict[str, Any] = json.loads(body)
+                if event["purpose"] == purpose:
+                    return event
             data = self._sock.recv(1 << 16)
             if not data:
                 raise ConnectionError("the server closed the connection")

@@ -11,7 +11,8 @@ import msgspec
 
 from framing.events import Message
 from framing.limits import FRAME, PAGE
-from parley.server.index import Holder, Index, Page, Stream
+from framing.names import key
+from parley.server.index import Holder, Index, Page, Sight, Stream
 from parley.server.log import Log
 from parley.server.records import Deed, Said
 
@@ -37,14 +38,28 @@ class Archive:
     ) -> tuple[list[Message], bool]:
         """Return the last messages of ``streams`` before seq ``before``, ascending, and whether
         there is none older. At most ``limit``, at most ``PAGE``, and at most a frame's bytes."""
-        return self._messages(self._index.newest(streams, before, min(limit, PAGE), _PAGE_BYTES))
+        while True:
+            page = self._index.newest(streams, before, min(limit, PAGE), _PAGE_BYTES)
+            said = self._said(page)
+            if messages := _seen(self._current(said), streams):
+                return messages, page.end
+            if page.end:
+                return [], True
+            before = said[0].seq
 
     def after(
         self, streams: Sequence[Stream], after: int, limit: int
     ) -> tuple[list[Message], bool]:
         """Return the first messages of ``streams`` after seq ``after``, and whether there is
         none newer. Bounded as ``newest`` is."""
-        return self._messages(self._index.after(streams, after, min(limit, PAGE), _PAGE_BYTES))
+        while True:
+            page = self._index.after(streams, after, min(limit, PAGE), _PAGE_BYTES)
+            said = self._said(page)
+            if messages := _seen(self._current(said), streams):
+                return messages, page.end
+            if page.end:
+                return [], True
+            after = said[-1].seq
 
     def before_newest(self, streams: Sequence[Stream], count: int) -> int:
         """Return the seq after which the last ``count`` messages of ``streams`` begin."""
@@ -88,13 +103,17 @@ class Archive:
         spans, end = self._index.acts(before, min(limit, PAGE))
         return [d for d in self._log.read(spans) if isinstance(d, Deed)], end
 
+    def sight(self, streams: Sequence[Stream]) -> Sight:
+        """Prepare ``streams`` for searches in them."""
+        return self._index.sight(streams)
+
     def search(
-        self, text: str, streams: Sequence[Stream], nick: str | None, span: range, limit: int
+        self, text: str, sight: Sight, nick: str | None, span: range, limit: int
     ) -> tuple[list[Said], int]:
         """Look, from the newest on, at up to ``limit`` records with seqs in ``span`` that have
         all words of ``text``. Return, descending, those that are still what their message says,
         and the seq down to which all has been looked at."""
-        spans = self._index.search(text, streams, nick, span, limit)
+        spans, reached = self._index.search(text, sight, nick, span, limit)
         records = [record for record in self._log.read(spans) if isinstance(record, Said)]
         changes = self._changes([_original(record.message) for record in records])
         found = []
@@ -102,7 +121,7 @@ class Archive:
             change = changes.get(_original(record.message))
             if change is None or change.seq == record.seq:
                 found.append(record)
-        return found, records[0].seq if len(spans) == limit else span.start
+        return found, reached
 
     def now(self, records: Iterable[Said]) -> list[Message]:
         """Return the messages that these records are, or are the newest text of, as they are
@@ -138,10 +157,9 @@ class Archive:
         the other's nick."""
         return self._index.private_streams(person)
 
-    def _messages(self, page: Page) -> tuple[list[Message], bool]:
+    def _said(self, page: Page) -> list[Message]:
         records = self._log.read(page.spans)
-        said = [record.message for record in records if isinstance(record, Said)]
-        return self._current(said), page.end
+        return [record.message for record in records if isinstance(record, Said)]
 
     def _current(self, messages: list[Message]) -> list[Message]:
         """Return ``messages``, ascending, with the text of now in those that were changed."""
@@ -179,6 +197,14 @@ class Archive:
             if isinstance(record, Said):
                 changes[_original(record.message)] = record
         return changes
+
+
+def _seen(messages: list[Message], streams: Sequence[Stream]) -> list[Message]:
+    """Leave out changes of what was said before one could see it."""
+    floors = {name: floor for name, floor in streams if floor}
+    if not floors:
+        return messages
+    return [m for m in messages if _original(m) > floors.get(key(m.to), 0)]
 
 
 def _original(message: Message) -> int:

@@ -32,12 +32,12 @@ from parley.server.records import Deed, Guest, Record, Said, decode_line
 from parley.server.words import Words
 
 _VERSION: Final = 2
-_SLICE: Final = 128 * 1024  # bytes of the log taken into the index at a time: about 5 ms
+_SLICE: Final = 64 * 1024  # bytes of the log taken into the index at a time: about 10 ms
 
 _SCHEMA: Final = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE stream (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
-CREATE TABLE place (seq INTEGER PRIMARY KEY, start INTEGER, length INTEGER);
+CREATE TABLE place (seq INTEGER PRIMARY KEY, start INTEGER, length INTEGER, room INTEGER);
 CREATE TABLE entry (stream INTEGER, seq INTEGER, counts INTEGER,
                     PRIMARY KEY (stream, seq)) WITHOUT ROWID;
 CREATE TABLE change (original INTEGER PRIMARY KEY, seq INTEGER);
@@ -54,6 +54,8 @@ CREATE TABLE holder (nick TEXT PRIMARY KEY, seq INTEGER, person TEXT, shown TEXT
 """
 
 
+_STREAMS_ASKED: Final = 8
+_LOOKED_AT: Final = 1000  # messages looked at in one question for whether one may see them
 _NEAR: Final = 20  # seqs a message that messages of one page may lie apart to be asked for at once
 _MOMENTS: Final = 64  # of so many seqs one is kept with its time
 
@@ -78,6 +80,15 @@ class Stream(NamedTuple):
 
     name: str
     floor: int = 0
+
+
+class Sight(NamedTuple):
+    """What a search may find: streams that are asked for by name, each with its floor - a few,
+    and those seen in part - and rooms, of which there may be many: what is found anywhere is
+    looked at for whether it is in one of them."""
+
+    asked: list[tuple[int, int]]
+    rooms: set[int]
 
 
 class Page(NamedTuple):
@@ -438,30 +449,58 @@ class Index:
 
     # Search
 
-    def search(
-        self, text: str, streams: Sequence[Stream], nick: str | None, span: range, limit: int
-    ) -> list[Span]:
-        """Return where the newest messages stand, ascending, that have all words of ``text``,
-        by ``nick`` if one is given, with seqs in ``span``. Those that were changed later are
-        among them."""
+    def sight(self, streams: Sequence[Stream]) -> Sight:
+        """Prepare ``streams`` for searches in them."""
         self.flush()
-        if span.start < self.low - 1:
-            raise IndexBehindError
-        whole: list[int] = []
-        seqs: set[int] = set()
+        asked: list[tuple[int, int]] = []
+        rooms: set[int] = set()
+        few = len(streams) <= _STREAMS_ASKED
         for name, floor in streams:
             stream = self._stream(name)
             if stream is None:
                 continue
-            if floor < span.start:
-                whole.append(stream)
+            if few or floor or name.startswith("@"):
+                asked.append((stream, floor))
             else:
-                part = range(floor + 1, span.stop)
-                seqs.update(self._words.search(text, [stream], nick, part, limit))
-        seqs.update(self._words.search(text, whole, nick, span, limit))
+                rooms.add(stream)
+        return Sight(asked, rooms)
+
+    def search(
+        self, text: str, sight: Sight, nick: str | None, span: range, limit: int
+    ) -> tuple[list[Span], int]:
+        """Return where the newest messages stand, ascending, that have all words of ``text``,
+        by ``nick`` if one is given, with seqs in ``span``; and the seq down to which all has
+        been looked at. Those that were changed later are among them."""
+        self.flush()
+        if span.start < self.low - 1:
+            raise IndexBehindError
+        seqs: set[int] = set()
+        reached = span.start
+        for stream, floor in sight.asked:
+            part = range(max(floor + 1, span.start), span.stop)
+            found = self._words.search(text, stream, nick, part, limit)
+            seqs.update(found)
+            if len(found) == limit:
+                reached = max(reached, found[-1])
+        if sight.rooms:
+            found = self._words.search(text, None, nick, span, _LOOKED_AT)
+            if len(found) == _LOOKED_AT:
+                reached = max(reached, found[-1])
+            query = "SELECT room FROM place WHERE seq = ?"
+            mine = 0
+            for seq in found:
+                if self._db.execute(query, (seq,)).fetchone()[0] in sight.rooms:
+                    seqs.add(seq)
+                    mine += 1
+                    if mine == limit:
+                        reached = max(reached, seq)
+                        break
+        newest = sorted(seq for seq in seqs if seq >= reached)
+        if len(newest) > limit:
+            newest = newest[-limit:]
+            reached = newest[0]
         query = "SELECT start, length FROM place WHERE seq = ?"
-        newest = sorted(seqs)[-limit:]
-        return [Span(*self._db.execute(query, (seq,)).fetchone()) for seq in newest]
+        return [Span(*self._db.execute(query, (seq,)).fetchone()) for seq in newest], reached
 
     def seqs_between(self, since: float | None, until: float | None) -> range:
         """Return seqs among which are all messages from ``since`` to ``until`` (UTC seconds)."""
@@ -510,23 +549,24 @@ class Index:
     # Writing, inside a transaction
 
     def _write(self, found: Iterable[tuple[Record, Span]]) -> None:
-        places: list[tuple[int, int, int]] = []
+        places: list[tuple[int, int, int, int]] = []
         entries: list[tuple[int, int, bool]] = []
         refs: list[tuple[str, int, str, int]] = []
         changes: list[tuple[int, int]] = []
         moments: list[tuple[int, float]] = []
         for record, span in found:
-            places.append((record.seq, *span))
-            if isinstance(record, Guest):
-                self._write_guest(record)
-                continue
-            if isinstance(record, Deed):
-                self._write_deed(record)
+            if not isinstance(record, Said):
+                places.append((record.seq, *span, 0))
+                if isinstance(record, Guest):
+                    self._write_guest(record)
+                else:
+                    self._write_deed(record)
                 continue
             message = record.message
             seq = message.seq
             original = message.edit_of or message.redact_of
             streams = [self._stream_made(name) for name in streams_of(record)]
+            places.append((seq, *span, streams[0] if record.origin.for_ is None else 0))
             entries.extend((stream, seq, original is None) for stream in streams)
             refs.append((key(message.from_), message.id, record.origin.ref, seq))
             if original is not None:
@@ -535,7 +575,7 @@ class Index:
                 moments.append((seq, message.time))
             self._words.add(seq, message.text, streams, message.from_)
         write = self._db.executemany
-        write("INSERT OR REPLACE INTO place VALUES (?, ?, ?)", places)
+        write("INSERT OR REPLACE INTO place VALUES (?, ?, ?, ?)", places)
         write("INSERT OR REPLACE INTO entry VALUES (?, ?, ?)", entries)
         write("INSERT OR REPLACE INTO ref VALUES (?, ?, ?, ?)", refs)
         # The log may be taken in from its end: what is newer stays.

@@ -11,10 +11,10 @@ from framing.requests import Search
 from parley.server.archive import Archive
 from parley.server.clock import Moment
 from parley.server.hall import Hall
-from parley.server.index import IndexBehindError, Stream
+from parley.server.index import IndexBehindError, Sight, Stream
 from parley.server.session import Session, State
 
-STRETCH: Final = 200_000
+STRETCH: Final = 100_000
 """Seqs that are looked through at once: a few milliseconds for the commonest words."""
 
 SEARCHES: Final = 200
@@ -29,7 +29,7 @@ class _Job:
 
     session: Session
     request: Search
-    streams: list[Stream]
+    sight: Sight
     floor: int
     below: int
     found: list[Message] = field(default_factory=list)
@@ -71,7 +71,7 @@ class Searching:
             return
         span = self._archive.seqs_between(request.since, request.until)
         below = span.stop if request.before is None else min(span.stop, request.before)
-        job = _Job(session, request, streams, span.start, below)
+        job = _Job(session, request, self._archive.sight(streams), span.start, below)
         # The first stretch at once: it nearly always is enough.
         if not self._go_on(job):
             self._jobs.append(job)
@@ -100,13 +100,15 @@ class Searching:
         nick = request.from_.removeprefix("@") if request.from_ is not None else None
         span = range(start, job.below)
         wanted = limit - len(job.found) + 1
-        records, reached = self._archive.search(request.text, job.streams, nick, span, wanted * 2)
+        records, reached = self._archive.search(request.text, job.sight, nick, span, wanted * 2)
         full = False
         for record in records:
             message = next(iter(self._archive.now([record])), None)
             job.below = record.seq
             if message is None or not self._in_time(message, request):
                 continue
+            if is_room(message.to) and not self._saw(job.session, message):
+                continue  # found by a change, but said before one could see it
             size = message.size * 2 + 300
             if len(job.found) == limit or (job.found and job.size + size > _BYTES):
                 full = True
@@ -120,6 +122,10 @@ class Searching:
         job.found.sort(key=lambda message: message.seq)
         self._hall.tell(job.session, History(job.found, not full, request.ref, request.with_))
         return True
+
+    def _saw(self, session: Session, message: Message) -> bool:
+        stream = self._hall.rooms.stream(session.person, message.to)
+        return stream is not None and message.seq > stream.floor
 
     def _in_time(self, message: Message, request: Search) -> bool:
         if request.since is not None and message.time < request.since:

@@ -194,6 +194,14 @@ class Talk:
         if origin.for_ is None:
             room = None if message.to == LOBBY else self._hall.rooms.get(message.to)
             place = self._outbox.say(self._hall.lobby if room is None else room.audience, body)
+            original = message.edit_of or message.redact_of
+            if room is not None and room.private and original is not None:
+                # Who came in after something was said learns nothing of it by its change.
+                for person, since in room.members.items():
+                    if original < since:
+                        for session in self._hall.people.sessions_of(person):
+                            if session not in waiting:
+                                self._outbox.replace(session, place, None)
             for session in waiting:
                 self._outbox.replace(session, place, ok)
             return

@@ -11,7 +11,7 @@ several together are looked for beside each other.
 
 import re
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 _UNSPACED: Final = re.compile(
@@ -19,8 +19,6 @@ _UNSPACED: Final = re.compile(
     "\U00020000-\U0003ffff])"
 )
 _TERM: Final = re.compile(r'"([^"]*)"|([^\s"]+)')
-STREAMS_AT_ONCE: Final = 200
-"""Streams in one question; who may see more asks several times."""
 
 
 class Words:
@@ -54,25 +52,23 @@ class Words:
         self._rows.clear()
 
     def search(
-        self, text: str, streams: Sequence[int], nick: str | None, span: range, limit: int
+        self, text: str, stream: int | None, nick: str | None, span: range, limit: int
     ) -> list[int]:
-        """Return the seqs, descending, of the newest messages in ``streams`` with a seq in
-        ``span`` that have all words of ``text`` and are by ``nick``, if one is given."""
-        found: set[int] = set()
+        """Return the seqs, descending, of the newest messages in ``stream`` (None: anywhere)
+        with a seq in ``span`` that have all words of ``text`` and are by ``nick``, if one is
+        given."""
+        asked = _question(text, stream, nick)
         query = (
             "SELECT rowid FROM words WHERE words MATCH ? AND rowid >= ? AND rowid < ?"
             " ORDER BY rowid DESC LIMIT ?"
         )
-        for at in range(0, len(streams), STREAMS_AT_ONCE):
-            asked = _question(text, streams[at : at + STREAMS_AT_ONCE], nick)
-            rows = self._db.execute(query, (asked, span.start, span.stop, limit))
-            found.update(seq for (seq,) in rows)
-        return sorted(found, reverse=True)[:limit]
+        rows = self._db.execute(query, (asked, span.start, span.stop, limit))
+        return [seq for (seq,) in rows]
 
 
-def _question(text: str, streams: Iterable[int], nick: str | None) -> str:
+def _question(text: str, stream: int | None, nick: str | None) -> str:
     """Return the question in FTS5's language. All that a person wrote stands in quotes."""
-    parts = [f"place:({' OR '.join(f's{stream}' for stream in streams)})"]
+    parts = [f"place:s{stream}"] if stream is not None else []
     if nick is not None:
         parts.append(f"sender:{_sender(nick)}")
     terms = []
@@ -84,7 +80,7 @@ def _question(text: str, streams: Iterable[int], nick: str | None) -> str:
             terms.append(f'"{spaced}"{star}')
     if terms:
         parts.append(f"text:({' '.join(terms)})")
-    return " AND ".join(parts)
+    return " AND ".join(parts) or 'text:""'
 
 
 def _spaced(text: str) -> str:

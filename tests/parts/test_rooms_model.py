@@ -355,7 +355,7 @@ class Everything(RuleBasedStateMachine):
 
 
 Everything.TestCase.settings = settings(
-    max_examples=80,
+    max_examples=100,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=list(HealthCheck),
