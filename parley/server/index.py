@@ -554,9 +554,9 @@ class Index:
         refs: list[tuple[str, int, str, int]] = []
         changes: list[tuple[int, int]] = []
         moments: list[tuple[int, float]] = []
-        for record, span in found:
+        for record, (start, length) in found:
             if not isinstance(record, Said):
-                places.append((record.seq, *span, 0))
+                places.append((record.seq, start, length, 0))
                 if isinstance(record, Guest):
                     self._write_guest(record)
                 else:
@@ -565,10 +565,16 @@ class Index:
             message = record.message
             seq = message.seq
             original = message.edit_of or message.redact_of
-            streams = [self._stream_made(name) for name in streams_of(record)]
-            places.append((seq, *span, streams[0] if record.origin.for_ is None else 0))
-            entries.extend((stream, seq, original is None) for stream in streams)
-            refs.append((key(message.from_), message.id, record.origin.ref, seq))
+            if record.origin.for_ is None:
+                room = self._stream_made(message.to.lower())
+                streams = [room]
+                places.append((seq, start, length, room))
+                entries.append((room, seq, original is None))
+            else:
+                streams = [self._stream_made(name) for name in streams_of(record)]
+                places.append((seq, start, length, 0))
+                entries += [(stream, seq, original is None) for stream in streams]
+            refs.append((message.from_.lower(), message.id, record.origin.ref, seq))
             if original is not None:
                 changes.append((original, seq))
             if seq % _MOMENTS == 0:
@@ -580,8 +586,10 @@ class Index:
         write("INSERT OR REPLACE INTO ref VALUES (?, ?, ?, ?)", refs)
         # The log may be taken in from its end: what is newer stays.
         latest = "ON CONFLICT (original) DO UPDATE SET seq = max(seq, excluded.seq)"
-        write(f"INSERT INTO change VALUES (?, ?) {latest}", changes)
-        write("INSERT OR REPLACE INTO moment VALUES (?, ?)", moments)
+        if changes:
+            write(f"INSERT INTO change VALUES (?, ?) {latest}", changes)
+        if moments:
+            write("INSERT OR REPLACE INTO moment VALUES (?, ?)", moments)
         self._words.write()
 
     def _write_deed(self, deed: Deed) -> None:

@@ -75,7 +75,7 @@ _COSTS: Final[dict[type, int]] = {
 
 _SWEEP: Final = 1.0  # seconds between two looks at the deadlines
 _INDEX_LAG: Final = 0.5  # seconds that records wait for the index when the server is quiet
-_INDEX_AT_ONCE: Final = 1024  # records that wait for the index however busy the server is
+_INDEX_AT_ONCE: Final = 512  # records that wait for the index however busy the server is
 _FULL: Final = "the server has no room for another client: try again later"
 _RETRY_PARKED: Final = 0.25  # seconds
 
