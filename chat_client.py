@@ -41,10 +41,10 @@ def main(arguments: list[str] | None = None) -> int:
         if options.plain:
             from parley.client.plain import Plain
 
-            return asyncio.run(Plain(settings, store, preferences, options.to).run())
+            return asyncio.run(Plain(settings, store, preferences, options.to, options.room).run())
         from parley.client.screen.app import Screen
 
-        return asyncio.run(Screen(settings, store, preferences).run())
+        return asyncio.run(Screen(settings, store, preferences, options.room).run())
     except KeyboardInterrupt:
         return 0
 
@@ -54,7 +54,9 @@ async def _headless(settings: Settings, store: Store, options: Options) -> int:
 
     settings.keep_trying = options.wait
     settings.remember_waiting = False  # whoever runs this learns by the exit code, and tries again
-    face = Headless(settings, store, options.to, options.send, options.jsonl, options.wait)
+    face = Headless(
+        settings, store, options.to, options.room, options.send, options.jsonl, options.wait
+    )
     return await face.run()
 
 

@@ -22,7 +22,7 @@ from parley.server.accounts import AccountsError
 from parley.server.log import LogBrokenError
 from parley.server.options import Options, parse
 from parley.server.recovery import HistoryError
-from parley.server.start import StartError, open_accounts, remove_index, start
+from parley.server.start import StartError, compact_history, open_accounts, remove_index, start
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,6 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
                 raise StartError(
                     f"{problem.filename or options.data}: {problem.strerror}"
                 ) from None
+        if options.compact:
+            print(compact_history(options))
+            return 0
         start(options, lambda: parse(arguments)).run()
     except (StartError, HistoryError, AccountsError) as problem:
         print(f"chat_server: {problem}", file=sys.stderr)

@@ -19,7 +19,8 @@ import msgspec
 from framing.codec import decode_request, encode
 from framing.errors import BodyError
 from framing.events import Error, Event, History, Message, Welcome
-from framing.requests import Say
+from framing.names import LOBBY
+from framing.requests import Enter, Say
 from parley.client.clean import clean, clean_text, sane
 from parley.client.happenings import (
     Change,
@@ -52,11 +53,13 @@ class Headless:
         settings: Settings,
         store: Store,
         to: str,
+        room: str | None,
         send: Sequence[str],
         jsonl: bool,
         wait: float,
     ) -> None:
-        self._to = to
+        self._room = room
+        self._to = room if room is not None and to == LOBBY else to
         self._send = send
         self._jsonl = jsonl
         self._wait = wait
@@ -94,6 +97,12 @@ class Headless:
     async def _work(self) -> None:
         """Send what is to be sent."""
         await self._online.wait()
+        if (room := self._room) is not None:
+            answer = await self.session.ask(lambda ref: Enter(ref, room))
+            if isinstance(answer, Error):
+                self._complain(answer.text)
+                self._code = REFUSED
+                return
         if self._send:
             for text in self._send:
                 self.session.say(text, self._to)

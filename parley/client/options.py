@@ -9,7 +9,7 @@ from typing import TypeVar
 import configargparse
 
 from framing.limits import MAX_ID
-from framing.names import is_nick
+from framing.names import is_nick, is_room
 from parley.client.preferences import CHOICES, config_file
 from parley.client.store import Last, Store
 
@@ -29,6 +29,7 @@ class Options:
     plain: bool
     send: list[str]
     to: str
+    room: str | None
     jsonl: bool
     password_file: Path | None
     wait: float
@@ -56,6 +57,7 @@ def parse(arguments: list[str] | None = None) -> Options:
     add("port", nargs="?", type=port, metavar="PORT", help="its port, usually 10500")
     add("nick", nargs="?", type=nick, metavar="NICK", help="what to be called")
     add("id", nargs="?", type=number, metavar="ID", help="a number for this device or window")
+    add("--room", type=_room, metavar="NAME", help="go into this room at once")
     group = parser.add_argument_group("how it looks")
     group.add_argument(
         "--plain", action="store_true", help="line by line: for screen readers and simple terminals"
@@ -105,6 +107,7 @@ def parse(arguments: list[str] | None = None) -> Options:
         plain=found.plain,
         send=found.send,
         to=found.to,
+        room=found.room,
         jsonl=found.jsonl,
         password_file=found.password_file,
         wait=found.wait,
@@ -182,6 +185,15 @@ def number(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) <= MAX_ID):
         raise configargparse.ArgumentTypeError(f"{text!r} is no id: a number from 0 to {MAX_ID}")
     return int(text)
+
+
+def _room(text: str) -> str:
+    name = text if text.startswith("#") else f"#{text}"
+    if not is_room(name):
+        raise configargparse.ArgumentTypeError(
+            f"{text!r} is no room: # and 1 to 32 letters (a to z), digits, and _ - . only"
+        )
+    return name
 
 
 def _seq(text: str) -> int:

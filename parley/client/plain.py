@@ -34,10 +34,18 @@ _PATIENCE: Final = 3.0
 class Plain:
     """One run of the plain face."""
 
-    def __init__(self, settings: Settings, store: Store, preferences: Preferences, to: str) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        preferences: Preferences,
+        to: str,
+        room: str | None = None,
+    ) -> None:
         settings.ask_password = settings.ask_password or self.ask_password
         settings.new_nick = self._new_nick
         self.preferences = preferences
+        self._room = room
         self.keys = ""
         self.model = Model(settings.nick)
         self.session = Session(settings, store, self._happened)
@@ -192,6 +200,9 @@ class Plain:
             people = [p.nick for p in self.model.online if p.nick != self.model.nick]
             who = ", ".join(people[:20]) if people else "nobody else"
             more = f" and {len(people) - 20} more" if len(people) > 20 else ""
+            room, self._room = self._room, None
+            if room is not None:
+                self._run(f"/join {room}")
             self._print(f"Connected as {self.model.nick}. Here: {who}{more}.")
             for line in self.model.motd.split("\n") if self.model.motd else ():
                 self._print(line)

@@ -32,6 +32,7 @@ class Options:
     add_user: str | None
     set_password: str | None
     admin: str | None
+    compact: bool
 
 
 def parse(arguments: list[str] | None = None) -> Options:
@@ -150,6 +151,12 @@ def parse(arguments: list[str] | None = None) -> Options:
     group.add_argument(
         "--admin", metavar="NAME", help="make an account an admin, who may moderate, and exit"
     )
+    group = parser.add_argument_group("the history; while no server runs")
+    group.add_argument(
+        "--compact",
+        action="store_true",
+        help="rewrite history.json without the texts that were taken back, and exit",
+    )
 
     found = parser.parse_args(arguments)
     port = found.PORT if found.PORT is not None else found.port
@@ -170,6 +177,7 @@ def parse(arguments: list[str] | None = None) -> Options:
         add_user=found.add_user,
         set_password=found.set_password,
         admin=found.admin,
+        compact=found.compact,
     )
 
 

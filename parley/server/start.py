@@ -17,6 +17,7 @@ from framing.limits import FRAME, PAGE, TEXT
 from parley.server.accounts import Accounts
 from parley.server.archive import Archive
 from parley.server.chat import Chat
+from parley.server.compact import compact
 from parley.server.entrance import Greeting
 from parley.server.index import Index, IndexBehindError
 from parley.server.limits import Rate
@@ -117,6 +118,25 @@ def open_accounts(data: Path) -> Accounts:
     if converted:
         logger.info("%s: %d plain passwords turned into verifiers", accounts.path, converted)
     return accounts
+
+
+def compact_history(options: Options) -> str:
+    """Rewrite the history without what was taken back. Return what was done, as a sentence.
+
+    Raises ``StartError`` if a server is running or the history is damaged.
+    """
+    path = options.data / "history.json"
+    _lock(options.data / "history.json.lock")
+    try:
+        before = path.stat().st_size
+        gone = compact(path)
+    except OSError as problem:
+        raise StartError(f"{problem.filename or path}: {problem.strerror}") from None
+    except ValueError as problem:
+        raise StartError(f"{path}: {problem}; a start of the server says more") from None
+    remove_index(options.data)
+    after = path.stat().st_size
+    return f"{path}: {gone} texts that were taken back are gone, {before} bytes became {after}"
 
 
 def _lock(path: Path) -> None:

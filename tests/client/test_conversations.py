@@ -226,6 +226,15 @@ def test_rooms_and_search_line_by_line(server: ChatServer, open_client: Open) ->
     assert bob.until("message", edit_of=bob.until("message", text="found you")["seq"])
 
 
+def test_a_room_can_be_named_at_the_start(server: ChatServer, open_client: Open) -> None:
+    ann = open_client(server, "ann", "--room", "lab")
+    ann.see("#lab ›", "2 #lab")
+    bob = open_client(server, "bob", "--plain", "--room", "#lab", columns=100)
+    bob.see("Now writing to #lab.")
+    bob.type("here\r")
+    ann.see("bob │ here")
+
+
 def test_away_by_itself(server: ChatServer, open_client: Open, tmp_path: Path) -> None:
     """The shortest time is minutes: only that it can be chosen is seen here."""
     ann = open_client(server, "ann", columns=120)

@@ -69,6 +69,17 @@ def test_what_is_said_comes_out_a_line_each(server: ChatServer) -> None:
     assert bob.until("left")["reason"] == "disconnect"
 
 
+def test_a_room_is_entered_first(server: ChatServer) -> None:
+    bob = server.joined("bob")
+    bob.send(purpose="enter", ref="e", room="#lab", private=True)
+    bob.until("ok", ref="e")
+    assert run(server, "ann", "1", "--room", "own", "--send", "hi").returncode == 0
+    assert server.messages == ["hi"]
+    refused = run(server, "ann", "1", "--room", "lab", "--send", "hi")
+    assert refused.returncode == 4 and "#lab is private" in refused.stderr
+    assert run(server, "ann", "1", "--room", "a b", "--send", "hi").returncode == 2
+
+
 def test_send_and_to(server: ChatServer) -> None:
     bob = server.joined("bob")
     assert run(server, "ann", "1", "--send", "one", "--send", "two").returncode == 0

@@ -63,10 +63,17 @@ only what a terminal sends at once may be taken so."""
 class Screen:
     """One run of the screen."""
 
-    def __init__(self, settings: Settings, store: Store, preferences: Preferences) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        preferences: Preferences,
+        room: str | None = None,
+    ) -> None:
         settings.ask_password = settings.ask_password or self.ask_password
         settings.new_nick = self._new_nick
         self.preferences = preferences
+        self._room = room
         self.keys = keys_text()
         self.model = Model(settings.nick)
         self.session = Session(settings, store, self._happened)
@@ -210,6 +217,9 @@ class Screen:
             terminal.notify(self.app.output, f"{entry.nick}: {clean(entry.text)}")
 
     def _greet(self) -> None:
+        room, self._room = self._room, None
+        if room is not None:
+            self._run_line(f"/join {room}")
         if self.model.motd and self.model.motd != self._greeted:
             self._greeted = self.model.motd
             self.model.note(self.model.motd, time.time())
