@@ -75,6 +75,7 @@ class Conversation:
         self.complete = False  # nothing older remains on the server
         self.loading = False
         self.topic = ""
+        self.asks_topic = False  # what comes of it is an answer, no news
         self.members: set[str] | None = None  # nick keys of who is in the room, if known
         self.typing: dict[str, float] = {}  # who is writing, and until when that is believed (UTC)
         self.told_read = 0  # up to where other devices have been told

@@ -403,8 +403,9 @@ class Model:
     def _topic(self, event: Topic) -> None:
         where = self.conversation(_name(event.room))
         topic = clean(event.text[:REASON_CHARS])
-        if topic != where.topic:
-            where.topic = topic
+        news = topic != where.topic and not where.asks_topic
+        where.topic = topic
+        if news:
             text = f"{_name(event.nick)} says what {where.name} is about: {topic or 'nothing'}"
             self._add(where, Entry(Kind.NOTICE, sane(event.time), text))
 

@@ -71,6 +71,9 @@ SHORT_TEXT_BYTES = 1000
 """Longest text of being away, and last word."""
 
 _NO_STORE = "the server cannot store anything now: try again"
+_ALSO_SAYS = frozenset({Away, Invite, SetTopic})
+"""Requests by which one could say something to others though one is muted."""
+
 _WHILE_STOPPING = frozenset({Ping, Disconnect, ShutdownAck})
 
 Handler = Callable[[Session, Any, Moment], None]
@@ -95,7 +98,7 @@ class Chat:
         self.outbox = Outbox()
         self._people = People(accounts)
         self._hall = Hall(self._people, archive, self.outbox)
-        bans = Bans()
+        self._bans = bans = Bans()
         self._finding = finding = Finding(self._people, accounts, archive)
         self._entrance = Entrance(
             self._hall, accounts, bans, secret, archive, append, greeting, new_secret
@@ -170,9 +173,23 @@ class Chat:
             self._hall.refuse(session, ErrorWord.NOT_JOINED, "join or log in first", ref)
         elif query is None:
             handler(session, request, moment)
+        elif kind in _ALSO_SAYS and self._is_muted(session, request, moment):
+            pass
         elif not self._talk.too_many_queries(session, request.ref or "", moment):  # type: ignore[union-attr]
             handler(session, request, moment)
             self._talk.count_query(session, moment)
+
+    def _is_muted(self, session: Session, request: AnyRequest, moment: Moment) -> bool:
+        """Tell whether a session can say nothing; if so it is refused here. To be back from
+        being away, or to ask for a topic, says nothing."""
+        text = getattr(request, "text", None)
+        if not (text or isinstance(request, Invite)):
+            return False
+        until = self._bans.muted(session.person, session.key, moment)
+        if until is not None:
+            ref = getattr(request, "ref", None)
+            self._hall.refuse(session, ErrorWord.MUTED, f"you can say nothing {until}", ref)
+        return until is not None
 
     def malformed(self, session: Session, problem: BodyError) -> None:
         """A well-framed body was no request."""
@@ -264,6 +281,8 @@ class Chat:
         self._hall.tell(session, Ok(request.ref))
         said = request.text or ""
         text = said if 0 < len(said.encode()) <= SHORT_TEXT_BYTES else None
+        if self._bans.muted(session.person, session.key, moment) is not None:
+            text = None
         self._hall.go(session, "disconnect", moment, text)
         self._hall.close(session)
 

@@ -255,6 +255,8 @@ class Talk:
 
     def typing(self, session: Session, request: Typing, moment: Moment) -> None:
         """Tell those it concerns that somebody is writing: now and then, not for each key."""
+        if self._bans.muted(session.person, session.key, moment) is not None:
+            return
         to = key(request.to)
         active = request.state == "active"
         last = session.typing

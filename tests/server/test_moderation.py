@@ -125,6 +125,10 @@ def test_a_muted_person_says_nothing_and_reads_on(server: ChatServer) -> None:
     refused = ask(ann, "message", text="after")
     assert refused["error"] == "MUTED" and "calm down" in refused["text"]
     assert ask(ann, "edit", seq=seq, text="by a trick")["error"] == "MUTED"
+    assert ask(ann, "away", text="by another")["error"] == "MUTED"
+    ask(ann, "enter", room="#lab")
+    assert ask(ann, "topic", room="#lab", text="by a third")["error"] == "MUTED"
+    assert ask(ann, "invite", room="#lab", nick="bob")["error"] == "MUTED"
     bob.say("we hear")
     assert ann.until("message", text="we hear")
     server.kill()
