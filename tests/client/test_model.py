@@ -1,0 +1,81 @@
+"""What a conversation holds, without a screen."""
+
+import pytest
+
+from framing.events import HasRead, Message
+from parley.client import conversation as rooms
+from parley.client.commands.face import UsageError
+from parley.client.commands.searching import parse_search
+from parley.client.model import Model, mentions
+
+
+def message(seq: int, text: str, from_: str = "bob", **fields: object) -> Message:
+    return Message(seq, from_, 1, "#lobby", text, 1e9 + seq, len(text), **fields)  # type: ignore[arg-type]
+
+
+def test_places_of_another_log_mean_nothing() -> None:
+    model = Model("ann")
+    model.take([message(seq, f"old {seq}") for seq in (5, 6, 7)], 0.0)
+    assert model.lobby.oldest == 5
+    model.lobby.forget_places()
+    assert [entry.seq for entry in model.lobby.entries] == [0, 0, 0]
+    assert model.lobby.newest == 0
+    model.take([message(1, "new")], 0.0)
+    assert [entry.text for entry in model.lobby.entries] == ["old 5", "old 6", "old 7", "new"]
+
+
+def test_very_much_lets_the_oldest_go_and_pages_bring_it_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rooms, "MOST_CHARS", 1000)
+    model = Model("ann")
+    model.lobby.complete = True
+    for seq in range(1, 101):
+        model.take([message(seq, "x" * 50)], 0.0)
+    kept = [entry.seq for entry in model.lobby.entries]
+    assert kept == list(range(kept[0], 101)) and 10 <= len(kept) <= 21
+    assert not model.lobby.complete and model.lobby.oldest == kept[0]
+    assert model.lobby.prepended == -(kept[0] - 1)
+    model.attend(False)  # who reads further up loses nothing
+    for seq in range(101, 201):
+        model.take([message(seq, "x" * 50)], 0.0)
+    assert model.lobby.entries[0].seq == kept[0]
+
+
+def test_a_change_of_what_is_not_here_is_no_entry() -> None:
+    model = Model("ann")
+    model.take([message(5, "here"), message(6, "new text", edit_of=2)], 0.0)
+    assert [entry.text for entry in model.lobby.entries] == ["here"]
+    model.take([message(7, "", redact_of=5)], 0.0)
+    [entry] = model.lobby.entries
+    assert entry.redacted and entry.text == "" and not entry.changed
+
+
+def test_what_was_read_elsewhere_is_no_longer_counted() -> None:
+    model = Model("ann")
+    model.attend(False)
+    said = [message(1, "one"), message(2, "ann: two"), message(3, "three", from_="ann")]
+    model.take([*said, message(4, "four")], 0.0)
+    assert model.lobby.unread == 3
+    model.take([HasRead("#lobby", 2)], 0.0)
+    assert model.lobby.unread == 1
+    model.take([HasRead("#LOBBY", 9)], 0.0)
+    assert model.lobby.unread == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [("ann", True), ("Ann: hi", True), ("(ann)", True), ("joanna", False), ("ann_b", False),
+     ("ann-marie", False), ("hi ann!", True), ("", False)],
+)  # fmt: skip
+def test_a_mention_is_a_word_of_its_own(text: str, named: bool) -> None:
+    assert mentions(text, "ann") == named
+
+
+def test_a_search_as_people_type_it() -> None:
+    request = parse_search('"red key" from:@bob in:lab http://x before:2026-11-21')
+    assert (request.text, request.from_, request.with_) == ('"red key" http://x', "bob", "#lab")
+    assert request.until is not None and request.since is None
+    assert parse_search("in:@eve x").with_ == "@eve"
+    with pytest.raises(UsageError):
+        parse_search("x after:soon")
