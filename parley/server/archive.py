@@ -142,11 +142,11 @@ class Archive:
 
     def has_read(self, person: str, stream: str, seq: int) -> bool:
         """Note that ``person`` has read a stream up to ``seq``. False if that was known."""
-        return self._index.has_read(person, stream, seq)
+        return self._index.read.move(person, stream, seq)
 
     def read_up_to(self, person: str, stream: str) -> int | None:
         """Return the seq up to which ``person`` has read a stream; None: nothing is known."""
-        return self._index.read_up_to(person, stream)
+        return self._index.read.up_to(person, stream)
 
     def unread(self, person: str, stream: Stream, most: int) -> int:
         """Count the messages of a stream that ``person`` has not read, up to ``most``."""

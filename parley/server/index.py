@@ -28,6 +28,7 @@ from typing import Final, NamedTuple
 
 from framing.names import key
 from parley.server.log import Log, Position, Span, Stored
+from parley.server.readmarks import ReadMarks
 from parley.server.records import Deed, Guest, Record, Said, decode_line
 from parley.server.words import Words
 
@@ -45,8 +46,6 @@ CREATE TABLE deed (slot TEXT PRIMARY KEY, seq INTEGER, ends INTEGER) WITHOUT ROW
 CREATE TABLE act (seq INTEGER PRIMARY KEY);
 CREATE TABLE moment (seq INTEGER PRIMARY KEY, time REAL);
 CREATE INDEX moment_time ON moment (time);
-CREATE TABLE mark (person TEXT, stream TEXT, seq INTEGER,
-                   PRIMARY KEY (person, stream)) WITHOUT ROWID;
 CREATE TABLE ref (nick TEXT, id INTEGER, ref TEXT, seq INTEGER,
                   PRIMARY KEY (nick, id, ref, seq)) WITHOUT ROWID;
 CREATE TABLE guest (token TEXT PRIMARY KEY, nick TEXT, person TEXT) WITHOUT ROWID;
@@ -143,10 +142,10 @@ class Index:
         self._path = path
         self._boot = boot
         self._words: Words
+        self.read: ReadMarks
         self._streams: dict[str, int] = {}
         self._recent: dict[tuple[str, int, str], Span] = {}
         self._waiting: list[Stored] = []
-        self._marks: dict[tuple[str, str], int] = {}
         self.checkpoint: Position | None = None
         self.low = 1
         self._low_offset = 0
@@ -184,6 +183,7 @@ class Index:
         db = self._connect()
         db.executescript(_SCHEMA)
         Words.make(db)
+        ReadMarks.make(db)
         self.checkpoint = None
         return db
 
@@ -202,6 +202,7 @@ class Index:
             self._low_offset = log.position.end
         self._log = log
         self._words = Words(self._db)
+        self.read = ReadMarks(self._db)
         with self._transaction():
             self._write((record, span) for record, span in found)
             self._checkpoint(log.position, closed=False)
@@ -234,11 +235,11 @@ class Index:
             return
         with self._transaction():
             self._write((s.record, Span(s.offset, s.length)) for s in self._waiting)
-            self._write_marks()
+            self.read.write()
             self._checkpoint(self._log.position, closed=False)
         self._waiting.clear()
         self._recent.clear()
-        self._marks.clear()
+        self.read.written()
 
     def fill(self) -> bool:
         """Take in one slice more of the older records. Return False if none is left.
@@ -280,7 +281,7 @@ class Index:
             self.flush()
             self._db.execute("PRAGMA synchronous=FULL")
             with self._transaction():
-                self._write_marks()
+                self.read.write()
                 self._checkpoint(self._log.position, closed=True)
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._db.close()
@@ -407,31 +408,13 @@ class Index:
         rows = self._db.execute(query, (before, limit + 1)).fetchall()
         return [Span(*row) for row in reversed(rows[:limit])], len(rows) <= limit
 
-    # Reading marks: the only thing here that is not in the log
-
-    def has_read(self, person: str, stream: str, seq: int) -> bool:
-        """Note that ``person`` has read a stream up to ``seq``. False if that was known."""
-        if seq <= (self.read_up_to(person, stream) or -1):
-            return False
-        self._marks[person, stream] = seq
-        return True
-
-    def read_up_to(self, person: str, stream: str) -> int | None:
-        """Return the seq up to which ``person`` has read a stream; None: nothing is known."""
-        known = self._marks.get((person, stream))
-        if known is None:
-            query = "SELECT seq FROM mark WHERE person = ? AND stream = ?"
-            row = self._db.execute(query, (person, stream)).fetchone()
-            known = row[0] if row else None
-        return known
-
     def unread(self, person: str, stream: Stream, most: int) -> int:
         """Count the messages of a stream that ``person`` has not read, up to ``most``."""
         self.flush()
         known = self._stream(stream.name)
         if known is None:
             return 0
-        after = max(stream.floor, self.read_up_to(person, stream.name) or 0)
+        after = max(stream.floor, self.read.up_to(person, stream.name) or 0)
         query = (
             "SELECT count(*) FROM (SELECT 1 FROM entry"
             " WHERE stream = ? AND seq > ? AND counts LIMIT ?)"
@@ -600,10 +583,6 @@ class Index:
         )
         if deed.moderates:
             self._db.execute("INSERT OR REPLACE INTO act VALUES (?)", (deed.seq,))
-
-    def _write_marks(self) -> None:
-        rows = [(person, stream, seq) for (person, stream), seq in self._marks.items()]
-        self._db.executemany("INSERT OR REPLACE INTO mark VALUES (?, ?, ?)", rows)
 
     def _write_guest(self, guest: Guest) -> None:
         nick = key(guest.nick)

@@ -1,0 +1,49 @@
+"""Who has read what: for each account and conversation one mark, which never goes back.
+
+The only thing in the index that is not in the log: with the index it is lost. ``move`` gathers,
+``write`` writes within the index's transaction.
+"""
+
+import sqlite3
+
+
+class ReadMarks:
+    """The table of marks in ``db``."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._moved: dict[tuple[str, str], int] = {}
+
+    @staticmethod
+    def make(db: sqlite3.Connection) -> None:
+        """Make the table in a new index."""
+        db.execute(
+            "CREATE TABLE mark (person TEXT, stream TEXT, seq INTEGER,"
+            " PRIMARY KEY (person, stream)) WITHOUT ROWID"
+        )
+
+    def move(self, person: str, stream: str, seq: int) -> bool:
+        """Note that ``person`` has read a stream up to ``seq``. False if that was known."""
+        known = self.up_to(person, stream)
+        if known is not None and seq <= known:
+            return False
+        self._moved[person, stream] = seq
+        return True
+
+    def up_to(self, person: str, stream: str) -> int | None:
+        """Return the seq up to which ``person`` has read a stream; None: nothing is known."""
+        known = self._moved.get((person, stream))
+        if known is None:
+            query = "SELECT seq FROM mark WHERE person = ? AND stream = ?"
+            row = self._db.execute(query, (person, stream)).fetchone()
+            known = row[0] if row else None
+        return known
+
+    def write(self) -> None:
+        """Write what has moved."""
+        rows = [(person, stream, seq) for (person, stream), seq in self._moved.items()]
+        self._db.executemany("INSERT OR REPLACE INTO mark VALUES (?, ?, ?)", rows)
+
+    def written(self) -> None:
+        """What was written is on the disk."""
+        self._moved.clear()
