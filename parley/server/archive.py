@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from framing.codec import encode
 from framing.events import Message
 from framing.limits import FRAME, PAGE
 from framing.names import key
@@ -42,7 +43,9 @@ class Archive:
             page = self._index.newest(streams, before, min(limit, PAGE), _PAGE_BYTES)
             said = self._said(page)
             if messages := _seen(self._current(said), streams):
-                return messages, page.end
+                fitting = _fitting(reversed(messages))
+                whole = len(fitting) == len(messages)
+                return fitting[::-1], page.end and whole
             if page.end:
                 return [], True
             before = said[0].seq
@@ -56,7 +59,8 @@ class Archive:
             page = self._index.after(streams, after, min(limit, PAGE), _PAGE_BYTES)
             said = self._said(page)
             if messages := _seen(self._current(said), streams):
-                return messages, page.end
+                fitting = _fitting(messages)
+                return fitting, page.end and len(fitting) == len(messages)
             if page.end:
                 return [], True
             after = said[-1].seq
@@ -152,10 +156,14 @@ class Archive:
         """Count the messages of a stream that ``person`` has not read, up to ``most``."""
         return self._index.unread(person, stream, most)
 
-    def private_streams(self, person: str) -> list[tuple[str, str]]:
-        """Return the streams of the private conversations of ``person``, each with the key of
-        the other's nick."""
-        return self._index.private_streams(person)
+    def knows(self, stream: str) -> bool:
+        """Tell whether anything was ever said in a stream."""
+        return self._index.knows(stream)
+
+    def private_streams(self, person: str, most: int) -> list[tuple[str, str]]:
+        """Return the streams of the private conversations of ``person``, those that began last,
+        each with the key of the other's nick."""
+        return self._index.private_streams(person, most)
 
     def _said(self, page: Page) -> list[Message]:
         records = self._log.read(page.spans)
@@ -176,15 +184,10 @@ class Archive:
                 continue
             new = change.message
             redacted = new.redact_of is not None
-            if message.edit_of is None or redacted:
-                replace = msgspec.structs.replace
-                current.append(
-                    replace(
-                        message, text=new.text, size=new.size, changed=new.seq, redacted=redacted
-                    )
-                )
-            else:
-                current.append(message)
+            replace = msgspec.structs.replace
+            current.append(
+                replace(message, text=new.text, size=new.size, changed=new.seq, redacted=redacted)
+            )
         return current
 
     def _changes(self, originals: list[int]) -> dict[int, Said]:
@@ -205,6 +208,21 @@ def _seen(messages: list[Message], streams: Sequence[Stream]) -> list[Message]:
     if not floors:
         return messages
     return [m for m in messages if _original(m) > floors.get(key(m.to), 0)]
+
+
+def _fitting(messages: Iterable[Message]) -> list[Message]:
+    """Return the first messages that together fit a page: a change may have made some longer."""
+    wanted = list(messages)
+    if all(message.changed is None for message in wanted):
+        return wanted  # measured by the index
+    fitting: list[Message] = []
+    size = 0
+    for message in wanted:
+        size += len(encode(message)) + 1
+        if size > _PAGE_BYTES and fitting:
+            break
+        fitting.append(message)
+    return fitting
 
 
 def _original(message: Message) -> int:

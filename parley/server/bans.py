@@ -10,18 +10,19 @@ class Bans:
     """Bans and mutes by person, nick and address. One that has run out counts no more."""
 
     def __init__(self) -> None:
-        self._bans: dict[str, Deed] = {}
-        self._mutes: dict[str, Deed] = {}
+        self._bans: dict[str, dict[str, Deed]] = {}
+        self._mutes: dict[str, dict[str, Deed]] = {}
 
     def apply(self, deed: Deed) -> None:
         """Take in a deed that the log has."""
         table = self._mutes if deed.do in ("mute", "unmute") else self._bans
         if deed.do in ("ban", "mute"):
             for name in _names(deed):
-                table[name] = deed
+                table.setdefault(name, {})[deed.slot] = deed
         elif deed.do in ("unban", "unmute"):
-            for name, old in list(table.items()):
-                if old.slot == deed.slot:
+            for name, deeds in list(table.items()):
+                deeds.pop(deed.slot, None)
+                if not deeds:
                     del table[name]
 
     def banned(self, person: str | None, nick_key: str, address: str, moment: Moment) -> str | None:
@@ -43,12 +44,20 @@ class Bans:
         return f"{until(deed)}, by {deed.nick}{reason}"
 
     def ban_of(self, name: str) -> Deed | None:
-        """Return the ban of a nick or address, whether it has run out or not."""
-        return self._bans.get(f"nick {name.lower()}") or self._bans.get(f"address {name}")
+        """Return the ban of a nick or address itself, whether it has run out or not."""
+        return _of(self._bans, name)
 
     def mute_of(self, name: str) -> Deed | None:
         """Return the mute of a nick."""
-        return self._mutes.get(f"nick {name.lower()}")
+        return _of(self._mutes, name)
+
+
+def _of(table: dict[str, dict[str, Deed]], name: str) -> Deed | None:
+    for kind in ("nick", "address"):
+        for deed in table.get(f"{kind} {name.lower()}", {}).values():
+            if (deed.whom or "").lower() == name.lower():
+                return deed
+    return None
 
 
 def until(deed: Deed) -> str:
@@ -59,7 +68,7 @@ def until(deed: Deed) -> str:
 
 
 def _names(deed: Deed) -> list[str]:
-    names = [f"address {address}" for address in deed.addresses or ()]
+    names = [f"address {address.lower()}" for address in deed.addresses or ()]
     if deed.whom is not None and not (deed.addresses and deed.whom in deed.addresses):
         names.append(f"nick {deed.whom.lower()}")
     if deed.who is not None:
@@ -68,10 +77,14 @@ def _names(deed: Deed) -> list[str]:
 
 
 def _first(
-    table: dict[str, Deed], person: str | None, nick_key: str, address: str, moment: Moment
+    table: dict[str, dict[str, Deed]],
+    person: str | None,
+    nick_key: str,
+    address: str,
+    moment: Moment,
 ) -> Deed | None:
-    for name in (f"person {person}", f"nick {nick_key}", f"address {address}"):
-        deed = table.get(name)
-        if deed is not None and (deed.until is None or deed.until > moment.utc):
-            return deed
+    for name in (f"person {person}", f"nick {nick_key}", f"address {address.lower()}"):
+        for deed in table.get(name, {}).values():
+            if deed.until is None or deed.until > moment.utc:
+                return deed
     return None

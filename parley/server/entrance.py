@@ -124,6 +124,9 @@ class Entrance:
         session, request, _, token = self._claims.pop(key(guest.nick))
         if session.state is State.WAITING:
             # A new person has sent nothing before: nothing can be sent again.
+            if self._is_banned(session, guest.who, key(guest.nick), moment):
+                session.state = State.NEW  # it came about in this tick
+                return
             floor = self._archive.seq if guest.person is None else request.since or 0
             self._admit(session, request, guest.who, moment, floor=floor, token=token)
 
@@ -349,7 +352,7 @@ class Entrance:
                 archive.has_read(person, stream.name, max(archive.seq, 0))
             elif count := archive.unread(person, stream, UNREAD_MOST):
                 found[name] = count
-        for stream_name, nick in archive.private_streams(person):
+        for stream_name, nick in archive.private_streams(person, UNREAD_TOLD):
             if len(found) >= UNREAD_TOLD:
                 break
             if count := archive.unread(person, Stream(stream_name), UNREAD_MOST):

@@ -21,6 +21,7 @@ written on.
 """
 
 import contextlib
+import heapq
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -41,7 +42,7 @@ CREATE TABLE stream (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
 CREATE TABLE place (seq INTEGER PRIMARY KEY, start INTEGER, length INTEGER, room INTEGER);
 CREATE TABLE entry (stream INTEGER, seq INTEGER, counts INTEGER,
                     PRIMARY KEY (stream, seq)) WITHOUT ROWID;
-CREATE TABLE change (original INTEGER PRIMARY KEY, seq INTEGER);
+CREATE TABLE change (original INTEGER PRIMARY KEY, seq INTEGER, final INTEGER);
 CREATE TABLE deed (slot TEXT PRIMARY KEY, seq INTEGER, ends INTEGER) WITHOUT ROWID;
 CREATE TABLE act (seq INTEGER PRIMARY KEY);
 CREATE TABLE moment (seq INTEGER PRIMARY KEY, time REAL);
@@ -82,12 +83,12 @@ class Stream(NamedTuple):
 
 
 class Sight(NamedTuple):
-    """What a search may find: streams that are asked for by name, each with its floor - a few,
-    and those seen in part - and rooms, of which there may be many: what is found anywhere is
-    looked at for whether it is in one of them."""
+    """What a search may find, each stream with its floor: a few streams are asked for by name;
+    of rooms there may be many, so what is found anywhere is looked at for whether it is in one
+    of them."""
 
     asked: list[tuple[int, int]]
-    rooms: set[int]
+    rooms: dict[int, int]
 
 
 class Page(NamedTuple):
@@ -223,15 +224,15 @@ class Index:
 
     @property
     def waiting(self) -> int:
-        """How many records have been added and not written."""
-        return len(self._waiting)
+        """How many records and marks have been added and not written."""
+        return len(self._waiting) + self.read.moved
 
     def flush(self) -> None:
         """Write what has been added. Whoever asks for a page needs not call this.
 
         Raises ``IndexUnavailableError`` if the disk is full: nothing is forgotten, try again later.
         """
-        if not self._waiting:
+        if not (self._waiting or self.read.moved):
             return
         with self._transaction():
             self._write((s.record, Span(s.offset, s.length)) for s in self._waiting)
@@ -368,7 +369,7 @@ class Index:
         """Return where the message ``seq`` is; None if there is none."""
         self.flush()
         row = self._db.execute("SELECT start, length FROM place WHERE seq = ?", (seq,)).fetchone()
-        if row is None and seq < self.low:
+        if row is None and 0 < seq < self.low:
             raise IndexBehindError
         return Span(*row) if row else None
 
@@ -421,13 +422,18 @@ class Index:
         )
         return int(self._db.execute(query, (known, after, most)).fetchone()[0])
 
-    def private_streams(self, person: str) -> list[tuple[str, str]]:
-        """Return the streams of the private conversations of ``person``, each with the key of
-        the other's nick."""
+    def knows(self, stream: str) -> bool:
+        """Tell whether anything was ever said in a stream."""
+        self.flush()
+        return self._stream(stream) is not None
+
+    def private_streams(self, person: str, most: int) -> list[tuple[str, str]]:
+        """Return the streams of the private conversations of ``person``, those that began last,
+        each with the key of the other's nick."""
         self.flush()
         first = private_stream(person, "")
-        query = "SELECT name FROM stream WHERE name >= ? AND name < ?"
-        rows = self._db.execute(query, (first, f"@{person}!"))
+        query = "SELECT name FROM stream WHERE name >= ? AND name < ? ORDER BY id DESC LIMIT ?"
+        rows = self._db.execute(query, (first, f"@{person}!", most))
         return [(name, name[len(first) :]) for (name,) in rows]
 
     # Search
@@ -436,16 +442,16 @@ class Index:
         """Prepare ``streams`` for searches in them."""
         self.flush()
         asked: list[tuple[int, int]] = []
-        rooms: set[int] = set()
+        rooms: dict[int, int] = {}
         few = len(streams) <= _STREAMS_ASKED
         for name, floor in streams:
             stream = self._stream(name)
             if stream is None:
                 continue
-            if few or floor or name.startswith("@"):
+            if few or name.startswith("@"):
                 asked.append((stream, floor))
             else:
-                rooms.add(stream)
+                rooms[stream] = floor
         return Sight(asked, rooms)
 
     def search(
@@ -472,7 +478,8 @@ class Index:
             query = "SELECT room FROM place WHERE seq = ?"
             mine = 0
             for seq in found:
-                if self._db.execute(query, (seq,)).fetchone()[0] in sight.rooms:
+                room = self._db.execute(query, (seq,)).fetchone()[0]
+                if room in sight.rooms and seq > sight.rooms[room]:
                     seqs.add(seq)
                     mine += 1
                     if mine == limit:
@@ -500,17 +507,27 @@ class Index:
     def _rows(
         self, streams: Sequence[Stream], condition: str, seq: int, order: str, limit: int
     ) -> list[tuple[int, int, int]]:
+        """Return the first rows of all ``streams`` together. Of each no more is read than that
+        needs, however many streams there are."""
         self.flush()
         query = (
             f"SELECT seq, start, length FROM entry JOIN place USING (seq)"
-            f" WHERE stream = ? AND {condition} ORDER BY seq {order} LIMIT ?"
+            f" WHERE stream = ? AND {condition} ORDER BY seq {order}"
         )
-        rows: set[tuple[int, int, int]] = set()
-        for name, floor in streams:
-            stream = self._stream(name)
-            if stream is not None:
-                rows.update(self._db.execute(query, (stream, seq, floor, limit)))
-        return sorted(rows, reverse=order == "DESC")[:limit]
+        cursors = [
+            self._db.execute(query, (stream, seq, floor))
+            for name, floor in streams
+            if (stream := self._stream(name)) is not None
+        ]
+        rows: list[tuple[int, int, int]] = []
+        for row in heapq.merge(*cursors, reverse=order == "DESC"):
+            if not rows or rows[-1] != row:
+                rows.append(row)
+                if len(rows) == limit:
+                    break
+        for cursor in cursors:
+            cursor.close()
+        return rows
 
     def _stream(self, name: str) -> int | None:
         known = self._streams.get(name)
@@ -535,7 +552,7 @@ class Index:
         places: list[tuple[int, int, int, int]] = []
         entries: list[tuple[int, int, bool]] = []
         refs: list[tuple[str, int, str, int]] = []
-        changes: list[tuple[int, int]] = []
+        changes: list[tuple[int, int, bool]] = []
         moments: list[tuple[int, float]] = []
         for record, (start, length) in found:
             if not isinstance(record, Said):
@@ -559,7 +576,7 @@ class Index:
                 entries += [(stream, seq, original is None) for stream in streams]
             refs.append((message.from_.lower(), message.id, record.origin.ref, seq))
             if original is not None:
-                changes.append((original, seq))
+                changes.append((original, seq, message.redact_of is not None))
             if seq % _MOMENTS == 0:
                 moments.append((seq, message.time))
             self._words.add(seq, message.text, streams, message.from_)
@@ -567,10 +584,14 @@ class Index:
         write("INSERT OR REPLACE INTO place VALUES (?, ?, ?, ?)", places)
         write("INSERT OR REPLACE INTO entry VALUES (?, ?, ?)", entries)
         write("INSERT OR REPLACE INTO ref VALUES (?, ?, ?, ?)", refs)
-        # The log may be taken in from its end: what is newer stays.
-        latest = "ON CONFLICT (original) DO UPDATE SET seq = max(seq, excluded.seq)"
+        # The log may be taken in from its end: what is newer stays, and what was taken back is.
+        latest = (
+            "ON CONFLICT (original) DO UPDATE SET final = max(final, excluded.final), seq ="
+            " CASE WHEN final = excluded.final THEN max(seq, excluded.seq)"
+            " WHEN final THEN seq ELSE excluded.seq END"
+        )
         if changes:
-            write(f"INSERT INTO change VALUES (?, ?) {latest}", changes)
+            write(f"INSERT INTO change VALUES (?, ?, ?) {latest}", changes)
         if moments:
             write("INSERT OR REPLACE INTO moment VALUES (?, ?)", moments)
         self._words.write()

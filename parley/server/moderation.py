@@ -7,7 +7,9 @@ touch an admin or another moderator.
 import ipaddress
 import logging
 from collections.abc import Callable
+from typing import Final
 
+from framing.codec import encode
 from framing.errors import ErrorWord
 from framing.events import Act, Acts, Ok
 from framing.limits import MAX_SEQ, TOPIC
@@ -20,6 +22,8 @@ from parley.server.finding import Finding, NobodyError
 from parley.server.hall import Hall
 from parley.server.records import Deed, Record
 from parley.server.session import Session
+
+_ACTS_BYTES: Final = 48 * 1024
 
 logger = logging.getLogger(__name__)
 
@@ -87,10 +91,16 @@ class Moderation:
             return
         before = MAX_SEQ if request.before is None else request.before
         deeds, end = self._archive.acts(before, min(request.limit, 100))
-        acts = [
-            Act(d.seq, d.time, d.do, d.nick, d.whom or "", d.room, d.text, d.until) for d in deeds
-        ]
-        self._hall.tell(session, Acts(request.ref, acts, end))
+        acts: list[Act] = []
+        size = 0
+        for d in reversed(deeds):
+            act = Act(d.seq, d.time, d.do, d.nick, d.whom or "", d.room, d.text, d.until)
+            size += len(encode(Acts("", [act], True)))
+            if size > _ACTS_BYTES and acts:
+                end = False
+                break
+            acts.append(act)
+        self._hall.tell(session, Acts(request.ref, acts[::-1], end))
 
     # The log's answer
 
@@ -110,6 +120,8 @@ class Moderation:
             word = ErrorWord.BANNED
             text = self._bans.banned(deed.who, key(deed.whom or ""), "", moment) or "kept out"
         out = list(self._hall.people.sessions_of(deed.who or ""))
+        if deed.who is None and (person := self._hall.people.get(key(deed.whom or ""))):
+            out += person.sessions.values()  # came in this very tick
         for address in deed.addresses or ():
             out += [s for s in self._hall.people.sessions() if s.address == address]
         for session in dict.fromkeys(out):
@@ -153,12 +165,12 @@ class Moderation:
         if seconds is not None:
             deed.until = round(moment.utc + seconds, 3)
         nick = request.nick.removeprefix("@")
-        if do == "ban" and (address := _address(nick)) is not None:
-            deed.whom, deed.addresses = address, [address]
-            return deed
         try:
             other = self._finding.other(nick if is_nick(nick) else "")
         except NobodyError as problem:
+            if do == "ban" and (address := _address(nick)) is not None:
+                deed.whom, deed.addresses = address, [address]
+                return deed
             if do == "ban" and is_nick(nick):
                 deed.whom = nick  # nobody yet, and nobody from now on
                 return deed
@@ -190,6 +202,6 @@ class Moderation:
 
 def _address(text: str) -> str | None:
     try:
-        return str(ipaddress.ip_address(text))
+        return None if "%" in text else str(ipaddress.ip_address(text))
     except ValueError:
         return None

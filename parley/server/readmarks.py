@@ -39,6 +39,11 @@ class ReadMarks:
             known = row[0] if row else None
         return known
 
+    @property
+    def moved(self) -> int:
+        """How many marks have moved and are not written."""
+        return len(self._moved)
+
     def write(self) -> None:
         """Write what has moved."""
         rows = [(person, stream, seq) for (person, stream), seq in self._moved.items()]

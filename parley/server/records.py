@@ -68,8 +68,8 @@ class Deed(msgspec.Struct, tag_field="purpose", tag="deed", omit_defaults=True, 
     """Something done to a room or to a person, by ``nick`` (the person ``by``).
 
     To a room: ``make``, ``enter``, ``leave``, ``invite``, ``topic``. To a person: ``kick``,
-    ``ban``, ``unban``, ``mute``, ``unmute``. ``who`` and ``whom`` are the person and the nick
-    it is done to; ``until`` is in UTC seconds, None for ever.
+    ``ban``, ``unban``, ``mute``, ``unmute``, ``redact``. ``who`` and ``whom`` are the person and
+    the nick it is done to; ``until`` is in UTC seconds, None for ever.
     """
 
     seq: int
@@ -105,12 +105,12 @@ class Deed(msgspec.Struct, tag_field="purpose", tag="deed", omit_defaults=True, 
     @property
     def ends(self) -> bool:
         """Whether it ends what its slot was: nothing is left to be known of it."""
-        return self.do in ("leave", "unban", "unmute", "kick")
+        return self.do in ("leave", "unban", "unmute", "kick", "redact")
 
     @property
     def moderates(self) -> bool:
         """Whether it is an act of moderation."""
-        return self.do in ("kick", "ban", "unban", "mute", "unmute")
+        return self.do in ("kick", "ban", "unban", "mute", "unmute", "redact")
 
 
 _SLOTS = {"enter": "member", "leave": "member", "unban": "ban", "unmute": "mute"}

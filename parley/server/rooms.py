@@ -5,6 +5,7 @@ every start. A room is made by who enters it first and stays; who is in it stays
 or not, until they leave.
 """
 
+import bisect
 from collections.abc import Iterator
 from typing import Final
 
@@ -18,8 +19,11 @@ from parley.server.records import Deed
 MOST_ROOMS: Final = 10_000
 """Rooms on one server: a list of them must stay one that people look through."""
 
-ROOMS_OF_ONE: Final = 1000
-"""Rooms one person may be in, or have made. Each costs a question when something is looked up."""
+ROOMS_OF_ONE: Final = 200
+"""Rooms one person may be in. Each costs a question when something is looked up."""
+
+ROOMS_MADE: Final = 50
+"""Rooms one person may have made: else a few could take all there can be."""
 
 
 class Room:
@@ -72,6 +76,7 @@ class Rooms:
 
     def __init__(self) -> None:
         self._rooms: dict[str, Room] = {}
+        self._keys: list[str] = []
         self._of: dict[str, dict[str, Room]] = {}
         self._made: dict[str, int] = {}
 
@@ -97,8 +102,8 @@ class Rooms:
 
     def after(self, name_key: str, person: str) -> Iterator[Room]:
         """Yield the rooms that ``person`` may know of, by name, with keys over ``name_key``."""
-        for other in sorted(self._rooms):
-            if other > name_key and self._rooms[other].may_enter(person):
+        for other in self._keys[bisect.bisect_right(self._keys, name_key) :]:
+            if self._rooms[other].may_enter(person):
                 yield self._rooms[other]
 
     def apply(self, deed: Deed) -> None:
@@ -109,6 +114,7 @@ class Rooms:
         if deed.do == "make":
             if name not in self._rooms:
                 self._rooms[name] = Room(deed.room, deed.by, deed.nick, deed.private)
+                bisect.insort(self._keys, name)
                 self._made[deed.by] = self._made.get(deed.by, 0) + 1
             return
         room = self._rooms.get(name)

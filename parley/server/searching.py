@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final
 
+from framing.codec import encode
 from framing.errors import ErrorWord
 from framing.events import History, Message
 from framing.limits import FRAME, PAGE
@@ -13,6 +14,7 @@ from parley.server.clock import Moment
 from parley.server.hall import Hall
 from parley.server.index import IndexBehindError, Sight, Stream
 from parley.server.session import Session, State
+from parley.server.words import too_costly
 
 STRETCH: Final = 100_000
 """Seqs that are looked through at once: a few milliseconds for the commonest words."""
@@ -65,6 +67,9 @@ class Searching:
             text = "search for what? Words, from a nick, or in a conversation"
             self._hall.refuse(session, ErrorWord.BAD_REQUEST, text, ref)
             return
+        if (costly := too_costly(request.text)) is not None:
+            self._hall.refuse(session, ErrorWord.BAD_REQUEST, costly, ref)
+            return
         if len(self._jobs) >= SEARCHES:
             text = "many are searching just now: wait a moment"
             self._hall.refuse(session, ErrorWord.LIMIT_EXCEEDED, text, ref, retry_after=1.0)
@@ -109,7 +114,7 @@ class Searching:
                 continue
             if is_room(message.to) and not self._saw(job.session, message):
                 continue  # found by a change, but said before one could see it
-            size = message.size * 2 + 300
+            size = len(encode(message)) + 1
             if len(job.found) == limit or (job.found and job.size + size > _BYTES):
                 full = True
                 break

@@ -201,7 +201,7 @@ class Server:
                 if session.state is State.JOINED:
                     door.welcomed()
                 cost = _cost(request)
-                if cost > FRAMES_PER_TURN:
+                if cost >= FRAMES_PER_TURN:
                     count = FRAMES_PER_TURN  # the turn ends here
                 spent += cost
             except BodyError as problem:

@@ -21,7 +21,7 @@ from parley.server.finding import Finding, NobodyError
 from parley.server.hall import Hall
 from parley.server.limits import Bucket, Rate
 from parley.server.outbox import Outbox
-from parley.server.records import Origin, Record, Said
+from parley.server.records import Deed, Origin, Record, Said
 from parley.server.session import Session
 
 QUERIES: Final = Rate(20.0, 100)
@@ -52,17 +52,14 @@ class Talk:
         self._outbox = outbox
         self._append = append
         self.rate = rate
+        self._taking_back: set[int] = set()  # messages, in this tick
         self._under_way: dict[tuple[str, int, str], tuple[Said, list[Session]]] = {}
 
     def say(self, session: Session, request: Say, moment: Moment) -> None:
         """Give a message to the log, unless it is there already."""
         ref = request.ref
         text = request.text
-        if self.rate.rate and (
-            wait := self._messages(session, moment).wait(self.rate, moment.mono)
-        ):
-            words = f"more than {self.rate.rate:g} messages a second: wait {wait:.1f} s"
-            self._hall.refuse(session, ErrorWord.LIMIT_EXCEEDED, words, ref, wait)
+        if self._too_fast(session, ref, moment):
             return
         size = self._size(session, text, ref, moment)
         if not size:
@@ -88,16 +85,26 @@ class Talk:
 
     def edit(self, session: Session, request: Edit, moment: Moment) -> None:
         """Say an own message anew."""
+        if self._too_fast(session, request.ref, moment) or self._changed_before(session, request):
+            return
         size = self._size(session, request.text, request.ref, moment)
-        original = self._changeable(session, request.seq, request.ref) if size else None
+        original = self._changeable(session, request) if size else None
         if original is not None:
             self._change(session, request, original, moment, request.text, size)
 
     def redact(self, session: Session, request: Redact, moment: Moment) -> None:
         """Take a message back."""
-        original = self._changeable(session, request.seq, request.ref)
+        if self._too_fast(session, request.ref, moment) or self._changed_before(session, request):
+            return
+        original = self._changeable(session, request)
         if original is not None:
+            self._taking_back.add(request.seq)
             self._change(session, request, original, moment, "", 0)
+            if original.origin.by != session.person:
+                deed = Deed(0, moment.utc, "redact", session.person, session.nick)
+                deed.who, deed.whom = original.origin.by, original.message.from_
+                deed.text = f"message {request.seq} in {original.message.to}"
+                self._append(deed)
 
     def _change(
         self,
@@ -124,20 +131,66 @@ class Talk:
         origin = Origin(request.ref, session.person, original.origin.for_)
         self._give(session, message, origin, moment)
 
-    def _changeable(self, session: Session, seq: int, ref: str) -> Said | None:
-        """Return the message ``seq`` if the session may change it; else refuse."""
+    def _changeable(self, session: Session, request: Edit | Redact) -> Said | None:
+        """Return the message that a request is about if the session may change it so; else
+        refuse. A moderator may take back what is not said by another with a role; nobody can
+        give anybody else's message another text."""
+        seq, ref = request.seq, request.ref
         said = self._archive.said(seq)
-        if said is not None and self._sees(session, said):
-            if said.origin.by == session.person or session.moderator:
-                changes = said.message.edit_of or said.message.redact_of
-                if changes is None and not self._archive.is_redacted(seq):
-                    return said
-            else:
-                text = "only who said it, or a moderator, can change a message"
+        if (
+            said is None
+            or not self._sees(session, said)
+            or said.message.edit_of is not None
+            or said.message.redact_of is not None
+            or seq in self._taking_back
+        ):
+            said = None
+        if said is None or self._archive.is_redacted(seq):
+            self._hall.refuse(session, ErrorWord.NO_SUCH_MESSAGE, f"there is no message {seq}", ref)
+            return None
+        if said.origin.by != session.person:
+            role = self._finding.role(said.origin.by, said.message.from_)
+            may = isinstance(request, Redact) and session.moderator and said.origin.for_ is None
+            if not may or (role is not None and session.role != "admin"):
+                text = "only who said it can change a message, and a moderator take it back"
                 self._hall.refuse(session, ErrorWord.FORBIDDEN, text, ref)
                 return None
-        self._hall.refuse(session, ErrorWord.NO_SUCH_MESSAGE, f"there is no message {seq}", ref)
-        return None
+        return said
+
+    def _changed_before(self, session: Session, request: Edit | Redact) -> bool:
+        """Tell whether this very change is made, or on its way, already: sent once more it gets
+        its answer, though by now it could not be made."""
+        sent = (session.key, session.id, request.ref)
+        under_way = self._under_way.get(sent)
+        if under_way is not None:
+            earlier, waiting = under_way
+        else:
+            stored = self._archive.sent(*sent, session.floor)
+            if stored is None or stored.origin.by != session.person:
+                return False
+            earlier, waiting = stored, None
+        message = earlier.message
+        if isinstance(request, Edit):
+            same = (message.edit_of, message.text) == (request.seq, request.text)
+        else:
+            same = message.redact_of == request.seq
+        if not same:
+            return False
+        if waiting is not None:
+            waiting.append(session)
+        else:
+            self._hall.tell(session, Ok(request.ref, message.seq, message.time))
+        return True
+
+    def _too_fast(self, session: Session, ref: str, moment: Moment) -> bool:
+        """Tell whether a session must wait before it says more; if so it is refused here."""
+        if not self.rate.rate:
+            return False
+        wait = self._messages(session, moment).wait(self.rate, moment.mono)
+        if wait:
+            words = f"more than {self.rate.rate:g} messages a second: wait {wait:.1f} s"
+            self._hall.refuse(session, ErrorWord.LIMIT_EXCEEDED, words, ref, wait)
+        return wait > 0
 
     def _sees(self, session: Session, said: Said) -> bool:
         """Tell whether a message is one that the session may see."""
@@ -184,6 +237,7 @@ class Talk:
     def said(self, record: Said, body: bytes) -> None:
         """The log has a message: acknowledge it, and deliver ``body`` to all others."""
         message, origin = record.message, record.origin
+        self._taking_back.discard(message.redact_of or 0)
         _, waiting = self._under_way.pop((key(message.from_), message.id, origin.ref))
         ok = encode(Ok(origin.ref, message.seq, message.time))
         if waiting and waiting[0].account:
@@ -215,6 +269,7 @@ class Talk:
     def not_said(self, record: Said, text: str) -> None:
         """The log could not take a message."""
         message, ref = record.message, record.origin.ref
+        self._taking_back.discard(message.redact_of or 0)
         _, waiting = self._under_way.pop((key(message.from_), message.id, ref))
         for session in waiting:
             self._hall.refuse(session, ErrorWord.STORE_UNAVAILABLE, text, ref, retry_after=1.0)
@@ -245,7 +300,7 @@ class Talk:
         stream = None
         if is_room(request.with_) or is_private(request.with_):
             stream = self._hall.rooms.stream(session.person, request.with_)
-        if stream is None or not session.account:
+        if stream is None or not session.account or not self._archive.knows(stream.name):
             return
         seq = min(request.seq, self._archive.seq)
         if self._archive.has_read(session.person, stream.name, seq):

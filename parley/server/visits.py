@@ -19,7 +19,7 @@ from parley.server.hall import Hall
 from parley.server.index import IndexBehindError
 from parley.server.people import ROSTER_EVERY, ROSTER_OVER
 from parley.server.records import Deed, Record
-from parley.server.rooms import MOST_ROOMS, ROOMS_OF_ONE, Room
+from parley.server.rooms import MOST_ROOMS, ROOMS_MADE, ROOMS_OF_ONE, Room
 from parley.server.session import Session
 
 _ROOMS_BYTES: Final = 48 * 1024
@@ -34,6 +34,7 @@ class Visits:
         self._append = append
         self._asked: dict[int, tuple[Session, str]] = {}
         self._being_made: set[str] = set()
+        self._under_way: set[str] = set()  # slots of deeds in this tick
 
     # Requests
 
@@ -60,14 +61,14 @@ class Visits:
             self._hall.refuse(session, ErrorWord.BAD_REQUEST, text, ref)
             return
         room = self._hall.rooms.get(name)
+        member = f"member {key(name)} {session.person}"
+        if key(name) in self._being_made or member in self._under_way:
+            raise IndexBehindError  # what comes of that is known in the next tick
         if key(name) == LOBBY or (room is not None and session.person in room.members):
             self._hall.tell(session, Ok(ref))
             return
-        if key(name) in self._being_made:
-            raise IndexBehindError  # whose it will be is known in the next tick
         if room is not None and not room.may_enter(session.person):
-            # Said as for a room that is not there: that it is there is private too.
-            text = f"{room.name} is private: somebody in it must invite you"
+            text = f"{name} is private: somebody in it must invite you"
             self._hall.refuse(session, ErrorWord.FORBIDDEN, text, ref)
             return
         mine = self._hall.rooms
@@ -76,8 +77,8 @@ class Visits:
             self._hall.refuse(session, ErrorWord.LIMIT_EXCEEDED, text, ref)
             return
         if room is None:
-            if len(mine) >= MOST_ROOMS or mine.made_by(session.person) >= ROOMS_OF_ONE:
-                text = f"there can be no more rooms: {MOST_ROOMS} in all, {ROOMS_OF_ONE} by one"
+            if len(mine) >= MOST_ROOMS or mine.made_by(session.person) >= ROOMS_MADE:
+                text = f"there can be no more rooms: {MOST_ROOMS} in all, {ROOMS_MADE} by one"
                 self._hall.refuse(session, ErrorWord.LIMIT_EXCEEDED, text, ref)
                 return
             self._being_made.add(key(name))
@@ -145,6 +146,7 @@ class Visits:
     def done(self, deed: Deed, moment: Moment) -> None:
         """The log has a deed to a room: it is so from now on; tell those it concerns."""
         hall = self._hall
+        self._under_way.discard(deed.slot)
         hall.rooms.apply(deed)
         room = hall.rooms.get(deed.room or "")
         assert room is not None
@@ -171,6 +173,7 @@ class Visits:
     def not_done(self, deed: Deed, text: str) -> None:
         """The log could not take a deed."""
         self._being_made.discard(key(deed.room or ""))
+        self._under_way.discard(deed.slot)
         asked = self._asked.pop(id(deed), None)
         if asked is not None:
             session, ref = asked
@@ -206,6 +209,9 @@ class Visits:
         return None
 
     def _ask(self, session: Session, deed: Deed, ref: str) -> None:
+        if deed.slot in self._under_way:
+            raise IndexBehindError  # one after the other: each on what the one before made
+        self._under_way.add(deed.slot)
         self._asked[id(deed)] = session, ref
         self._append(deed)
 

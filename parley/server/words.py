@@ -18,6 +18,11 @@ _UNSPACED: Final = re.compile(
     "([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
     "\U00020000-\U0003ffff])"
 )
+WORDS_ASKED: Final = 16
+BEGINNINGS_ASKED: Final = 2
+BEGINNING_CHARS: Final = 3
+"""What one search may ask: each word costs, and the beginning of words costs most."""
+
 _SENDERS: Final = 10_000  # nicks whose word is kept
 _TERM: Final = re.compile(r'"([^"]*)"|([^\s"]+)')
 
@@ -77,21 +82,44 @@ class Words:
         return [seq for (seq,) in rows]
 
 
+def too_costly(text: str) -> str | None:
+    """Say what is wrong with a search that would hold everybody up; None if it is well."""
+    words = _plain(text).split()
+    if len(words) > WORDS_ASKED:
+        return f"a search has at most {WORDS_ASKED} words"
+    beginnings = [bare for bare, star in _terms(text) if star]
+    if len(beginnings) > BEGINNINGS_ASKED:
+        return f"at most {BEGINNINGS_ASKED} words of a search may end in *"
+    if any(len(beginning) < BEGINNING_CHARS for beginning in beginnings):
+        return f"before a * stand at least {BEGINNING_CHARS} letters"
+    return None
+
+
 def _question(text: str, stream: int | None, nick: str | None) -> str:
     """Return the question in FTS5's language. All that a person wrote stands in quotes."""
     parts = [f"place:s{stream}"] if stream is not None else []
     if nick is not None:
         parts.append(f"sender:{_sender(nick)}")
-    terms = []
-    for phrase, word in _TERM.findall(text):
-        bare = word.rstrip("*")
-        star = "*" if word != bare else ""
-        spaced = _spaced(phrase or bare)
-        if any(char.isalnum() for char in spaced):
-            terms.append(f'"{spaced}"{star}')
+    terms = [f'"{term}"{star}' for term, star in _terms(text)]
     if terms:
         parts.append(f"text:({' '.join(terms)})")
     return " AND ".join(parts) or 'text:""'
+
+
+def _terms(text: str) -> list[tuple[str, str]]:
+    """Return the words and phrases of a search, each with its star if it has one."""
+    terms = []
+    for phrase, word in _TERM.findall(_plain(text)):
+        bare = word.rstrip("*")
+        spaced = _spaced(phrase or bare).strip()
+        if any(char.isalnum() for char in spaced):
+            terms.append((spaced, "*" if word != bare else ""))
+    return terms
+
+
+def _plain(text: str) -> str:
+    """Return a search without control characters: a NUL would end it for SQLite."""
+    return "".join(char if char >= " " else " " for char in text)
 
 
 def _spaced(text: str) -> str:

@@ -289,7 +289,7 @@ class Everything(RuleBasedStateMachine):
             self.everybody_hears(answer.seq, said, nick)
         else:
             assert isinstance(answer, Error)
-            hidden = not self.sees(nick, said) or (said.redacted and said.by == nick)
+            hidden = not self.sees(nick, said) or said.redacted
             assert answer.error == ("NO_SUCH_MESSAGE" if hidden else "FORBIDDEN")
 
     @rule(how=st.sampled_from(["crash", "restart", "without index"]))

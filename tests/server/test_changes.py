@@ -1,8 +1,10 @@
 """What was said, changed and taken back; found again; and what has been read."""
 
-from tests.conftest import ChatServer
+import json
+
+from tests.conftest import ChatServer, Make
 from tests.server.test_rooms import ask
-from tests.wire import Wire, texts
+from tests.wire import Wire, frame, texts
 
 
 def test_an_edit_is_told_and_what_was_said_stays_in_the_log(server: ChatServer) -> None:
@@ -74,6 +76,16 @@ def test_a_change_sent_twice_is_made_once(server: ChatServer) -> None:
         ann.send(purpose="edit", ref="again", seq=seq, text="two")
     first, second = ann.until("ok", ref="again"), ann.until("ok", ref="again")
     assert first["seq"] == second["seq"]
+    for _ in range(2):
+        ann.send(purpose="redact", ref="gone", seq=seq)
+    assert ann.until("ok", ref="gone")["seq"] == ann.until("ok", ref="gone")["seq"]
+    ann.send(purpose="redact", ref="gone", seq=seq)
+    ann.until("ok", ref="gone")
+    ann.send(purpose="edit", ref="again", seq=seq, text="two")
+    assert ann.until("ok", ref="again")["seq"] == first["seq"]
+    ann.send(purpose="redact", ref="anew", seq=seq)
+    ann.error("NO_SUCH_MESSAGE")
+    seq = ann.say("other")["seq"]
     ann.send(purpose="edit", ref="again", seq=seq, text="three")
     assert ann.error("BAD_REQUEST")["ref"] == "again"
 
@@ -167,3 +179,75 @@ def test_a_private_message_waits_for_an_account_that_is_not_there(
     bob = accounts_server.wire()
     assert bob.login("bob", "456", since=0)["unread"] == {"@ann": 1}
     assert texts(bob.until("history", replay=True)["messages"])[-1] == "for later"
+
+
+def test_no_search_breaks_or_holds_the_server(server: ChatServer) -> None:
+    ann = server.joined("ann")
+    ann.say("abc def")
+    for text in ("abc\u0000def", "\u0000", "abc \u0001 def"):
+        assert ask(ann, "search", text=f"{text} abc")["purpose"] == "history"
+    for text in ("a* " * 166, "ab*", "w " * 17, '"' + "q " * 40 + '"', "abc* abd* abe*"):
+        assert ask(ann, "search", text=text)["error"] == "BAD_REQUEST", text
+    assert texts(ask(ann, "search", text="abc*")["messages"]) == ["abc def"]
+
+
+def test_pages_fit_a_frame_however_long_the_changes(server: ChatServer) -> None:
+    ann, bob = server.joined("ann"), server.joined("bob")
+    seqs = [ann.say("x")["seq"] for _ in range(24)]
+    for seq in seqs:
+        ask(ann, "edit", seq=seq, text="\u0001 needle" + "\u0001" * 9000)
+    late = server.wire()
+    late.join("late", since=0)  # Wire refuses a frame that is too long
+    got: list[int] = []
+    while True:
+        page = late.until("history")
+        got += [m["seq"] for m in page["messages"]]
+        if page["end"]:
+            break
+    assert got == sorted(got) and set(seqs) <= set(got)
+    before, pages = None, 0
+    found: list[int] = []
+    while True:
+        fields: dict[str, object] = {} if before is None else {"before": before}
+        page = ask(bob, "history", **{"with": "#lobby"}, **fields)
+        found[:0] = [m["seq"] for m in page["messages"]]
+        pages += 1
+        if page["end"]:
+            break
+        before = found[0]
+    assert found == got and pages > 5
+    assert not ask(bob, "search", text="needle", limit=500)["end"]
+
+
+def test_what_is_taken_back_stays_so_whatever_comes_with_it(server: ChatServer) -> None:
+    ann, bob = server.joined("ann"), server.joined("bob")
+    seq = ann.say("secret")["seq"]
+    ann.raw(
+        b"".join(
+            frame(json.dumps(fields).encode())
+            for fields in (
+                {"purpose": "redact", "ref": "1", "seq": seq},
+                {"purpose": "edit", "ref": "2", "seq": seq, "text": "secret again"},
+            )
+        )
+    )
+    assert ann.until("error", ref="2")["error"] == "NO_SUCH_MESSAGE"
+    assert ask(bob, "history", **{"with": "#lobby"})["messages"][0]["redacted"] is True
+    assert ask(ann, "edit", seq=0, text="x")["error"] == "NO_SUCH_MESSAGE"
+
+
+def test_what_was_edited_away_is_not_given_to_who_comes_later(server: ChatServer) -> None:
+    ann = server.joined("ann")
+    seq = ann.say("hello")["seq"]
+    ask(ann, "edit", seq=seq, text="my password is hunter2")
+    ask(ann, "edit", seq=seq, text="hello all")
+    late = server.joined("late")
+    assert "hunter2" not in str(ask(late, "history", **{"with": "#lobby"}))
+
+
+def test_changes_are_limited_as_messages_are(make_server: Make) -> None:
+    server = make_server("--rate", "5", "--burst", "5").start()
+    ann = server.joined("ann")
+    seq = ann.say("x")["seq"]
+    answers = [ask(ann, "edit", seq=seq, text=f"y{number}") for number in range(10)]
+    assert "LIMIT_EXCEEDED" in [answer.get("error") for answer in answers]

@@ -187,3 +187,39 @@ def test_hup_reads_the_options_again(make_server: Make) -> None:
     server.wait_for("options are bad")
     assert server.wire().join("cyd")["motd"] == "second"
     ann.say("still here")
+
+
+def test_nobody_gives_anybody_elses_message_another_text(server: ChatServer) -> None:
+    alice, bob, ann = login(server, "Alice"), login(server, "Bob"), server.joined("ann")
+    seq = ann.say("hello")["seq"]
+    admins = alice.say("I decide")["seq"]
+    for moderator in (alice, bob):
+        assert ask(moderator, "edit", seq=seq, text="I am a thief")["error"] == "FORBIDDEN"
+    assert ask(bob, "redact", seq=admins)["error"] == "FORBIDDEN"
+    private = ann.say("for bob", "@Bob")["seq"]
+    assert ask(bob, "redact", seq=private)["error"] == "FORBIDDEN"
+    assert ask(bob, "redact", seq=seq)["purpose"] == "ok"
+    [act] = ask(bob, "acts")["acts"]
+    assert (act["do"], act["nick"], act["whom"]) == ("redact", "Bob", "ann")
+
+
+def test_bans_that_overlap_each_hold(server: ChatServer) -> None:
+    alice, ann = login(server, "Alice"), server.joined("ann")
+    assert ask(alice, "ban", nick="ann", address=True)["purpose"] == "ok"
+    ann.ended()
+    assert ask(alice, "ban", nick="127.0.0.1", seconds=3600)["purpose"] == "ok"
+    assert ask(alice, "unban", nick="127.0.0.1")["purpose"] == "ok"
+    for _ in range(2):
+        other = server.wire()
+        other.send(purpose="join", nick="other", id=1, time=0)
+        other.error("BANNED")
+        server.kill()
+        server.start()
+
+
+def test_a_nick_like_an_address_is_kept_out_as_a_nick(server: ChatServer) -> None:
+    alice, odd = login(server, "Alice"), server.joined("127.0.0.1")
+    assert ask(alice, "ban", nick="127.0.0.1")["purpose"] == "ok"
+    assert odd.until("error")["error"] == "BANNED"
+    server.joined("innocent")
+    assert ask(alice, "ban", nick="::1%" + "x" * 5000)["error"] == "NO_SUCH_NICK"

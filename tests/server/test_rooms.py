@@ -1,7 +1,9 @@
 """Rooms: going in and out, who hears and who sees what, over restarts."""
 
+import json
+
 from tests.conftest import ChatServer
-from tests.wire import Event, Wire, texts
+from tests.wire import Event, Wire, frame, texts
 
 
 def ask(who: Wire, purpose: str, **fields: object) -> Event:
@@ -179,3 +181,28 @@ def test_typing_is_told_now_and_then_and_not_to_oneself(server: ChatServer) -> N
     cyd.send(purpose="typing", to="@bob", state="active")
     assert bob.until("typing")["to"] == "@bob"
     assert [e for e in ann.quiet() if e["purpose"] == "typing"] == []
+
+
+def test_requests_of_one_segment_are_done_one_after_the_other(server: ChatServer) -> None:
+    ann, bob = server.joined("ann"), server.joined("bob")
+    for who in (ann, bob):
+        ask(who, "enter", room="#lab")
+
+    def at_once(*requests: dict[str, object]) -> None:
+        frames = [
+            frame(json.dumps({"ref": f"s{number}", "room": "#lab", **fields}).encode())
+            for number, fields in enumerate(requests)
+        ]
+        ann.raw(b"".join(frames))
+        for number in range(len(requests)):
+            ann.until("ok", ref=f"s{number}")
+
+    at_once({"purpose": "leave"}, {"purpose": "enter"})
+    ann.say("still in", "#lab")
+    at_once({"purpose": "topic", "locked": True}, {"purpose": "topic", "text": "new"})
+    assert ask(bob, "rooms")["rooms"][0]["topic"] == "new"
+    assert ask(bob, "rooms")["rooms"][0]["locked"] is True
+    bob.quiet()
+    again: list[dict[str, object]] = [{"purpose": "enter"}] * 20
+    at_once(*again)
+    assert [event for event in bob.quiet() if event["purpose"] == "joined"] == []
