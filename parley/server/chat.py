@@ -144,6 +144,7 @@ class Chat:
         for deed in archive.deeds():
             self._hall.rooms.apply(deed)
             bans.apply(deed)
+        self._hall.rooms.remove_empty()
 
     # What the tick asks
 

@@ -1,8 +1,9 @@
 """The rooms: which there are, who is in them, who may see what of them. State only; pure.
 
 It is what the log's deeds make of it, one after the other: ``apply`` gives the same state at
-every start. A room is made by who enters it first and stays; who is in it stays in it, online
-or not, until they leave.
+every start. A room is made by who enters it first; who is in it stays in it, online or not,
+until they leave; with the last it goes. A room of the same name later is another one: nothing
+is seen there of what was said in the first.
 """
 
 import bisect
@@ -23,17 +24,19 @@ ROOMS_OF_ONE: Final = 200
 """Rooms one person may be in. Each costs a question when something is looked up."""
 
 ROOMS_MADE: Final = 50
-"""Rooms one person may have made: else a few could take all there can be."""
+"""Rooms there may be that one person has made: else a few could take all there can be."""
 
 
 class Room:
-    """A room. ``members`` are persons, each with the seq from which on they are in it."""
+    """A room, made at the seq ``made``. ``members`` are persons, each with the seq from which on
+    they are in it."""
 
     __slots__ = (
         "audience",
         "comings",
         "invited",
         "locked",
+        "made",
         "members",
         "name",
         "owner",
@@ -42,8 +45,9 @@ class Room:
         "topic",
     )
 
-    def __init__(self, name: str, owner: str, owner_nick: str, private: bool) -> None:
+    def __init__(self, name: str, owner: str, owner_nick: str, private: bool, made: int) -> None:
         self.name = name
+        self.made = made
         self.owner = owner
         self.owner_nick = owner_nick
         self.private = private
@@ -62,6 +66,10 @@ class Room:
             or person == self.owner
             or person in self.invited
         )
+
+    def floor(self, person: str) -> int:
+        """Return the seq after which a member may see what was said."""
+        return self.members[person] - 1 if self.private else self.made
 
     def described(self, person: str, online: int) -> Described:
         """Return what ``person`` is told of it; ``online`` people are in it now."""
@@ -113,7 +121,7 @@ class Rooms:
         name = key(deed.room)
         if deed.do == "make":
             if name not in self._rooms:
-                self._rooms[name] = Room(deed.room, deed.by, deed.nick, deed.private)
+                self._rooms[name] = Room(deed.room, deed.by, deed.nick, deed.private, deed.seq)
                 bisect.insort(self._keys, name)
                 self._made[deed.by] = self._made.get(deed.by, 0) + 1
             return
@@ -130,11 +138,25 @@ class Rooms:
             mine.pop(name, None)
             if not mine:
                 self._of.pop(deed.who, None)
+            if not room.members:
+                self._remove(name)
         elif deed.do == "invite" and deed.who is not None:
             room.invited.add(deed.who)
         elif deed.do == "topic":
             room.topic = deed.text or ""
             room.locked = deed.locked
+
+    def remove_empty(self) -> None:
+        """All deeds have been taken in: rooms that nobody is in are gone."""
+        for name in [name for name, room in self._rooms.items() if not room.members]:
+            self._remove(name)
+
+    def _remove(self, name: str) -> None:
+        room = self._rooms.pop(name)
+        del self._keys[bisect.bisect_left(self._keys, name)]
+        self._made[room.owner] -= 1
+        if not self._made[room.owner]:
+            del self._made[room.owner]
 
     # What somebody may see
 
@@ -151,11 +173,11 @@ class Rooms:
         room = self.get(conversation)
         if room is None or person not in room.members:
             return None
-        return Stream(room_stream(room.name), room.members[person] - 1 if room.private else 0)
+        return Stream(room_stream(room.name), room.floor(person))
 
     def streams(self, person: str) -> list[Stream]:
         """Return all that ``person`` may see."""
         streams = [Stream(LOBBY), Stream(inbox_stream(person))]
         for name, room in self._of.get(person, {}).items():
-            streams.append(Stream(name, room.members[person] - 1 if room.private else 0))
+            streams.append(Stream(name, room.floor(person)))
         return streams

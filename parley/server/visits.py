@@ -147,8 +147,9 @@ class Visits:
         """The log has a deed to a room: it is so from now on; tell those it concerns."""
         hall = self._hall
         self._under_way.discard(deed.slot)
+        room = hall.rooms.get(deed.room or "")  # leaving may be its end
         hall.rooms.apply(deed)
-        room = hall.rooms.get(deed.room or "")
+        room = room or hall.rooms.get(deed.room or "")
         assert room is not None
         if deed.do == "make":
             self._being_made.discard(key(room.name))

@@ -42,6 +42,7 @@ WHERE = ["#lobby", *ROOMS, *(f"@{nick}" for nick in NICKS)]
 class Room:
     owner: str
     private: bool
+    made: int = 0
     since: dict[str, int] = field(default_factory=dict)
     invited: set[str] = field(default_factory=set)
 
@@ -83,7 +84,7 @@ class Everything(RuleBasedStateMachine):
         room = self.rooms.get(to)
         if room is None or nick not in room.since:
             return None
-        return room.since[nick] - 1 if room.private else 0
+        return room.since[nick] - 1 if room.private else room.made
 
     def sees(self, nick: str, said: Said) -> bool:
         if said.to.startswith("@"):
@@ -220,6 +221,7 @@ class Everything(RuleBasedStateMachine):
         elif may:
             assert isinstance(answer, Ok) and answer.seq is not None
             known.since[nick] = answer.seq
+            known.made = known.made or answer.seq - 1
         else:
             assert isinstance(answer, Error) and answer.error == "FORBIDDEN"
 
@@ -231,6 +233,8 @@ class Everything(RuleBasedStateMachine):
         answer = self.ask(nick, Leave("r", name))
         inside = self.rooms[name].since.pop(nick, None) is not None
         assert isinstance(answer, Ok if inside else Error)
+        if not self.rooms[name].since:
+            del self.rooms[name]
 
     @precondition(lambda self: self.online and self.rooms and self.tokens)
     @rule(data=st.data())

@@ -116,6 +116,30 @@ def test_a_private_room_is_for_the_invited_and_from_then_on(server: ChatServer) 
     assert ask(bob, "search", text="bob")["messages"] == []
 
 
+def test_a_room_goes_with_the_last_and_its_name_is_free_without_its_past(
+    server: ChatServer,
+) -> None:
+    ann, eve = server.joined("ann"), server.joined("eve")
+    ask(ann, "enter", room="#lab", private=True)
+    ann.say("a secret of the first", "#lab")
+    ask(ann, "topic", room="#lab", text="secret topic")
+    ask(ann, "leave", room="#lab")
+    assert ask(ann, "rooms")["rooms"] == []
+    assert ask(eve, "enter", room="#lab")["purpose"] == "ok"
+    token = eve.passed[0]["token"]
+    for _ in range(2):
+        [room] = ask(eve, "rooms")["rooms"]
+        assert room == {"room": "#lab", "people": 1, "member": True, "owner": "eve"}
+        assert ask(eve, "history", **{"with": "#lab"})["messages"] == []
+        assert ask(eve, "search", text="secret")["messages"] == []
+        server.kill()
+        (server.data / "history.index").unlink()
+        server.start()
+        eve = server.wire()
+        assert eve.join("eve", token=token, since=0)["rooms"] == ["#lobby", "#lab"]
+        assert "secret" not in str(eve.until("history", replay=True))
+
+
 def test_who_is_in_a_room(server: ChatServer) -> None:
     ann, bob = server.joined("ann"), server.joined("bob")
     ask(ann, "enter", room="#lab")
