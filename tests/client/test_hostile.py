@@ -49,6 +49,18 @@ def test_no_code_point_acts_from_any_place(
     fake: FakeServer, open_client: Open, options: tuple[str, ...]
 ) -> None:
     terminal = open_client(fake, "ann", *options, columns=140, lines=40)
+
+    def look_through() -> None:
+        """Page through a list, and close it."""
+        for _ in range(20):
+            if not options:  # else it was printed
+                terminal.type("\x1b[6~")
+            terminal.read(0.1)
+        if options:
+            return
+        terminal.type("\x1b")
+        terminal.see("›", not_="Esc closes")
+
     peer = fake.accept()
     parts = [
         "".join(f"a{chr(code)}b" for code in CODES[at : at + 10]) for at in range(0, len(CODES), 10)
@@ -70,6 +82,11 @@ def test_no_code_point_acts_from_any_place(
             purpose="roster", time=now, online=1, joined=[{"nick": part, "id": 1}],
             left=[{"nick": part, "id": 1, "reason": part}],
         )  # fmt: skip
+        peer.send(purpose="topic", room="#lab", text=part, nick=part, time=now)
+        peer.send(purpose="topic", room=f"#{part}", text=part, nick=part, time=now)
+        peer.send(purpose="invited", room=part, nick=part, time=now)
+        peer.send(purpose="typing", nick=part, to="#lobby", state="active")
+        peer.message(seq + 3, part, **{"from": part}, edit_of=seq)
     peer.message(seq + 9, "that was all")
     terminal.see("that was all")
     for _ in range(4):  # conversations by those names, in the title too
@@ -83,8 +100,34 @@ def test_no_code_point_acts_from_any_place(
     ]
     peer.send(purpose="users", ref=ref, users=people, total=15, end=True)
     terminal.see("15 in all")
-    terminal.type("\x1b")
+    look_through()
+    terminal.type("/go #lab\r")  # its topic stands above it
     terminal.read(0.5)
+    terminal.type("/search a\r")
+    ref = peer.until("search")["ref"]
+    found = {"purpose": "message", "id": 1, "time": now, "size": 1}
+    hits = [
+        {**found, "seq": number, "from": part, "to": f"#{part}", "text": part}
+        for number, part in enumerate(parts, 1)
+    ]
+    peer.send(purpose="history", ref=ref, messages=hits, end=True)
+    terminal.see("Found for a")
+    look_through()
+    terminal.type("/rooms\r")
+    ref = peer.until("rooms")["ref"]
+    rooms = [{"room": part, "people": 1, "topic": part} for part in sorted(parts)]
+    peer.send(purpose="rooms", ref=ref, rooms=rooms, end=True)
+    terminal.see("Rooms")
+    look_through()
+    terminal.type("/acts\r")
+    ref = peer.until("acts")["ref"]
+    acts = [
+        {"seq": 1, "time": now, "do": part, "nick": part, "whom": part, "text": part}
+        for part in parts
+    ]
+    peer.send(purpose="acts", ref=ref, acts=acts, end=True)
+    terminal.see("What moderators did")
+    look_through()
     terminal.type("refuse this\r")
     ref = peer.until("message")["ref"]
     peer.send(purpose="error", ref=ref, code=403, error=parts[0], text="".join(parts[:30]))
