@@ -259,3 +259,14 @@ def test_a_flood_leaves_what_is_typed_alone(server: ChatServer, open_client: Ope
     ann.type("\r")
     ann.see("✓ w00")
     assert [text for text in server.messages if "noise" not in text] == [f"{typed} "]
+
+
+def test_everybody_can_be_completed_however_many_are_here(
+    server: ChatServer, open_client: Open
+) -> None:
+    for number in range(400):
+        server.joined(f"somebody-with-a-long-name-{number:03}")
+    ann = open_client(server, "ann")
+    ann.see("401 here")
+    ann.type("@somebody-with-a-long-name-399")
+    ann.see("online")  # the menu beside it

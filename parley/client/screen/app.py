@@ -216,7 +216,15 @@ class Screen:
         elif self.preferences["alert"] == "notice" and entry is not None:
             terminal.notify(self.app.output, f"{entry.nick}: {clean(entry.text)}")
 
+    async def _learn_people(self) -> None:
+        """Ask for those who are here and did not fit the welcome: their nicks are completed too."""
+        with contextlib.suppress(ConnectionError):
+            await rooms.people(self, None)
+
     def _greet(self) -> None:
+        welcome = self.session.welcome
+        if welcome is not None and welcome.users_total > len(welcome.users):
+            self.start(self._learn_people())
         room, self._room = self._room, None
         if room is not None:
             self._run_line(f"/join {room}")
