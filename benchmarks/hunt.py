@@ -361,6 +361,7 @@ class Hunt:
 
     def _start(self) -> None:
         options = ["--rate", "100", "--burst", "100", "--log-level", "info", "--grace", "1"]
+        options += ["--keep", "200K"]
         self.server = Parley(self.data, options, self.port)
         self.port = self.server.port
 
@@ -391,7 +392,9 @@ class Hunt:
                 raise ViolationError(self.server.said[-3000:])
 
     def _history(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = msgspec.json.decode((self.data / "history.json").read_bytes())
+        found: list[dict[str, Any]] = []
+        for path in [*sorted(self.data.glob("history-*.json")), self.data / "history.json"]:
+            found += msgspec.json.decode(path.read_bytes())
         return found
 
     # The clients

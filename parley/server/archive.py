@@ -13,9 +13,11 @@ from framing.codec import encode
 from framing.events import Message
 from framing.limits import FRAME, PAGE
 from framing.names import key
-from parley.server.index import Holder, Index, Page, Sight, Stream
+from parley.server.index import Holder, Index
 from parley.server.log import Log
+from parley.server.lookup import Lookup, Page, Sight
 from parley.server.records import Deed, Said
+from parley.server.streams import Stream
 
 _PAGE_BYTES: Final = FRAME - 2048
 """Bytes of records in one page. A record's line is longer than the message in it, so that a
@@ -27,6 +29,7 @@ class Archive:
 
     def __init__(self, log: Log, index: Index) -> None:
         self._log = log
+        self._lookup = Lookup(index)
         self._index = index
 
     @property
@@ -40,7 +43,7 @@ class Archive:
         """Return the last messages of ``streams`` before seq ``before``, ascending, and whether
         there is none older. At most ``limit``, at most ``PAGE``, and at most a frame's bytes."""
         while True:
-            page = self._index.newest(streams, before, min(limit, PAGE), _PAGE_BYTES)
+            page = self._lookup.newest(streams, before, min(limit, PAGE), _PAGE_BYTES)
             said = self._said(page)
             if messages := _seen(self._current(said), streams):
                 fitting = _fitting(reversed(messages))
@@ -56,7 +59,7 @@ class Archive:
         """Return the first messages of ``streams`` after seq ``after``, and whether there is
         none newer. Bounded as ``newest`` is."""
         while True:
-            page = self._index.after(streams, after, min(limit, PAGE), _PAGE_BYTES)
+            page = self._lookup.after(streams, after, min(limit, PAGE), _PAGE_BYTES)
             said = self._said(page)
             if messages := _seen(self._current(said), streams):
                 fitting = _fitting(messages)
@@ -67,12 +70,12 @@ class Archive:
 
     def before_newest(self, streams: Sequence[Stream], count: int) -> int:
         """Return the seq after which the last ``count`` messages of ``streams`` begin."""
-        return self._index.before_newest(streams, count)
+        return self._lookup.before_newest(streams, count)
 
     def sent(self, nick: str, id_: int, ref: str, floor: int) -> Said | None:
         """Return what ``nick`` and ``id_`` sent under ``ref``, if anything. ``floor``: a seq up
         to which there is known to be nothing."""
-        span = self._index.find_ref(nick, id_, ref, floor)
+        span = self._lookup.find_ref(nick, id_, ref, floor)
         if span is None:
             return None
         record = self._log.read([span])[0]
@@ -81,15 +84,15 @@ class Archive:
 
     def guest(self, token: str) -> Holder | None:
         """Return whom the token with this SHA-256 (hex) proves, or None."""
-        return self._index.guest(token)
+        return self._lookup.guest(token)
 
     def holder(self, nick: str) -> Holder | None:
         """Return the guest who last held ``nick``, or None."""
-        return self._index.holder(nick)
+        return self._lookup.holder(nick)
 
     def said(self, seq: int) -> Said | None:
         """Return what was said at ``seq``, as it was; None if nothing was."""
-        span = self._index.at(seq)
+        span = self._lookup.at(seq)
         record = self._log.read([span])[0] if span is not None else None
         return record if isinstance(record, Said) else None
 
@@ -100,16 +103,16 @@ class Archive:
 
     def deeds(self) -> list[Deed]:
         """Return the deeds that make the state of rooms and people, ascending."""
-        return [d for d in self._log.read(self._index.deeds()) if isinstance(d, Deed)]
+        return [d for d in self._log.read(self._lookup.deeds()) if isinstance(d, Deed)]
 
     def acts(self, before: int, limit: int) -> tuple[list[Deed], bool]:
         """Return the last acts of moderation before a seq, and whether there is none older."""
-        spans, end = self._index.acts(before, min(limit, PAGE))
+        spans, end = self._lookup.acts(before, min(limit, PAGE))
         return [d for d in self._log.read(spans) if isinstance(d, Deed)], end
 
     def sight(self, streams: Sequence[Stream]) -> Sight:
         """Prepare ``streams`` for searches in them."""
-        return self._index.sight(streams)
+        return self._lookup.sight(streams)
 
     def search(
         self, text: str, sight: Sight, nick: str | None, span: range, limit: int
@@ -117,7 +120,7 @@ class Archive:
         """Look, from the newest on, at up to ``limit`` records with seqs in ``span`` that have
         all words of ``text``. Return, descending, those that are still what their message says,
         and the seq down to which all has been looked at."""
-        spans, reached = self._index.search(text, sight, nick, span, limit)
+        spans, reached = self._lookup.search(text, sight, nick, span, limit)
         records = [record for record in self._log.read(spans) if isinstance(record, Said)]
         changes = self._changes([_original(record.message) for record in records])
         found = []
@@ -140,7 +143,7 @@ class Archive:
 
     def seqs_between(self, since: float | None, until: float | None) -> range:
         """Return seqs among which are all messages from ``since`` to ``until`` (UTC seconds)."""
-        return self._index.seqs_between(since, until)
+        return self._lookup.seqs_between(since, until)
 
     # Who has read what
 
@@ -154,16 +157,16 @@ class Archive:
 
     def unread(self, person: str, stream: Stream, most: int) -> int:
         """Count the messages of a stream that ``person`` has not read, up to ``most``."""
-        return self._index.unread(person, stream, most)
+        return self._lookup.unread(person, stream, most)
 
     def knows(self, stream: str) -> bool:
         """Tell whether anything was ever said in a stream."""
-        return self._index.knows(stream)
+        return self._lookup.knows(stream)
 
     def private_streams(self, person: str, most: int) -> list[tuple[str, str]]:
         """Return the streams of the private conversations of ``person``, those that began last,
         each with the key of the other's nick."""
-        return self._index.private_streams(person, most)
+        return self._lookup.private_streams(person, most)
 
     def _said(self, page: Page) -> list[Message]:
         records = self._log.read(page.spans)
@@ -194,7 +197,7 @@ class Archive:
         """Return the newest change of each of these messages that was changed."""
         if not originals:
             return {}
-        spans = self._index.changes(originals)
+        spans = self._lookup.changes(originals)
         changes = {}
         for record in self._log.read(spans):
             if isinstance(record, Said):

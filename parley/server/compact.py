@@ -1,30 +1,35 @@
-"""Rewriting history.json without what was taken back. From the shell, while no server runs.
+"""Rewriting the history without what was taken back. From the shell, while no server runs.
 
 Every record keeps its place and its seq; only texts go: of a message that was taken back, and of
 its edits. The new file stands whole on the disk before it takes the old one's name.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
 from framing.events import Message
-from parley.server.log import END
 from parley.server.records import Record, Said, decode_line, encode_line
+from parley.server.segments import END, sync_directory
 
 
-def compact(path: Path) -> int:
-    """Rewrite ``path``. Return how many texts are gone.
+def compact(paths: Sequence[Path]) -> int:
+    """Rewrite the files ``paths`` of one log. Return how many texts are gone.
 
     Raises ``OSError``, and ``ValueError`` for a line that holds no record (the next start of a
-    server says which and what to do); the file is then as before.
+    server says which and what to do); a file is rewritten whole or not at all.
     """
     taken_back: set[int] = set()
-    for record in _records(path):
-        if isinstance(record, Said) and record.message.redact_of is not None:
-            taken_back.add(record.message.redact_of)
+    for path in paths:
+        for record in _records(path):
+            if isinstance(record, Said) and record.message.redact_of is not None:
+                taken_back.add(record.message.redact_of)
+    return sum(_rewrite(path, taken_back) for path in paths) if taken_back else 0
+
+
+def _rewrite(path: Path, taken_back: set[int]) -> int:
     new = path.with_name(path.name + ".new")
     gone = 0
     try:
@@ -44,15 +49,14 @@ def compact(path: Path) -> int:
             file.write(END)
             file.flush()
             os.fsync(fd)
-        new.replace(path)
+        if gone:
+            new.replace(path)
+        else:
+            new.unlink()
     except BaseException:
         new.unlink(missing_ok=True)
         raise
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    sync_directory(path.parent)
     return gone
 
 

@@ -21,11 +21,11 @@ from parley.server.archive import Archive
 from parley.server.bans import Bans
 from parley.server.clock import Moment
 from parley.server.hall import Hall
-from parley.server.index import Stream
 from parley.server.limits import Buckets, Rate
 from parley.server.records import Guest, Record
 from parley.server.scram import Exchange, ScramError, Secret, Verifier
 from parley.server.session import Session, State
+from parley.server.streams import Stream
 
 WIRE_VERSION: Final = 1
 

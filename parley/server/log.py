@@ -7,8 +7,9 @@ is acknowledged or delivered before its record has come back from ``commit``,
 which returns when the disk has it (``fsync`` = always), at once (``never``), or
 at most a second before the disk has it (``everysec``).
 
-The log knows nothing of sessions or rooms. What is in the file at start is read
-by ``parley.server.recovery``.
+The file may be closed under a number and another be begun (``rotate``): see
+``parley.server.segments``. The log knows nothing of sessions or rooms. What is in the files at
+start is read by ``parley.server.recovery``.
 """
 
 import os
@@ -17,12 +18,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from parley.server.records import Record, decode_line, encode_line
+from parley.server.records import Record, decode_line, encode_line, time_of
+from parley.server.segments import END, Segments
 
 Fsync = Literal["always", "everysec", "never"]
 
-END = b"\n]"
-"""What closes the array. Where it begins, the next record goes."""
+START = 1
+"""Where the first separator of a file goes: behind its opening bracket."""
 
 _READ_TOGETHER = 64 * 1024  # bytes; records no further apart are read in one call
 
@@ -40,8 +42,8 @@ class LogBrokenError(OSError):
 
 
 class Stored(NamedTuple):
-    """A record with its place: ``offset`` and ``length`` of its line in bytes, and the body of
-    the event for clients (empty if there is none)."""
+    """A record with its place: the address (``offset``) and ``length`` in bytes of its line, and
+    the body of the event for clients (empty if there is none)."""
 
     record: Record
     body: bytes
@@ -50,7 +52,7 @@ class Stored(NamedTuple):
 
 
 class Span(NamedTuple):
-    """Where a record's line is, in bytes."""
+    """Where a record's line is: its address, and its length in bytes."""
 
     offset: int
     length: int
@@ -58,21 +60,27 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A state of the log: its first ``end`` bytes hold ``seq`` records and have this CRC-32."""
+    """A state of the log: the first ``end`` bytes of the file that grows, which will be the one
+    of this ``number``, go up to the record ``seq`` and have this CRC-32."""
 
     end: int
     seq: int
     crc: int
+    number: int = 1
 
 
 class Log:
-    """The open ``history.json``. ``position`` is what recovery found there.
+    """The open ``files``. ``position`` is what recovery found there, ``began`` the time (UTC
+    seconds) of the first record in ``history.json``, None if there is none.
 
     ``append`` and ``commit`` raise nothing but the two errors above.
     """
 
-    def __init__(self, fd: int, position: Position, fsync: Fsync) -> None:
-        self._fd = fd
+    def __init__(
+        self, files: Segments, position: Position, fsync: Fsync, began: float | None = None
+    ) -> None:
+        self.files = files
+        self.began = began
         self._end = position.end
         self._seq = position.seq
         self._crc = position.crc
@@ -86,9 +94,14 @@ class Log:
         return self._seq
 
     @property
+    def size(self) -> int:
+        """Bytes in the file that grows."""
+        return self._end
+
+    @property
     def position(self) -> Position:
         """The log as it is on the disk now."""
-        return Position(self._end, self._seq, self._crc)
+        return Position(self._end, self._seq, self._crc, self.files.number)
 
     def append(self, record: Record) -> None:
         """Queue ``record`` for the next ``commit``, which gives it its place."""
@@ -113,13 +126,14 @@ class Log:
         chunks: list[bytes] = []
         seq = self._seq
         at = self._end
-        separator = b",\n" if seq else b"\n"
+        base = self.files.address(0)
+        separator = b"\n" if at == START else b",\n"
         for record in self._queue:
             seq += 1
             record.place(seq)
             line, body = encode_line(record)
             at += len(separator)
-            stored.append(Stored(record, body, at, len(line)))
+            stored.append(Stored(record, body, base + at, len(line)))
             chunks.append(separator)
             chunks.append(line)
             at += len(line)
@@ -131,6 +145,8 @@ class Log:
         elif self._unsynced_since is None:
             self._unsynced_since = now
         self._crc = zlib.crc32(data, self._crc)
+        if self.began is None:
+            self.began = time_of(self._queue[0])
         self._end = at
         self._seq = seq
         self._queue.clear()
@@ -163,14 +179,25 @@ class Log:
         return records
 
     def read_bytes(self, start: int, end: int) -> bytes:
-        """Return the bytes of the file from ``start`` up to ``end``."""
-        return os.pread(self._fd, end - start, start)
+        """Return the bytes between two addresses in one file."""
+        return self.files.read(start, end - start)
+
+    def rotate(self) -> None:
+        """Close ``history.json`` under its number and begin another, between two commits.
+
+        Raises ``OSError`` if that cannot be done: then all is as it was.
+        """
+        self.files.rotate()
+        self._unsynced_since = None
+        self._end = START
+        self._crc = zlib.crc32(b"[")
+        self.began = None
 
     def close(self) -> None:
-        """Sync what the policy has left unsynced, and close the file."""
+        """Sync what the policy has left unsynced, and close the files."""
         if self._unsynced_since is not None:
             self._sync()
-        os.close(self._fd)
+        self.files.close()
 
     def _read_together(self, spans: list[Span]) -> list[Record]:
         base = spans[0].offset
@@ -182,7 +209,7 @@ class Log:
         written = 0
         try:
             while written < len(data):
-                written += os.pwrite(self._fd, data[written:], self._end + written)
+                written += os.pwrite(self.files.fd, data[written:], self._end + written)
         except OSError as problem:
             self._cut_back()
             raise StoreUnavailableError(problem.errno, problem.strerror) from None
@@ -190,14 +217,14 @@ class Log:
     def _cut_back(self) -> None:
         """Make the file end again where it ended before a write that failed."""
         try:
-            os.ftruncate(self._fd, self._end)
-            os.pwrite(self._fd, END, self._end)
+            os.ftruncate(self.files.fd, self._end)
+            os.pwrite(self.files.fd, END, self._end)
         except OSError as problem:
             raise LogBrokenError(problem.errno, problem.strerror) from None
 
     def _sync(self) -> None:
         try:
-            os.fdatasync(self._fd)
+            os.fdatasync(self.files.fd)
         except OSError as problem:
             raise LogBrokenError(problem.errno, problem.strerror) from None
         self._unsynced_since = None

@@ -7,6 +7,7 @@ from typing import cast
 import configargparse
 
 from parley.server.log import Fsync
+from parley.server.retention import Keep
 
 DEFAULT_PORT = 10500
 MOTD_BYTES = 2000  # as JSON it takes up to six times as many, of a frame with much else in it
@@ -33,6 +34,7 @@ class Options:
     set_password: str | None
     admin: str | None
     compact: bool
+    keep: Keep
 
 
 def parse(arguments: list[str] | None = None) -> Options:
@@ -86,6 +88,22 @@ def parse(arguments: list[str] | None = None) -> Options:
         default="",
         metavar="TEXT",
         help="a message of the day for everybody who joins",
+    )
+
+    group.add_argument(
+        "--keep",
+        type=_keep,
+        default=Keep(),
+        metavar="DAYS|SIZE",
+        help="when history.json holds so many days (30) or bytes (500M, 2G), close it as "
+        "history-000001.json and so on, and begin another; all of them stay readable in the chat "
+        "(default: one file for ever)",
+    )
+    group.add_argument(
+        "--drop",
+        action="store_true",
+        help="with --keep: drop what is older than that, or over that size, for good; files "
+        "are then closed at an eighth of it",
     )
 
     group = parser.add_argument_group("limits")
@@ -159,6 +177,8 @@ def parse(arguments: list[str] | None = None) -> Options:
     )
 
     found = parser.parse_args(arguments)
+    if found.drop and found.keep == Keep():
+        parser.error("--drop drops what --keep does not keep: give --keep too")
     port = found.PORT if found.PORT is not None else found.port
     return Options(
         host=found.host,
@@ -178,6 +198,7 @@ def parse(arguments: list[str] | None = None) -> Options:
         set_password=found.set_password,
         admin=found.admin,
         compact=found.compact,
+        keep=found.keep._replace(drop=found.drop),
     )
 
 
@@ -185,6 +206,23 @@ def _motd(text: str) -> str:
     if len(text.encode()) > MOTD_BYTES:
         raise configargparse.ArgumentTypeError(f"longer than {MOTD_BYTES} bytes")
     return text
+
+
+def _keep(text: str) -> Keep:
+    number, unit = text.strip(), ""
+    if number and not number[-1].isdecimal():
+        number, unit = number[:-1], number[-1].upper()
+    try:
+        amount = float(number)
+    except ValueError:
+        amount = 0.0
+    if not 0 < amount < 1e9 or unit not in ("", "D", "K", "M", "G"):
+        raise configargparse.ArgumentTypeError(
+            f"{text!r} is neither a number of days, such as 30, nor a size, such as 500M or 2G"
+        )
+    if unit in ("", "D"):
+        return Keep(seconds=amount * 86400)
+    return Keep(size=int(amount * 1024 ** ("KMG".index(unit) + 1)))
 
 
 def _port(text: str) -> int:

@@ -113,6 +113,15 @@ class Deed(msgspec.Struct, tag_field="purpose", tag="deed", omit_defaults=True, 
         return self.do in ("kick", "ban", "unban", "mute", "unmute", "redact")
 
 
+class Dropped(msgspec.Struct, tag_field="purpose", tag="dropped", gc=False):
+    """The first line of the file of what outlives dropped messages: all up to ``seq`` is dropped,
+    with the numbered files up to ``segment``."""
+
+    seq: int
+    time: float
+    segment: int
+
+
 _SLOTS = {"enter": "member", "leave": "member", "unban": "ban", "unmute": "mute"}
 
 Mark = Guest | Deed
@@ -140,7 +149,13 @@ class _SaidLine(msgspec.Struct, tag_field="purpose", tag="message", gc=False):
 
 
 _encode = msgspec.json.Encoder().encode
+_dropped: msgspec.json.Decoder[Dropped] = msgspec.json.Decoder(Dropped)
 _lines: msgspec.json.Decoder[_SaidLine | Mark] = msgspec.json.Decoder(_SaidLine | Mark)
+
+
+def time_of(record: Record) -> float:
+    """Return when a record was made, in UTC seconds."""
+    return record.message.time if isinstance(record, Said) else record.time
 
 
 def encode_line(record: Record) -> tuple[bytes, bytes]:
@@ -191,3 +206,13 @@ def _parse(line: bytes) -> _SaidLine | Mark:
         return _lines.decode(line)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def encode_dropped(dropped: Dropped) -> bytes:
+    """Return the line of ``dropped``."""
+    return _encode(dropped)
+
+
+def decode_dropped(line: bytes) -> Dropped:
+    """Return what ``line`` holds. Raises ``ValueError`` if that is something else."""
+    return _dropped.decode(line)

@@ -1,4 +1,4 @@
-"""Opening ``history.json``: what is whole stays, a torn end is set aside, damage is refused.
+"""Opening the log: what is whole stays, a torn end is set aside, damage is refused.
 
 A process may die, or the power fail, in the middle of a write. What it leaves
 is a file whose last bytes are not whole; no record there was ever acknowledged.
@@ -6,159 +6,194 @@ They go to a file of their own, ``history.json.torn-N``, and the log goes on
 from the last whole record. A bad line with whole records behind it cannot come
 from a torn write: then the start is refused, and nothing is changed.
 
-A start that trusts a ``Position`` reads only what came after it. The trust is
-earned by the CRC-32 of everything before.
+A start that trusts a ``Checkpoint`` reads only what came after it. The trust is
+earned by the CRC-32 of everything before in ``history.json``; the numbered files, which are
+never written again, are known by their sizes and times.
 """
 
 import logging
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from parley.server.log import END, Position, Span
-from parley.server.records import Record, check_line, decode_line
+from parley.server.log import START, Position, Span
+from parley.server.records import (
+    Dropped,
+    Record,
+    check_line,
+    decode_dropped,
+    decode_line,
+    time_of,
+)
+from parley.server.segments import END, MARKS, Segments, Stamp, address, sync_directory
 
 _CHUNK = 1024 * 1024  # bytes read at a time
 TORN_LINES = 3
 """A write that broke off leaves part of one line. More lines than this that are no record come
 from something else, such as an editor that has laid the file out anew."""
 
-_EMPTY = Position(end=1, seq=0, crc=zlib.crc32(b"["))
+_CRC = zlib.crc32(b"[")
 
 logger = logging.getLogger(__name__)
 
 
 class HistoryError(Exception):
-    """``history.json`` cannot be used as it is. The text says where and what to do."""
+    """The history cannot be used as it is. The text says where and what to do."""
 
 
 class Found(NamedTuple):
-    """A record read from the file, and where its line is."""
+    """A record read from the log, and where its line is."""
 
     record: Record
     span: Span
 
 
-class Recovery:
-    """The opened file. ``fd`` is open for reading and writing; ``position`` is the log's.
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What somebody has seen of the log: up to ``position``, with these closed files."""
 
-    ``trusted`` is the position that was given, if the file still begins with it,
-    else None: then everything derived from the file must be made anew.
+    position: Position
+    closed: Mapping[int, Stamp]
+
+
+class Recovery:
+    """The opened log. ``files`` are its files, ``position`` is where it ends, ``began`` when the
+    first record in ``history.json`` was made; all up to ``floor`` is dropped.
+
+    ``trusted`` is the position that was given, if the files are still those that it was taken
+    of, else None: then everything derived from them must be made anew.
     ``tail`` are the records after ``trusted``, or without it the *marks*: all records but
     those of something said.
     """
 
-    def __init__(self, path: Path, checkpoint: Position | None = None) -> None:
-        """Open ``path``, making it if need be.
+    def __init__(self, path: Path, checkpoint: Checkpoint | None = None) -> None:
+        """Open ``path``, making it if need be, and what belongs to it.
 
         Raises ``HistoryError`` if it is damaged, ``OSError`` if it cannot be opened.
         """
         self.path = path
-        self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self.files = Segments(path)
+        self.tail: list[Found] = []
+        self.trusted: Position | None = None
+        self.began: float | None = None
         try:
-            self._size = os.fstat(self.fd).st_size
-            self.tail: list[Found] = []
-            self.trusted: Position | None = None
-            self.position = _EMPTY
-            if self._holds_nothing():
-                self._make_empty()
-                return
-            if checkpoint is not None and self._begins_with(checkpoint):
-                self.trusted = self.position = checkpoint
-            elif os.pread(self.fd, 2, 0) != b"[\n":
-                raise HistoryError(
-                    self._where(0, 1, "the first line must be [ alone, then one record a line")
-                )
-            self._take_whole_records()
-            self._mend_end()
+            dropped = self._dropped()
+            self.floor = dropped.seq if dropped else 0
+            self.files.number = max(self.files.number, dropped.segment + 1 if dropped else 0)
+            self._take(checkpoint, dropped.segment if dropped else 0)
+            self.began = self._began()
         except BaseException:
-            os.close(self.fd)
+            self.files.close()
             raise
 
-    def _holds_nothing(self) -> bool:
-        """Tell whether the file is new, or an empty JSON array in any layout."""
-        return self._size <= _CHUNK and b"".join(os.pread(self.fd, _CHUNK, 0).split()) in (
-            b"",
-            b"[]",
-            b"[",
-        )
+    @property
+    def fd(self) -> int:
+        """The file that grows."""
+        return self.files.fd
 
-    def _begins_with(self, position: Position) -> bool:
-        """Tell whether the file still begins with what it held at ``position``."""
-        if position.end > self._size:
-            return False
-        return self._crc(0, position.end, 0) == position.crc
-
-    def _crc(self, start: int, end: int, crc: int) -> int:
-        """Return the CRC-32 that began as ``crc``, continued over the bytes from start to end."""
-        while start < end:
-            chunk = os.pread(self.fd, min(_CHUNK, end - start), start)
-            if not chunk:
-                raise HistoryError(f"{self.path} became shorter while it was read")
-            crc = zlib.crc32(chunk, crc)
-            start += len(chunk)
-        return crc
-
-    def _take_whole_records(self) -> None:
-        """Take the records after ``position`` and move it along, up to the first bad line.
-
-        Raises ``HistoryError`` if a whole record stands behind a bad line.
-        """
-        start = self.position
-        end, seq = start.end, start.seq
-        bad: tuple[int, int, str] | None = None  # offset, line number, what is wrong
-        number = seq + 1
-        for offset, line in self._lines(end):
-            if offset == end:  # what is left of the line that the position ends in
-                if line.strip(b", \r"):
-                    bad = bad or (offset, number, "something stands behind the last record")
-                continue
-            number += 1
-            # A torn write may have put the first byte of ",\n" over "\n]": then "]" stays here.
-            text = line.strip().rstrip(b",] \t")
-            if not text:
-                if line.strip():
-                    bad = bad or (offset, number, "the array ends here")
-                continue
-            try:
-                found, mark = check_line(text)
-            except ValueError as problem:
-                bad = bad or (offset, number, str(problem))
-                continue
-            if bad is not None:
+    def _take(self, checkpoint: Checkpoint | None, segment: int) -> None:
+        file = _File(self.path, self.fd, self.files.number)
+        if checkpoint is not None and self._knows(checkpoint, file):
+            self.trusted = self.position = checkpoint.position
+        else:
+            seq = self._take_closed(segment)
+            self.position = Position(START, seq, _CRC, self.files.number)
+            if file.holds_nothing():
+                self._make_empty()
+                return
+            if os.pread(self.fd, 2, 0) != b"[\n":
                 raise HistoryError(
-                    f"{self._where(*bad)}. Whole records follow, so this is no torn write"
+                    file.where(0, "the first line must be [ alone, then one record a line")
                 )
-            if found != seq + 1:
-                wrong = f"seq {found} stands where {seq + 1} is due"
-                raise HistoryError(self._where(offset, number, wrong))
-            span = Span(offset + line.index(b"{"), len(text))
-            end, seq = span.offset + span.length, found
-            if mark is not None:
-                self.tail.append(Found(mark, span))
-            elif self.trusted is not None:
-                self.tail.append(Found(decode_line(text), span))
-        self.position = Position(end, seq, self._crc(start.end, end, start.crc))
+        self.position, found = file.take(self.position, self.trusted is not None)
+        self.tail += found
+        self._mend_end(file)
 
-    def _lines(self, start: int) -> Iterator[tuple[int, bytes]]:
-        """Yield each line from ``start`` on, without its newline, with its offset."""
-        rest = b""
-        at = start
-        while chunk := os.pread(self.fd, _CHUNK, at + len(rest)):
-            *lines, rest_ = (rest + chunk).split(b"\n")
-            for line in lines:
-                yield at, line
-                at += len(line) + 1
-            rest = rest_
-        if rest:
-            yield at, rest
+    def _knows(self, checkpoint: Checkpoint, file: "_File") -> bool:
+        """Tell whether the files still begin with what they held at ``checkpoint``."""
+        position = checkpoint.position
+        if position.number != self.files.number or checkpoint.closed != self.files.closed:
+            return False
+        return position.end <= file.size and file.crc(0, position.end, 0) == position.crc
 
-    def _mend_end(self) -> None:
+    def _dropped(self) -> Dropped | None:
+        """Return up to where all is dropped. Delete what a crash in dropping has left."""
+        if MARKS not in self.files.closed:
+            return None
+        with self.files.name(MARKS).open("rb") as file:
+            line = file.readline() and file.readline()
+        try:
+            dropped = decode_dropped(line.strip().rstrip(b","))
+        except ValueError as problem:
+            where = f"{self.files.name(MARKS)} is damaged at line 2: {problem}"
+            raise HistoryError(where) from None
+        for number in [n for n in self.files.closed if MARKS < n <= dropped.segment]:
+            self.files.remove(number)
+        return dropped
+
+    def _take_closed(self, segment: int) -> int:
+        """Take the marks of all closed files; ``segment`` is the last that was dropped. Return
+        the seq up to which they go."""
+        if MARKS in self.files.closed:
+            self._take_marks()
+        seq = self.floor
+        number = segment
+        for number_, stamp in sorted(self.files.closed.items()):
+            if number_ == MARKS:
+                continue
+            path = self.files.name(number_)
+            with path.open("rb") as opened:
+                file = _File(path, opened.fileno(), number_)
+                if number_ != number + 1:
+                    first = file.first_seq()
+                    if first is None or number != segment:
+                        missing = self.files.name(number + 1).name
+                        raise HistoryError(
+                            f"{path} is here and {missing}, which comes before it, is not"
+                        )
+                    logger.warning("%s: what stood before seq %d is not here", path, first)
+                    self.floor = seq = first - 1
+                number = number_
+                position, found = file.take(Position(START, seq, _CRC, number_), False)
+                rest = os.pread(opened.fileno(), len(END) + 1, position.end)
+            if rest != END:
+                wrong = "a closed file must be whole"
+                raise HistoryError(file.where(position.end + len(END), wrong))
+            seq = position.seq
+            assert stamp.size == position.end + len(END)
+            self.tail += found
+        return seq
+
+    def _take_marks(self) -> None:
+        path = self.files.name(MARKS)
+        offset = 0
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                text = line.strip().rstrip(b",")
+                if number > 2 and text != b"]":
+                    try:
+                        record = decode_line(text)
+                    except ValueError as problem:
+                        wrong = f"{path} is damaged at line {number}: {problem}"
+                        raise HistoryError(wrong) from None
+                    self.tail.append(Found(record, Span(address(MARKS, offset), len(text))))
+                offset += len(line)
+
+    def _began(self) -> float | None:
+        """Return when the first record in the file that grows was made."""
+        if self.position.end == START:
+            return None
+        data = os.pread(self.fd, min(_CHUNK, self.position.end), 0)
+        line = data.split(b"\n", 2)[1].rstrip(b",\r ")
+        return time_of(decode_line(line))
+
+    def _mend_end(self, file: "_File") -> None:
         """Make the file end after the last whole record; set aside what else was there."""
         end = self.position.end
-        rest = os.pread(self.fd, self._size - end, end)
+        rest = os.pread(self.fd, file.size - end, end)
         if rest.rstrip() == END:
             if rest != END:
                 self._close_array()
@@ -166,7 +201,8 @@ class Recovery:
         if rest.strip(b"\n,] \t\r"):
             lines = [line for line in rest.split(b"\n") if line.strip(b",] \t\r")]
             if len(lines) > TORN_LINES:
-                where = self._where(end, self.position.seq + 2, "what follows is no record")
+                at = end + len(rest) - len(rest.lstrip(b"\n,] \t\r"))
+                where = file.where(at, "what follows is no record")
                 raise HistoryError(f"{where}. Each record stands on a line of its own")
             torn = self._set_aside(rest)
             logger.warning(
@@ -198,11 +234,7 @@ class Recovery:
         os.ftruncate(self.fd, 0)
         os.pwrite(self.fd, b"[", 0)
         self._close_array()
-        directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        sync_directory(self.path.parent)
 
     def _close_array(self) -> None:
         end = self.position.end
@@ -210,8 +242,104 @@ class Recovery:
         os.pwrite(self.fd, END, end)
         os.fsync(self.fd)
 
-    def _where(self, offset: int, line: int, problem: str) -> str:
+
+class _File:
+    """One file of the log, to be read through."""
+
+    def __init__(self, path: Path, fd: int, number: int) -> None:
+        self._path = path
+        self._fd = fd
+        self._number = number
+        self.size = os.fstat(fd).st_size
+
+    def holds_nothing(self) -> bool:
+        """Tell whether the file is new, or an empty JSON array in any layout."""
+        return self.size <= _CHUNK and b"".join(os.pread(self._fd, _CHUNK, 0).split()) in (
+            b"",
+            b"[]",
+            b"[",
+        )
+
+    def first_seq(self) -> int | None:
+        """Return the seq of the first record; None if there is none."""
+        for _, line in self._lines(START + 1):
+            try:
+                return check_line(line.strip().rstrip(b",] \t"))[0]
+            except ValueError:
+                return None
+        return None
+
+    def crc(self, start: int, end: int, crc: int) -> int:
+        """Return the CRC-32 that began as ``crc``, continued over the bytes from start to end."""
+        while start < end:
+            chunk = os.pread(self._fd, min(_CHUNK, end - start), start)
+            if not chunk:
+                raise HistoryError(f"{self._path} became shorter while it was read")
+            crc = zlib.crc32(chunk, crc)
+            start += len(chunk)
+        return crc
+
+    def take(self, start: Position, with_said: bool) -> tuple[Position, list[Found]]:
+        """Return where the last whole record after ``start`` ends, up to the first bad line, and
+        the marks between, ``with_said`` all records.
+
+        Raises ``HistoryError`` if a whole record stands behind a bad line.
+        """
+        end, seq = start.end, start.seq
+        tail: list[Found] = []
+        bad: tuple[int, str] | None = None  # offset, what is wrong
+        for offset, line in self._lines(end):
+            if offset == end:  # what is left of the line that the position ends in
+                if line.strip(b", \r"):
+                    bad = bad or (offset, "something stands behind the last record")
+                continue
+            # A torn write may have put the first byte of ",\n" over "\n]": then "]" stays here.
+            text = line.strip().rstrip(b",] \t")
+            if not text:
+                if line.strip():
+                    bad = bad or (offset, "the array ends here")
+                continue
+            try:
+                found, mark = check_line(text)
+            except ValueError as problem:
+                bad = bad or (offset, str(problem))
+                continue
+            if bad is not None:
+                raise HistoryError(
+                    f"{self.where(*bad)}. Whole records follow, so this is no torn write"
+                )
+            if found != seq + 1:
+                wrong = f"seq {found} stands where {seq + 1} is due"
+                raise HistoryError(self.where(offset, wrong))
+            start_of = offset + line.index(b"{")
+            span = Span(address(self._number, start_of), len(text))
+            end, seq = start_of + len(text), found
+            if mark is not None:
+                tail.append(Found(mark, span))
+            elif with_said:
+                tail.append(Found(decode_line(text), span))
+        return Position(end, seq, self.crc(start.end, end, start.crc), self._number), tail
+
+    def _lines(self, start: int) -> Iterator[tuple[int, bytes]]:
+        """Yield each line from ``start`` on, without its newline, with its offset."""
+        rest = b""
+        at = start
+        while chunk := os.pread(self._fd, _CHUNK, at + len(rest)):
+            *lines, rest_ = (rest + chunk).split(b"\n")
+            for line in lines:
+                yield at, line
+                at += len(line) + 1
+            rest = rest_
+        if rest:
+            yield at, rest
+
+    def where(self, offset: int, problem: str) -> str:
+        """Say where a file is damaged, and what to do."""
+        line, at = 1, 0
+        while at < offset and (chunk := os.pread(self._fd, min(_CHUNK, offset - at), at)):
+            line += chunk.count(b"\n")
+            at += len(chunk)
         return (
-            f"{self.path} is damaged at line {line} (byte {offset}): {problem}. Nothing was "
+            f"{self._path} is damaged at line {line} (byte {offset}): {problem}. Nothing was "
             f"changed; mend that line, or put a copy of the file from a backup in its place"
         )

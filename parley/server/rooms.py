@@ -12,10 +12,10 @@ from typing import Final
 
 from framing.events import Room as Described
 from framing.names import LOBBY, key
-from parley.server.index import Stream, inbox_stream, private_stream, room_stream
 from parley.server.outbox import Audience
 from parley.server.people import Comings
 from parley.server.records import Deed
+from parley.server.streams import Stream, inbox_stream, private_stream, room_stream
 
 MOST_ROOMS: Final = 10_000
 """Rooms on one server: a list of them must stay one that people look through."""
@@ -87,6 +87,9 @@ class Rooms:
         self._keys: list[str] = []
         self._of: dict[str, dict[str, Room]] = {}
         self._made: dict[str, int] = {}
+        self.being_made: set[str] = set()
+        self.under_way: set[str] = set()
+        """Keys of rooms and slots of deeds that the log is being given in this tick."""
 
     def __len__(self) -> int:
         return len(self._rooms)
@@ -99,6 +102,11 @@ class Rooms:
         """Return the room of this name if ``person`` may know of it, or None."""
         room = self._rooms.get(key(name))
         return room if room is not None and room.may_enter(person) else None
+
+    def is_changing(self, name: str, person: str) -> bool:
+        """Tell whether the room is being made, or ``person`` is going in or out, in this tick."""
+        name = key(name)
+        return name in self.being_made or f"member {name} {person}" in self.under_way
 
     def of(self, person: str) -> list[Room]:
         """Return the rooms that ``person`` is in."""

@@ -12,8 +12,10 @@ from framing.requests import Search
 from parley.server.archive import Archive
 from parley.server.clock import Moment
 from parley.server.hall import Hall
-from parley.server.index import IndexBehindError, Sight, Stream
+from parley.server.index import IndexBehindError
+from parley.server.lookup import Sight
 from parley.server.session import Session, State
+from parley.server.streams import Stream
 from parley.server.words import too_costly
 
 STRETCH: Final = 100_000

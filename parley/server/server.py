@@ -40,6 +40,7 @@ from parley.server.log import Log, StoreUnavailableError
 from parley.server.loop import Loop
 from parley.server.native import NativeDoor
 from parley.server.peer import Peer
+from parley.server.retention import Retention
 from parley.server.session import State
 
 FRAMES_PER_TURN: Final = 64
@@ -104,12 +105,14 @@ class Server:
         chat: Chat,
         log: Log,
         index: Index,
+        retention: Retention,
         settings: Settings,
     ) -> None:
         self._loop = loop
         self._chat = chat
         self._log = log
         self._index = index
+        self.retention = retention
         self.settings = settings
         self.mono = clock.now().mono
         self._peers: dict[Peer, None] = {}
@@ -263,6 +266,8 @@ class Server:
     def _keep_index(self, moment: Moment) -> None:
         """Bring the index up to the log, and a slice further back if it is being filled."""
         waiting = self._index.waiting
+        if waiting:
+            self.retention.look(moment.utc)
         due = self._index_due is not None and moment.mono >= self._index_due
         try:
             if due or (waiting >= _INDEX_AT_ONCE and self._indexing):
@@ -278,6 +283,8 @@ class Server:
                 logger.error("cannot write the index: %s; trying again", problem)
                 self._indexing = False
             self._index_due = moment.mono + _INDEX_LAG
+        if self.retention.under_way:
+            self.retention.step(moment.utc)
         if self._parked and moment.mono >= self._retry_parked_at:
             self._retry_parked_at = moment.mono + _RETRY_PARKED
             for peer in self._parked:
@@ -287,7 +294,7 @@ class Server:
     def _next_wake(self) -> float | None:
         """When the next tick must come even if no socket is ready; None: no need."""
         filling = self._index.behind and self._indexing
-        if self._input or filling or not self._chat.outbox.empty:
+        if self._input or filling or self.retention.under_way or not self._chat.outbox.empty:
             return self.mono
         parked = self._retry_parked_at if self._parked else None
         dues = (self._log.sync_due(), self._chat.due, self._index_due, self._stop_by, parked)
@@ -325,6 +332,7 @@ class Server:
         now = self.mono
         self._loop.call_at(now + _SWEEP, self._sweep)
         moment = clock.now()
+        self.retention.look(moment.utc)
         for peer in list(self._finishing):
             if peer.finished_at is not None and now - peer.finished_at > LINGER:
                 peer.connection.close()

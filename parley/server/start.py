@@ -23,10 +23,13 @@ from parley.server.index import Index, IndexBehindError
 from parley.server.limits import Rate
 from parley.server.listener import listen
 from parley.server.log import Log
+from parley.server.lookup import Lookup
 from parley.server.loop import Loop
 from parley.server.options import Options
 from parley.server.recovery import Recovery
+from parley.server.retention import Retention
 from parley.server.scram import Secret
+from parley.server.segments import MARKS, Segments
 from parley.server.server import Server, Settings
 
 VERSION: Final = "0.1.0"
@@ -67,7 +70,8 @@ def start(options: Options, again: Callable[[], Options]) -> Server:
         Rate(options.rate, options.burst),
         lambda: secrets.token_urlsafe(24),
     )
-    server = Server(Loop(), listening, chat, log, index, _settings(options))
+    retention = Retention(options.keep, log, index)
+    server = Server(Loop(), listening, chat, log, index, retention, _settings(options))
     server.reload = lambda: _reload(server, chat, accounts, again)
     for sock in listening:
         host, port = sock.getsockname()[:2]
@@ -95,6 +99,7 @@ def _reload(server: Server, chat: Chat, accounts: Accounts, again: Callable[[], 
         return
     chat.reload(_greeting(options), Rate(options.rate, options.burst))
     server.settings = _settings(options)
+    server.retention.keep = options.keep
     logger.info("options and accounts read again; host, port, data and fsync need a restart")
 
 
@@ -128,14 +133,17 @@ def compact_history(options: Options) -> str:
     path = options.data / "history.json"
     _lock(options.data / "history.json.lock")
     try:
-        before = path.stat().st_size
-        gone = compact(path)
+        files = Segments(path)
+        files.close()
+        paths = [*(files.name(number) for number in files.closed if number != MARKS), path]
+        before = sum(p.stat().st_size for p in paths)
+        gone = compact(paths)
     except OSError as problem:
         raise StartError(f"{problem.filename or path}: {problem.strerror}") from None
     except ValueError as problem:
         raise StartError(f"{path}: {problem}; a start of the server says more") from None
     remove_index(options.data)
-    after = path.stat().st_size
+    after = sum(p.stat().st_size for p in paths)
     return f"{path}: {gone} texts that were taken back are gone, {before} bytes became {after}"
 
 
@@ -174,9 +182,9 @@ def _open_with_index(options: Options) -> tuple[Log, Index]:
     index = Index(options.data / "history.index", _boot())
     path = options.data / "history.json"
     recovery = Recovery(path, index.checkpoint)
-    log = Log(recovery.fd, recovery.position, options.fsync)
-    index.start(log, recovery.tail, recovery.trusted is not None)
-    index.deeds()  # if it is damaged, it is better known here
+    log = Log(recovery.files, recovery.position, options.fsync, recovery.began)
+    index.start(log, recovery.tail, recovery.trusted is not None, recovery.floor)
+    Lookup(index).deeds()  # if it is damaged, it is better known here
     if index.behind:
         logger.info("making the index of %d records, newest first; the chat goes on", log.seq)
     return log, index

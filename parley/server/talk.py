@@ -19,6 +19,7 @@ from parley.server.bans import Bans
 from parley.server.clock import Moment
 from parley.server.finding import Finding, NobodyError
 from parley.server.hall import Hall
+from parley.server.index import IndexBehindError
 from parley.server.limits import Bucket, Rate
 from parley.server.outbox import Outbox
 from parley.server.records import Deed, Origin, Record, Said
@@ -392,6 +393,8 @@ class Talk:
             raise _NoWayError(ErrorWord.BAD_REQUEST, text)
         if key(to) == LOBBY:
             return LOBBY, None
+        if self._hall.rooms.is_changing(to, session.person):
+            raise IndexBehindError  # what comes of that is known in the next tick
         room = self._hall.rooms.seen_by(to, session.person)
         if room is None:
             raise _NoWayError(ErrorWord.NO_SUCH_ROOM, f"there is no room {to}")

@@ -33,8 +33,6 @@ class Visits:
         self._finding = finding
         self._append = append
         self._asked: dict[int, tuple[Session, str]] = {}
-        self._being_made: set[str] = set()
-        self._under_way: set[str] = set()  # slots of deeds in this tick
 
     # Requests
 
@@ -61,9 +59,7 @@ class Visits:
             self._hall.refuse(session, ErrorWord.BAD_REQUEST, text, ref)
             return
         room = self._hall.rooms.get(name)
-        member = f"member {key(name)} {session.person}"
-        if key(name) in self._being_made or member in self._under_way:
-            raise IndexBehindError  # what comes of that is known in the next tick
+        self._wait_for(session, name)
         if key(name) == LOBBY or (room is not None and session.person in room.members):
             self._hall.tell(session, Ok(ref))
             return
@@ -81,7 +77,7 @@ class Visits:
                 text = f"there can be no more rooms: {MOST_ROOMS} in all, {ROOMS_MADE} by one"
                 self._hall.refuse(session, ErrorWord.LIMIT_EXCEEDED, text, ref)
                 return
-            self._being_made.add(key(name))
+            self._hall.rooms.being_made.add(key(name))
             made = self._deed(session, "make", name, moment)
             made.private = request.private
             self._append(made)
@@ -146,13 +142,13 @@ class Visits:
     def done(self, deed: Deed, moment: Moment) -> None:
         """The log has a deed to a room: it is so from now on; tell those it concerns."""
         hall = self._hall
-        self._under_way.discard(deed.slot)
+        self._hall.rooms.under_way.discard(deed.slot)
         room = hall.rooms.get(deed.room or "")  # leaving may be its end
         hall.rooms.apply(deed)
         room = room or hall.rooms.get(deed.room or "")
         assert room is not None
         if deed.do == "make":
-            self._being_made.discard(key(room.name))
+            self._hall.rooms.being_made.discard(key(room.name))
             return
         asked = self._asked.pop(id(deed), None)
         if asked is not None:
@@ -173,8 +169,8 @@ class Visits:
 
     def not_done(self, deed: Deed, text: str) -> None:
         """The log could not take a deed."""
-        self._being_made.discard(key(deed.room or ""))
-        self._under_way.discard(deed.slot)
+        self._hall.rooms.being_made.discard(key(deed.room or ""))
+        self._hall.rooms.under_way.discard(deed.slot)
         asked = self._asked.pop(id(deed), None)
         if asked is not None:
             session, ref = asked
@@ -200,6 +196,7 @@ class Visits:
 
     def _mine(self, session: Session, name: str, ref: str) -> Room | None:
         """Return the room if the session is in it; else refuse."""
+        self._wait_for(session, name)
         room = self._hall.rooms.get(name)
         if room is not None and session.person in room.members:
             return room
@@ -209,10 +206,15 @@ class Visits:
             self._hall.refuse(session, ErrorWord.NO_SUCH_ROOM, f"there is no room {name}", ref)
         return None
 
+    def _wait_for(self, session: Session, name: str) -> None:
+        """What comes of a room that is being made or entered is known in the next tick."""
+        if self._hall.rooms.is_changing(name, session.person):
+            raise IndexBehindError
+
     def _ask(self, session: Session, deed: Deed, ref: str) -> None:
-        if deed.slot in self._under_way:
+        if deed.slot in self._hall.rooms.under_way:
             raise IndexBehindError  # one after the other: each on what the one before made
-        self._under_way.add(deed.slot)
+        self._hall.rooms.under_way.add(deed.slot)
         self._asked[id(deed)] = session, ref
         self._append(deed)
 

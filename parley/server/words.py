@@ -33,6 +33,7 @@ class Words:
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
         self._rows: list[tuple[int, str, str, str]] = []
+        self._removed: list[tuple[int, str, str, str]] = []
         self._senders: dict[str, str] = {}
 
     @staticmethod
@@ -47,25 +48,42 @@ class Words:
 
     def add(self, seq: int, text: str, streams: Sequence[int], nick: str) -> None:
         """Take in a message. One without a text is found by no search."""
-        if not text:
-            return
+        if text:
+            self._rows.append(self._row(seq, text, streams, nick))
+
+    def remove(self, seq: int, text: str, streams: Sequence[int], nick: str) -> None:
+        """Take out a message; all must be as it was when it was taken in."""
+        if text:
+            self._removed.append(self._row(seq, text, streams, nick))
+
+    def _row(
+        self, seq: int, text: str, streams: Sequence[int], nick: str
+    ) -> tuple[int, str, str, str]:
         sender = self._senders.get(nick)
         if sender is None:
             if len(self._senders) > _SENDERS:
                 self._senders.clear()
             sender = self._senders[nick] = _sender(nick)
         places = " ".join([f"s{stream}" for stream in streams])
-        self._rows.append((seq, text if text.isascii() else _spaced(text), places, sender))
+        return seq, text if text.isascii() else _spaced(text), places, sender
 
     def write(self) -> None:
-        """Write what has been added."""
+        """Write what has been added and removed."""
+        if self._removed:
+            query = (
+                "INSERT INTO words (words, rowid, text, place, sender)"
+                " VALUES ('delete', ?, ?, ?, ?)"
+            )
+            self._db.executemany(query, self._removed)
+            self._removed.clear()
         query = "INSERT INTO words (rowid, text, place, sender) VALUES (?, ?, ?, ?)"
         self._db.executemany(query, self._rows)
         self._rows.clear()
 
     def forget(self) -> None:
-        """What has been added could not be written."""
+        """What has been added and removed could not be written."""
         self._rows.clear()
+        self._removed.clear()
 
     def search(
         self, text: str, stream: int | None, nick: str | None, span: range, limit: int

@@ -1,7 +1,6 @@
 """The pure parts put together as the server does it, with a list in the place of each socket."""
 
 import itertools
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from parley.server.limits import Rate
 from parley.server.log import Log, StoreUnavailableError
 from parley.server.records import Said
 from parley.server.recovery import Recovery
+from parley.server.retention import Keep, Retention
 from parley.server.scram import Secret
 from parley.server.session import Session, State
 
@@ -57,9 +57,9 @@ class House:
     def _open(self) -> None:
         self.index = Index(self.data / "history.index", "boot")
         recovery = Recovery(self.data / "history.json", self.index.checkpoint)
-        self._fd = recovery.fd
-        self.log = Log(recovery.fd, recovery.position, "never")
-        self.index.start(self.log, recovery.tail, recovery.trusted is not None)
+        self.log = Log(recovery.files, recovery.position, "never", recovery.began)
+        self.index.start(self.log, recovery.tail, recovery.trusted is not None, recovery.floor)
+        self.retention = Retention(Keep(), self.log, self.index)
         self.accounts = Accounts(self.data / "users.json")
         self.chat = Chat(
             self.accounts,
@@ -132,6 +132,19 @@ class House:
     def _unsent(self) -> bool:
         return not self.chat.outbox.empty
 
+    def rotate(self) -> None:
+        """Close history.json and begin another."""
+        self.retention.keep = Keep(size=1)
+        self.retention.look(self.moment.utc)
+
+    def drop_oldest(self) -> None:
+        """Drop the oldest closed file; history.json is closed too if it is as big as the rest."""
+        held = sum(stamp.size for stamp in self.log.files.closed.values())
+        self.retention.keep = Keep(size=held + self.log.position.end - 1, drop=True)
+        self.retention.look(self.moment.utc)
+        while self.retention.under_way:
+            self.retention.step(self.moment.utc)
+
     def lose(self, client: Client, reason: str = "lost") -> None:
         """The connection of ``client`` ends."""
         self.clients.remove(client)
@@ -139,8 +152,8 @@ class House:
 
     def crash(self) -> None:
         """Kill the process and start another on what it left."""
-        os.close(self._fd)
-        self.index._db.close()
+        self.log.files.close()
+        self.index.db.close()
         self._open()
 
     def restart(self) -> None:

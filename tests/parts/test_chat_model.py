@@ -210,6 +210,10 @@ class ChatModel(RuleBasedStateMachine):
         self.house.tick()
         self.house.store_fails = False
 
+    @rule()
+    def rotate(self) -> None:
+        self.house.rotate()
+
     @rule(index=st.booleans(), crash=st.booleans())
     def restart(self, index: bool, crash: bool) -> None:
         if crash:

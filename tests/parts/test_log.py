@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from framing.events import Message
 from parley.server.log import Fsync, Log, Span, StoreUnavailableError
 from parley.server.records import Guest, Origin, Record, Said
-from parley.server.recovery import HistoryError, Recovery
+from parley.server.recovery import Checkpoint, HistoryError, Recovery
 
 
 def said(text: str, ref: str = "r") -> Said:
@@ -23,7 +23,7 @@ def said(text: str, ref: str = "r") -> Said:
 
 def open_log(path: Path, fsync: Fsync = "always") -> Log:
     recovery = Recovery(path)
-    return Log(recovery.fd, recovery.position, fsync)
+    return Log(recovery.files, recovery.position, fsync)
 
 
 def texts(path: Path) -> list[str]:
@@ -93,7 +93,7 @@ def test_a_crash_at_every_byte_of_an_append_loses_nothing_acknowledged(
         # The bytes that came to the disk went over the end of what stood there.
         path.write_bytes(before[:start] + data[:cut] + before[start + cut :])
         recovery = Recovery(path)
-        log = Log(recovery.fd, recovery.position, "always")
+        log = Log(recovery.files, recovery.position, "always")
         whole = [t for t in ("four ]}", "five") if cut >= data.index(f'"{t}"'.encode()) + len(t)]
         kept = texts(path)
         assert kept[:3] == ["one", "two", "th{}ree,\n"]
@@ -184,11 +184,11 @@ def test_a_checkpoint_is_trusted_only_while_everything_before_it_is_the_same(
     path, _, _ = written
     first = Recovery(path)
     os.close(first.fd)
-    again = Recovery(path, first.position)
+    again = Recovery(path, Checkpoint(first.position, {}))
     os.close(again.fd)
     assert again.trusted == first.position and again.tail == []
     path.write_bytes(path.read_bytes().replace(b'"one"', b'"ONE"'))
-    changed = Recovery(path, first.position)
+    changed = Recovery(path, Checkpoint(first.position, {}))
     os.close(changed.fd)
     assert changed.trusted is None and changed.position.seq == 3
 

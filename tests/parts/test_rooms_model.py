@@ -69,6 +69,7 @@ class Everything(RuleBasedStateMachine):
         self.cursor: dict[str, int] = {}
         self.rooms: dict[str, Room] = {}
         self.said: dict[int, Said] = {}
+        self.dropped: dict[int, Said] = {}
         self.count = 0
 
     def teardown(self) -> None:
@@ -114,7 +115,7 @@ class Everything(RuleBasedStateMachine):
                 messages = event.messages
             for message in messages:
                 seq = message.edit_of or message.redact_of or message.seq
-                said = self.said.get(seq)
+                said = self.said.get(seq) or self.dropped.get(seq)
                 if said is not None and said.to in self.rooms and isinstance(event, Message):
                     continue  # one may have left since: what was heard then is checked by say
                 assert said is None or self.sees(nick, said), (nick, message)
@@ -188,7 +189,8 @@ class Everything(RuleBasedStateMachine):
         else:
             assert heard == [seq for seq in expected if seq > since]
         for message in replayed:
-            said = self.said[message.edit_of or message.redact_of or message.seq]
+            seq = message.edit_of or message.redact_of or message.seq
+            said = self.said.get(seq) or self.dropped[seq]
             assert self.sees(nick, said)
             if said.redacted:
                 assert message.text == ""
@@ -295,6 +297,27 @@ class Everything(RuleBasedStateMachine):
             assert isinstance(answer, Error)
             hidden = not self.sees(nick, said) or said.redacted
             assert answer.error == ("NO_SUCH_MESSAGE" if hidden else "FORBIDDEN")
+
+    @rule(drop=st.booleans())
+    def rotate(self, drop: bool) -> None:
+        """history.json is closed, or the oldest file is dropped with what was said in it; who is
+        who and who is in which room stay."""
+        self.house.quiet()
+        if not drop:
+            self.house.rotate()
+            return
+        self.house.drop_oldest()
+        for seq in [seq for seq in self.said if seq <= self.house.index.floor]:
+            self.dropped[seq] = self.said.pop(seq)
+
+    @precondition(lambda self: self.online and self.dropped)
+    @rule(data=st.data(), redact=st.booleans())
+    def change_what_is_dropped(self, data: st.DataObject, redact: bool) -> None:
+        nick = data.draw(st.sampled_from(sorted(self.online)))
+        seq = data.draw(st.sampled_from(sorted(self.dropped)))
+        self.drain()
+        answer = self.ask(nick, Redact("r", seq) if redact else Edit("r", seq, "text"))
+        assert isinstance(answer, Error) and answer.error == "NO_SUCH_MESSAGE"
 
     @rule(how=st.sampled_from(["crash", "restart", "without index"]))
     def restart(self, how: str) -> None:

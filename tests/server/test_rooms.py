@@ -226,6 +226,13 @@ def test_requests_of_one_segment_are_done_one_after_the_other(server: ChatServer
     at_once({"purpose": "topic", "locked": True}, {"purpose": "topic", "text": "new"})
     assert ask(bob, "rooms")["rooms"][0]["topic"] == "new"
     assert ask(bob, "rooms")["rooms"][0]["locked"] is True
+    new = "#new"
+    at_once(
+        {"purpose": "enter", "room": new},
+        {"purpose": "topic", "room": new, "text": "t"},
+        {"purpose": "message", "to": new, "text": "in the same breath"},
+        {"purpose": "leave", "room": new},
+    )
     bob.quiet()
     again: list[dict[str, object]] = [{"purpose": "enter"}] * 20
     at_once(*again)
