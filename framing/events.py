@@ -200,10 +200,11 @@ class Invited(Event, tag="invited"):
 
 
 class HasRead(Event, tag="read"):
-    """Another session of oneself has read up to ``seq``."""
+    """Another session of oneself has read up to ``seq``; or ``nick``, who lets one know."""
 
     with_: str = field(name="with")
     seq: Seq
+    nick: str | None = None
 
 
 class IsTyping(Event, tag="typing"):

@@ -180,10 +180,12 @@ class SetTopic(Request, tag="topic"):
 
 
 class Read(Request, tag="read"):
-    """One has read the conversation ``with`` up to ``seq``. It never goes back."""
+    """One has read the conversation ``with`` up to ``seq``. It never goes back. ``show``: the other
+    in a private conversation may know."""
 
     with_: str = field(name="with")
     seq: Seq
+    show: bool = False
 
 
 class Typing(Request, tag="typing"):

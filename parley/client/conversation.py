@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from framing.names import key
 from parley.client.clean import sane
 
 
@@ -79,6 +80,7 @@ class Conversation:
         self.members: set[str] | None = None  # nick keys of who is in the room, if known
         self.typing: dict[str, float] = {}  # who is writing, and until when that is believed (UTC)
         self.told_read = 0  # up to where other devices have been told
+        self.seen = 0  # up to where the other has read, who lets one know
         self._own: set[int] = set()
         self._newest = 0
         self._chars = 0
@@ -162,6 +164,13 @@ class Conversation:
         self.unread = min(self.unread, len(later))
         self.mentions = min(self.mentions, sum(entry.mention for entry in later))
 
+    def seen_up_to(self) -> Entry | None:
+        """Return the last own message here that the other is known to have read."""
+        if not self.seen:
+            return None
+        own = (e for e in reversed(self.entries) if key(e.to) == key(self.name))
+        return next((e for e in own if 0 < e.seq <= self.seen), None)
+
     def remove(self, entry: Entry) -> None:
         """Take out an own entry that will never be sent."""
         self.entries.remove(entry)
@@ -172,7 +181,7 @@ class Conversation:
         for entry in self.entries:
             entry.seq = 0
         self._own.clear()
-        self._newest = 0
+        self._newest = self.seen = 0
         self.complete = False
 
     def trim(self, following: bool) -> None:

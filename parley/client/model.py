@@ -184,7 +184,7 @@ class Model:
             elif isinstance(event, IsTyping):
                 self._typing(event, time)
             elif isinstance(event, HasRead):
-                self.conversation(_name(event.with_)).read_elsewhere(event.seq, self.nick)
+                self._read(event)
             elif isinstance(event, Topic):
                 self._topic(event)
             elif isinstance(event, Invited):
@@ -399,6 +399,13 @@ class Model:
             where.typing[_name(event.nick)] = time + TYPING_FOR
         elif where is not None:
             where.typing.pop(_name(event.nick), None)
+
+    def _read(self, event: HasRead) -> None:
+        where = self.conversation(_name(event.with_))
+        if event.nick is None or key(event.nick) == key(self.nick):
+            where.read_elsewhere(event.seq, self.nick)
+        else:
+            where.seen = max(where.seen, event.seq)
 
     def _topic(self, event: Topic) -> None:
         where = self.conversation(_name(event.room))

@@ -297,7 +297,8 @@ class Talk:
         self._hall.tell(session, History(messages, end, request.ref, name))
 
     def read(self, session: Session, request: Read, moment: Moment) -> None:
-        """Note what an account has read, and tell its other sessions."""
+        """Note what an account has read, and tell its other sessions; and the other in a private
+        conversation if the account likes."""
         stream = None
         if is_room(request.with_) or is_private(request.with_):
             stream = self._hall.rooms.stream(session.person, request.with_)
@@ -308,6 +309,16 @@ class Talk:
             for other in self._hall.people.sessions_of(session.person):
                 if other is not session:
                     self._hall.tell(other, HasRead(request.with_, seq))
+            if request.show and is_private(request.with_):
+                self._show_read(session, request.with_[1:], seq)
+
+    def _show_read(self, session: Session, nick: str, seq: int) -> None:
+        try:
+            other = self._finding.other(nick)
+        except NobodyError:
+            return
+        for theirs in self._hall.people.sessions_of(other.person):
+            self._hall.tell(theirs, HasRead(f"@{session.nick}", seq, session.nick))
 
     def typing(self, session: Session, request: Typing, moment: Moment) -> None:
         """Tell those it concerns that somebody is writing: now and then, not for each key."""

@@ -166,6 +166,30 @@ def test_what_one_has_read_is_read_on_every_device(
     alice.see("@zed (1)")
 
 
+def test_who_likes_lets_the_other_know_what_was_read(
+    accounts_server: ChatServer, open_client: Open
+) -> None:
+    server = accounts_server
+    zed = open_client(server, "zed", columns=120)
+    zed.see("zed ●")
+    zed.type("/msg alice do you hear me?\r")
+    zed.see("✓")
+    alice = open_client(server, "Alice")
+    alice.see("Password for Alice:")
+    alice.type("123\r")
+    alice.see("@zed (1)")
+    alice.type("\x1b2")
+    alice.see("do you hear me?")
+    alice.type("/set receipts on\r")
+    alice.see("receipts")
+    zed.type("\x1b2")
+    zed.see("lice · online", not_="has read")
+    zed.type("once more\r")
+    zed.see("once more", " · has read what you said up to ")
+    bob = server.joined("Zoe")
+    assert [e for e in bob.quiet() if e["purpose"] == "read"] == []
+
+
 def test_moderators_commands(make_server: Make, demo_users: str, open_client: Open) -> None:
     server = make_server("--rate", "0")
     users = json.loads(demo_users)

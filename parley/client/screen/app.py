@@ -483,7 +483,8 @@ class Screen:
         current = self.model.current
         if self.model.account and self.model.attentive and current.newest > current.told_read:
             with contextlib.suppress(ConnectionError):
-                self.session.send_raw(Read(current.name, current.newest))
+                show = self.preferences["receipts"] == "on"
+                self.session.send_raw(Read(current.name, current.newest, show))
                 current.told_read = current.newest
         minutes = self.preferences["autoaway"]
         idle = time.monotonic() - self._last_key

@@ -4,6 +4,7 @@ Each is text made from the model; each fits the width it is given. ``go`` is cal
 name of what was clicked on.
 """
 
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -75,6 +76,9 @@ def heading(model: Model, width: int, now: float) -> StyleAndTextTuples:
     if conversation.private:
         person = model.people.get(key(conversation.name[1:]))
         about = "not known here" if person is None else presence(person, now)
+        if (seen := conversation.seen_up_to()) is not None:
+            at = time.strftime("%H:%M", time.localtime(seen.time))
+            about += f" · has read what you said up to {at}"
     left = f" {conversation.name}"
     text = cut(f" · {about}" if about else "", max(0, width - width_of(left) - 1))
     gap = " " * max(0, width - width_of(left) - width_of(text))
