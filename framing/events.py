@@ -72,11 +72,20 @@ class Welcome(Event, tag="welcome"):
     data: str | None = None
 
 
+class FileFacts(Struct, frozen=True, gc=False):
+    """A file that is shared by a message. ``size`` is in bytes, ``sha256`` in hex."""
+
+    name: str
+    size: Count
+    sha256: str
+
+
 class Message(Event, tag="message"):
     """Something said, at its place ``seq`` in the log. ``size`` is the text's in bytes,
     ``time`` the server's clock, ``sent`` the sender's own.
 
-    With ``edit_of`` it is a new text for that message, with ``redact_of`` it takes that one back.
+    With ``file`` it shares one. With ``edit_of`` it is a new text for that message, with
+    ``redact_of`` it takes that one back.
     In a page a message that was changed has its text of now, and ``changed``: the seq of what
     changed it last; if it was taken back, ``redacted``, and no text.
     """
@@ -93,6 +102,7 @@ class Message(Event, tag="message"):
     redact_of: Seq | None = None
     changed: Seq | None = None
     redacted: bool = False
+    file: FileFacts | None = None
 
 
 class History(Event, tag="history"):
@@ -236,6 +246,60 @@ class Acts(Event, tag="acts"):
     end: bool
 
 
+class Shared(Struct, omit_defaults=True, gc=False):
+    """A file on the shelf. ``to`` is the conversation it is in, as it is written in messages;
+    ``from`` and ``time`` tell who shared it and when: nobody, if it was put there by hand.
+    ``sha256`` is empty as long as the server has not read the file through."""
+
+    name: str
+    size: Count
+    sha256: str
+    from_: str | None = field(name="from", default=None)
+    time: float | None = None
+    to: str = "#lobby"
+
+
+class Files(Event, tag="files"):
+    """A page of files by name. ``end``: no further page."""
+
+    ref: str
+    files: list[Shared]
+    end: bool
+
+
+class Quic(Struct, frozen=True, gc=False):
+    """Where files also go by QUIC: a UDP port, and the SHA-256 of the certificate in hex."""
+
+    port: int
+    fingerprint: str
+
+
+class TicketFor(Event, tag="ticket"):
+    """A ticket for one file and one direction, good once and for ``lasts`` seconds. ``offset``: so
+    many bytes of an upload are here from an earlier try."""
+
+    ref: str
+    ticket: str
+    name: str
+    size: Count
+    sha256: str
+    lasts: float
+    quic: Quic | None
+    offset: Count = 0
+
+
+class FileChanged(Event, tag="file"):
+    """A file came to the shelf or, ``deleted``, went from it."""
+
+    name: str
+    to: str
+    nick: str
+    time: float
+    size: Count = 0
+    sha256: str = ""
+    deleted: bool = False
+
+
 class Challenge(Event, tag="challenge"):
     """SCRAM's server-first-message."""
 
@@ -243,11 +307,15 @@ class Challenge(Event, tag="challenge"):
 
 
 class Ok(Event, tag="ok"):
-    """Done. For a message: durable under ``seq`` since ``time``."""
+    """Done. For a message: durable under ``seq`` since ``time``. On a connection for a file: its
+    bytes go from ``offset`` up to ``size``; or all of it is there and durable, with ``sha256``."""
 
     ref: str | None = None
     seq: Seq | None = None
     time: float | None = None
+    offset: Count | None = None
+    size: Count | None = None
+    sha256: str | None = None
 
 
 class Pong(Event, tag="pong"):
@@ -297,6 +365,9 @@ AnyEvent = (
     | HasRead
     | IsTyping
     | Acts
+    | Files
+    | TicketFor
+    | FileChanged
     | Challenge
     | Ok
     | Pong

@@ -104,6 +104,13 @@ class FrameDecoder:
         """Bytes that have come and not been handed out; 0 between frames."""
         return len(self._buffer) - self._start
 
+    def rest(self) -> bytes:
+        """Return, and forget, the bytes behind the last body: what follows is no frame."""
+        rest = bytes(self._buffer[self._start :])
+        self._buffer = b""
+        self._start = self._need = 0
+        return rest
+
     def _check_part_of_head(self, start: int, available: int) -> None:
         """Raise if the bytes can never become a head."""
         part = self._buffer[start : start + _LONGEST_HEAD + 1]

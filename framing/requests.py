@@ -23,6 +23,11 @@ Seq = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
 Limit = Annotated[int, Meta(ge=1)]
 """How many entries are wanted; a page never has more than ``limits.PAGE``."""
 
+Size = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
+"""Bytes."""
+
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Ticket = Annotated[str, Meta(min_length=1, max_length=128)]
 Base64 = Annotated[str, Meta(min_length=1, max_length=1024)]
 ScramData = Annotated[str, Meta(min_length=1, max_length=4096)]
 
@@ -245,6 +250,58 @@ class ListActs(Request, tag="acts"):
     limit: Limit = 50
 
 
+class ListFiles(Request, tag="files"):
+    """Ask for the files one may have, by name, beginning after ``after``; with ``with``, those of
+    one conversation."""
+
+    ref: Ref
+    with_: str | None = field(name="with", default=None)
+    after: str | None = None
+    limit: Limit = PAGE
+
+
+class Get(Request, tag="get"):
+    """Ask for a ticket to fetch a file. ``with``: the conversation it is in, if several have one
+    of this name."""
+
+    ref: Ref
+    name: str
+    with_: str | None = field(name="with", default=None)
+
+
+class Put(Request, tag="put"):
+    """Ask for a ticket to store a file of ``size`` bytes, for everybody or for a room or person.
+    ``sha256`` is in hex."""
+
+    ref: Ref
+    name: str
+    size: Size
+    sha256: Sha256
+    to: str = LOBBY
+
+
+class DeleteFile(Request, tag="delete_file"):
+    """Take an own file from the shelf; a moderator may any that they can see."""
+
+    ref: Ref
+    name: str
+    with_: str | None = field(name="with", default=None)
+
+
+class Fetch(Request, tag="fetch"):
+    """On a connection of its own: send the ticket's file from ``offset`` on."""
+
+    ticket: Ticket
+    offset: Size = 0
+
+
+class Store(Request, tag="store"):
+    """On a connection of its own: the ticket's file comes, from ``offset`` on."""
+
+    ticket: Ticket
+    offset: Size = 0
+
+
 class Away(Request, tag="away"):
     """Say that one is away, and why; without ``text``, that one is back."""
 
@@ -293,6 +350,12 @@ AnyRequest = (
     | Mute
     | Unmute
     | ListActs
+    | ListFiles
+    | Get
+    | Put
+    | DeleteFile
+    | Fetch
+    | Store
     | Away
     | Ping
     | Disconnect

@@ -23,19 +23,24 @@ from framing.requests import (
     AnyRequest,
     Away,
     Ban,
+    DeleteFile,
     Disconnect,
     Edit,
     Enter,
+    Fetch,
+    Get,
     Invite,
     Join,
     Kick,
     Leave,
     ListActs,
+    ListFiles,
     ListRooms,
     Login,
     Mute,
     PageOf,
     Ping,
+    Put,
     Read,
     Redact,
     Register,
@@ -44,6 +49,7 @@ from framing.requests import (
     Search,
     SetTopic,
     ShutdownAck,
+    Store,
     Typing,
     Unban,
     Unmute,
@@ -64,6 +70,8 @@ from parley.server.records import Deed, Guest, Record
 from parley.server.scram import Secret
 from parley.server.searching import Searching
 from parley.server.session import Session, State
+from parley.server.sharing import Sharing
+from parley.server.shelf import Shelf
 from parley.server.talk import Talk
 from parley.server.visits import Visits
 
@@ -94,6 +102,7 @@ class Chat:
         greeting: Greeting,
         rate: Rate,
         new_secret: Callable[[], str],
+        shelf: Shelf,
     ) -> None:
         self.outbox = Outbox()
         self._people = People(accounts)
@@ -107,6 +116,7 @@ class Chat:
         self._searching = Searching(self._hall, archive)
         self._visits = Visits(self._hall, finding, append)
         self._moderation = Moderation(self._hall, bans, finding, archive, append)
+        self.sharing = Sharing(self._hall, finding, bans, self._talk, shelf, append, new_secret)
         self._stopping = False
         self._open: dict[type, Handler] = {
             Join: self._entrance.join,
@@ -115,6 +125,8 @@ class Chat:
             Ping: self._ping,
             Disconnect: self._disconnect,
             ShutdownAck: self._shutdown_ack,
+            Fetch: self._misplaced,
+            Store: self._misplaced,
         }
         self._joined: dict[type, Handler] = {
             Say: self._talk.say,
@@ -140,10 +152,15 @@ class Chat:
             Mute: self._moderation.mute,
             Unmute: self._moderation.unmute,
             ListActs: self._moderation.acts,
+            ListFiles: self.sharing.files,
+            Get: self.sharing.get,
+            Put: self.sharing.put,
+            DeleteFile: self.sharing.delete,
         }
         for deed in archive.deeds():
             self._hall.rooms.apply(deed)
             bans.apply(deed)
+            shelf.apply(deed)
         self._hall.rooms.remove_empty()
 
     # What the tick asks
@@ -205,6 +222,10 @@ class Chat:
         """The session's bytes were no frame: it can only be told so and closed."""
         self.turn_away(session, ErrorWord.BAD_FRAME, str(problem), "lost", moment)
 
+    def detach(self, session: Session) -> None:
+        """A session's connection carries a file from now on, and nothing of the chat."""
+        session.state = State.CLOSED
+
     def turn_away(
         self, session: Session, word: ErrorWord, text: str, reason: str, moment: Moment
     ) -> None:
@@ -223,7 +244,7 @@ class Chat:
         if isinstance(record, Guest):
             self._entrance.taken_in(record, moment)
         elif isinstance(record, Deed):
-            (self._visits if record.room is not None else self._moderation).done(record, moment)
+            self._doers(record).done(record, moment)
         else:
             self._talk.said(record, body)
 
@@ -232,11 +253,15 @@ class Chat:
         if isinstance(record, Guest):
             self._entrance.not_taken_in(record, _NO_STORE)
         elif isinstance(record, Deed):
-            (self._visits if record.room is not None else self._moderation).not_done(
-                record, _NO_STORE
-            )
+            self._doers(record).not_done(record, _NO_STORE)
         else:
             self._talk.not_said(record, _NO_STORE)
+
+    def _doers(self, deed: Deed) -> Visits | Moderation | Sharing:
+        """Return who asked for a deed."""
+        if deed.file is not None:
+            return self.sharing
+        return self._visits if deed.room is not None else self._moderation
 
     def commit_accounts(self) -> None:
         """Make durable what was registered in this tick."""
@@ -247,6 +272,7 @@ class Chat:
         self._hall.tell_roster(moment)
         self._hall.replay(moment)
         self._searching.advance()
+        self.sharing.advance(moment)
 
     def settle(self) -> list[Session]:
         """The outbox has been flushed. Return the sessions whose connections are to end."""
@@ -286,6 +312,10 @@ class Chat:
             text = None
         self._hall.go(session, "disconnect", moment, text)
         self._hall.close(session)
+
+    def _misplaced(self, session: Session, request: Fetch | Store, moment: Moment) -> None:
+        text = "files go over a connection of their own, which has not joined"
+        self._hall.refuse(session, ErrorWord.BAD_REQUEST, text)
 
     def _shutdown_ack(self, session: Session, request: ShutdownAck, moment: Moment) -> None:
         if self._stopping:

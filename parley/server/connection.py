@@ -113,6 +113,14 @@ class Connection:
         if not self.unsent:
             self._shut_down()
 
+    def detach(self) -> socket.socket:
+        """Give the socket away: from now on it is another's, and this connection is no more."""
+        self._watch(0)
+        sock = socket.socket(fileno=self._sock.detach())
+        sock.setblocking(False)
+        self._backlog = None
+        return sock
+
     def close(self, reason: str = "closed") -> None:
         """Close now, whatever was to be sent."""
         if self.closed:

@@ -17,6 +17,10 @@ READ = selectors.EVENT_READ
 WRITE = selectors.EVENT_WRITE
 
 
+Watched = socket.socket | int
+"""A socket, or the descriptor of something else that can be waited for."""
+
+
 class Watcher(Protocol):
     """Whoever owns a socket that is watched."""
 
@@ -49,13 +53,13 @@ class Loop:
         self._waker.setblocking(False)
         self.watch(self._woken, READ, _Drain(self._woken))
 
-    def watch(self, sock: socket.socket, events: int, watcher: Watcher) -> None:
+    def watch(self, sock: Watched, events: int, watcher: Watcher) -> None:
         """Call ``watcher.ready`` whenever one of ``events`` holds for ``sock``; ``events`` 0
         keeps the place and calls nothing."""
         if events:
             self._selector.register(sock, events, watcher)
 
-    def change(self, sock: socket.socket, before: int, events: int, watcher: Watcher) -> None:
+    def change(self, sock: Watched, before: int, events: int, watcher: Watcher) -> None:
         """Watch for ``events`` instead of ``before``."""
         if before and events:
             self._selector.modify(sock, events, watcher)

@@ -38,6 +38,10 @@ class NativeDoor:
         body = self._decoder.next_body()
         return None if body is None else decode_request(body)
 
+    def rest(self) -> bytes:
+        """Return the bytes behind the last request: from here on they are no frames."""
+        return self._decoder.rest()
+
     @property
     def in_frame(self) -> bool:
         """Whether a frame has begun and not ended."""

@@ -8,8 +8,10 @@ import configargparse
 
 from parley.server.log import Fsync
 from parley.server.retention import Keep
+from parley.server.shelf import ShelfLimits
 
 DEFAULT_PORT = 10500
+_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 MOTD_BYTES = 2000  # as JSON it takes up to six times as many, of a frame with much else in it
 
 
@@ -35,6 +37,8 @@ class Options:
     admin: str | None
     compact: bool
     keep: Keep
+    files: Path | None
+    shelf: ShelfLimits
 
 
 def parse(arguments: list[str] | None = None) -> Options:
@@ -104,6 +108,36 @@ def parse(arguments: list[str] | None = None) -> Options:
         action="store_true",
         help="with --keep: drop what is older than that, or over that size, for good; files "
         "are then closed at an eighth of it",
+    )
+
+    group = parser.add_argument_group("files")
+    group.add_argument(
+        "--files",
+        type=Path,
+        metavar="DIR",
+        help="directory of the files that are shared; what you put there is shared with "
+        "everybody (default: files in the data directory)",
+    )
+    group.add_argument(
+        "--file-size",
+        type=_bytes,
+        default=2 << 30,
+        metavar="SIZE",
+        help="most that one file may have; 0 lets nobody share (default 2G)",
+    )
+    group.add_argument(
+        "--shelf-size",
+        type=_bytes,
+        default=20 << 30,
+        metavar="SIZE",
+        help="most that all files together may have (default 20G)",
+    )
+    group.add_argument(
+        "--file-day",
+        type=_bytes,
+        default=5 << 30,
+        metavar="SIZE",
+        help="most that one account, or the guests of one address, may share in a day (default 5G)",
     )
 
     group = parser.add_argument_group("limits")
@@ -199,6 +233,8 @@ def parse(arguments: list[str] | None = None) -> Options:
         admin=found.admin,
         compact=found.compact,
         keep=found.keep._replace(drop=found.drop),
+        files=found.files,
+        shelf=ShelfLimits(found.file_size, found.shelf_size, found.file_day),
     )
 
 
@@ -209,20 +245,32 @@ def _motd(text: str) -> str:
 
 
 def _keep(text: str) -> Keep:
-    number, unit = text.strip(), ""
-    if number and not number[-1].isdecimal():
-        number, unit = number[:-1], number[-1].upper()
-    try:
-        amount = float(number)
-    except ValueError:
-        amount = 0.0
-    if not 0 < amount < 1e9 or unit not in ("", "D", "K", "M", "G"):
+    amount, unit = _quantity(text)
+    if not 0 < amount < 1e9 or unit not in ("", "D", *_UNITS):
         raise configargparse.ArgumentTypeError(
             f"{text!r} is neither a number of days, such as 30, nor a size, such as 500M or 2G"
         )
     if unit in ("", "D"):
         return Keep(seconds=amount * 86400)
-    return Keep(size=int(amount * 1024 ** ("KMG".index(unit) + 1)))
+    return Keep(size=int(amount * _UNITS[unit]))
+
+
+def _bytes(text: str) -> int:
+    amount, unit = _quantity(text)
+    if not 0 <= amount < 1e15 or unit not in ("", *_UNITS):
+        raise configargparse.ArgumentTypeError(f"{text!r} is no size, such as 500M or 2G")
+    return int(amount * _UNITS.get(unit, 1))
+
+
+def _quantity(text: str) -> tuple[float, str]:
+    """Return a number and the letter behind it, in upper case; -1 if it is none."""
+    number, unit = text.strip(), ""
+    if number and not number[-1].isdecimal():
+        number, unit = number[:-1], number[-1].upper()
+    try:
+        return float(number), unit
+    except ValueError:
+        return -1.0, unit
 
 
 def _port(text: str) -> int:

@@ -15,7 +15,7 @@ No file is touched here.
 
 import msgspec
 
-from framing.events import Message
+from framing.events import FileFacts, Message
 
 
 class Origin(msgspec.Struct, omit_defaults=True, gc=False):
@@ -64,11 +64,22 @@ class Guest(msgspec.Struct, tag_field="purpose", tag="guest", omit_defaults=True
         return self.person or f"~{self.seq}"
 
 
+class SharedFile(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A file on the shelf, in the conversation ``to``. ``size`` is in bytes, ``sha256`` in hex."""
+
+    id: str
+    name: str
+    size: int
+    sha256: str
+    to: str
+
+
 class Deed(msgspec.Struct, tag_field="purpose", tag="deed", omit_defaults=True, gc=False):
     """Something done to a room or to a person, by ``nick`` (the person ``by``).
 
     To a room: ``make``, ``enter``, ``leave``, ``invite``, ``topic``. To a person: ``kick``,
-    ``ban``, ``unban``, ``mute``, ``unmute``, ``redact``. ``who`` and ``whom`` are the person and
+    ``ban``, ``unban``, ``mute``, ``unmute``, ``redact``. To a file: ``share``, ``unshare``,
+    ``take`` (what a moderator takes away). ``who`` and ``whom`` are the person and
     the nick it is done to; ``until`` is in UTC seconds, None for ever.
     """
 
@@ -86,6 +97,7 @@ class Deed(msgspec.Struct, tag_field="purpose", tag="deed", omit_defaults=True, 
     private: bool = False
     locked: bool = False
     ref: str | None = None
+    file: SharedFile | None = None
 
     def place(self, seq: int) -> None:
         """Take the place ``seq``."""
@@ -94,6 +106,8 @@ class Deed(msgspec.Struct, tag_field="purpose", tag="deed", omit_defaults=True, 
     @property
     def slot(self) -> str:
         """What of the state this settles: a later deed of the same slot makes this one void."""
+        if self.file is not None:
+            return f"file {self.file.id}"
         subject = (self.room or "").lower()
         kind = _SLOTS.get(self.do, self.do)
         if kind in ("member", "invite"):
@@ -105,12 +119,12 @@ class Deed(msgspec.Struct, tag_field="purpose", tag="deed", omit_defaults=True, 
     @property
     def ends(self) -> bool:
         """Whether it ends what its slot was: nothing is left to be known of it."""
-        return self.do in ("leave", "unban", "unmute", "kick", "redact")
+        return self.do in ("leave", "unban", "unmute", "kick", "redact", "unshare", "take")
 
     @property
     def moderates(self) -> bool:
         """Whether it is an act of moderation."""
-        return self.do in ("kick", "ban", "unban", "mute", "unmute", "redact")
+        return self.do in ("kick", "ban", "unban", "mute", "unmute", "redact", "take")
 
 
 class Dropped(msgspec.Struct, tag_field="purpose", tag="dropped", gc=False):
@@ -146,6 +160,7 @@ class _SaidLine(msgspec.Struct, tag_field="purpose", tag="message", gc=False):
     sent: float | None = None
     edit_of: int | None = None
     redact_of: int | None = None
+    file: FileFacts | None = None
 
 
 _encode = msgspec.json.Encoder().encode
@@ -186,6 +201,7 @@ def decode_line(line: bytes) -> Record:
             sent=found.sent,
             edit_of=found.edit_of,
             redact_of=found.redact_of,
+            file=found.file,
         ),
         Origin(found.ref, found.by, found.for_),
     )

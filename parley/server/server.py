@@ -22,13 +22,18 @@ from framing.events import Error
 from framing.requests import (
     AnyRequest,
     Edit,
+    Fetch,
+    Get,
     Join,
+    ListFiles,
     ListRooms,
     Login,
     PageOf,
+    Put,
     Response,
     Say,
     Search,
+    Store,
     WhoIs,
 )
 from parley.server import clock
@@ -42,6 +47,9 @@ from parley.server.native import NativeDoor
 from parley.server.peer import Peer
 from parley.server.retention import Retention
 from parley.server.session import State
+from parley.server.tcp_files import TcpFiles
+from parley.server.tickets import TicketError
+from parley.server.transfers import Transfers
 
 FRAMES_PER_TURN: Final = 64
 """Frames of one client in one tick. Ten thousand in one segment are dealt with in many."""
@@ -68,6 +76,9 @@ _COSTS: Final[dict[type, int]] = {
     Search: 256,
     WhoIs: 64,
     ListRooms: 64,
+    ListFiles: 64,
+    Get: 16,
+    Put: 16,
     Login: 64,
     Response: 64,
     Join: 4,
@@ -106,6 +117,7 @@ class Server:
         log: Log,
         index: Index,
         retention: Retention,
+        transfers: Transfers,
         settings: Settings,
     ) -> None:
         self._loop = loop
@@ -113,6 +125,8 @@ class Server:
         self._log = log
         self._index = index
         self.retention = retention
+        self._transfers = transfers
+        self._tcp_files = TcpFiles(loop, transfers)
         self.settings = settings
         self.mono = clock.now().mono
         self._peers: dict[Peer, None] = {}
@@ -150,13 +164,14 @@ class Server:
             self._tick(clock.now())
         for peer in [*self._peers, *self._finishing]:
             peer.connection.close()
+        self._tcp_files.close()
         self._log.close()
         self._index.close()
 
     # The tick
 
     def _tick(self, moment: Moment) -> None:
-        self.mono = moment.mono
+        self.mono = self._tcp_files.mono = moment.mono
         if self._signals:
             self._heed_signals(moment)
         if self._reload_wanted:
@@ -199,6 +214,9 @@ class Server:
                 if request is None:
                     break
                 count += 1
+                if isinstance(request, (Fetch, Store)) and session.state is State.NEW:
+                    self._carry_file(peer, request, moment)
+                    return spent + count
                 self._chat.receive(session, request, moment)
                 peer.parked = None
                 if session.state is State.JOINED:
@@ -227,6 +245,18 @@ class Server:
             peer.frame_since = moment.mono
         peer.connection.resume()
         return spent + count
+
+    def _carry_file(self, peer: Peer, request: Fetch | Store, moment: Moment) -> None:
+        """A peer has shown a ticket: its connection carries a file from now on."""
+        try:
+            file = self._tcp_files.open(request, peer.door.rest(), moment)
+        except TicketError as problem:
+            text = str(problem)
+            self._chat.turn_away(peer.session, problem.word, text, "ticket", moment)
+            return
+        self._chat.detach(peer.session)
+        self._peers.pop(peer, None)
+        self._tcp_files.take(peer.connection.detach(), file)
 
     def _commit(self, moment: Moment) -> None:
         """Make the tick's records durable, and only then tell of them."""
@@ -283,6 +313,8 @@ class Server:
                 logger.error("cannot write the index: %s; trying again", problem)
                 self._indexing = False
             self._index_due = moment.mono + _INDEX_LAG
+        if self._transfers.busy:
+            self._transfers.work()
         if self.retention.under_way:
             self.retention.step(moment.utc)
         if self._parked and moment.mono >= self._retry_parked_at:
@@ -294,7 +326,8 @@ class Server:
     def _next_wake(self) -> float | None:
         """When the next tick must come even if no socket is ready; None: no need."""
         filling = self._index.behind and self._indexing
-        if self._input or filling or self.retention.under_way or not self._chat.outbox.empty:
+        working = filling or self.retention.under_way or self._transfers.busy
+        if self._input or working or not self._chat.outbox.empty:
             return self.mono
         parked = self._retry_parked_at if self._parked else None
         dues = (self._log.sync_due(), self._chat.due, self._index_due, self._stop_by, parked)
@@ -316,7 +349,7 @@ class Server:
         self._chat.lost(peer.session, reason, clock.now())
 
     def _accepted(self, sock: socket.socket, address: str) -> None:
-        full = len(self._peers) >= self.settings.max_clients
+        full = len(self._peers) + len(self._tcp_files) >= self.settings.max_clients
         if full and len(self._finishing) >= TURNED_AWAY_AT_ONCE:
             sock.close()
             return
@@ -333,6 +366,8 @@ class Server:
         self._loop.call_at(now + _SWEEP, self._sweep)
         moment = clock.now()
         self.retention.look(moment.utc)
+        self._tcp_files.sweep(now)
+        self._chat.sharing.tickets.sweep(now)
         for peer in list(self._finishing):
             if peer.finished_at is not None and now - peer.finished_at > LINGER:
                 peer.connection.close()

@@ -31,6 +31,8 @@ from parley.server.retention import Retention
 from parley.server.scram import Secret
 from parley.server.segments import MARKS, Segments
 from parley.server.server import Server, Settings
+from parley.server.shelf import Shelf
+from parley.server.transfers import Transfers
 
 VERSION: Final = "0.1.0"
 
@@ -69,9 +71,20 @@ def start(options: Options, again: Callable[[], Options]) -> Server:
         _greeting(options),
         Rate(options.rate, options.burst),
         lambda: secrets.token_urlsafe(24),
+        Shelf(options.files or options.data / "files", options.shelf),
     )
+    loop = Loop()
     retention = Retention(options.keep, log, index)
-    server = Server(Loop(), listening, chat, log, index, retention, _settings(options))
+    server = Server(
+        loop,
+        listening,
+        chat,
+        log,
+        index,
+        retention,
+        Transfers(loop, chat.sharing),
+        _settings(options),
+    )
     server.reload = lambda: _reload(server, chat, accounts, again)
     for sock in listening:
         host, port = sock.getsockname()[:2]
@@ -100,6 +113,7 @@ def _reload(server: Server, chat: Chat, accounts: Accounts, again: Callable[[], 
     chat.reload(_greeting(options), Rate(options.rate, options.burst))
     server.settings = _settings(options)
     server.retention.keep = options.keep
+    chat.sharing.shelf.limits = options.shelf
     logger.info("options and accounts read again; host, port, data and fsync need a restart")
 
 

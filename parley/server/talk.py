@@ -68,8 +68,8 @@ class Talk:
         to, person = LOBBY, None
         if request.to != LOBBY:
             try:
-                to, person = self._recipient(session, request.to)
-            except _NoWayError as problem:
+                to, person = self.recipient(session, request.to)
+            except NoWayError as problem:
                 self._hall.refuse(session, problem.word, str(problem), ref)
                 return
         message = Message(
@@ -235,6 +235,13 @@ class Talk:
         self._under_way[sent] = said, [session]
         self._append(said)
 
+    def say_for(self, person: str, message: Message, ref: str, for_: str | None) -> None:
+        """Give a message to the log that comes of something ``person`` did. All their sessions
+        are sent it too."""
+        said = Said(message, Origin(ref, person, for_))
+        self._under_way[key(message.from_), message.id, ref] = said, []
+        self._append(said)
+
     def said(self, record: Said, body: bytes) -> None:
         """The log has a message: acknowledge it, and deliver ``body`` to all others."""
         message, origin = record.message, record.origin
@@ -336,8 +343,8 @@ class Talk:
         else:
             session.typing = "", last[1]
         try:
-            name, person = self._recipient(session, request.to)
-        except _NoWayError:
+            name, person = self.recipient(session, request.to)
+        except NoWayError:
             return
         event = IsTyping(session.nick, name, request.state)
         if person is not None:
@@ -388,33 +395,33 @@ class Talk:
         self._hall.refuse(session, ErrorWord.BAD_REQUEST, words, earlier.origin.ref)
         return False
 
-    def _recipient(self, session: Session, to: str) -> tuple[str, str | None]:
+    def recipient(self, session: Session, to: str) -> tuple[str, str | None]:
         """Return ``to`` as it is written in messages, and the person if it is one.
 
-        Raises ``_NoWayError``.
+        Raises ``NoWayError``.
         """
         if is_private(to):
             try:
                 other = self._finding.other(to[1:])
             except NobodyError as problem:
-                raise _NoWayError(ErrorWord.NO_SUCH_NICK, str(problem)) from None
+                raise NoWayError(ErrorWord.NO_SUCH_NICK, str(problem)) from None
             return f"@{other.nick}", other.person
         if not is_room(to):
             text = "a message goes to a #room or to a @nick"
-            raise _NoWayError(ErrorWord.BAD_REQUEST, text)
+            raise NoWayError(ErrorWord.BAD_REQUEST, text)
         if key(to) == LOBBY:
             return LOBBY, None
         if self._hall.rooms.is_changing(to, session.person):
             raise IndexBehindError  # what comes of that is known in the next tick
         room = self._hall.rooms.seen_by(to, session.person)
         if room is None:
-            raise _NoWayError(ErrorWord.NO_SUCH_ROOM, f"there is no room {to}")
+            raise NoWayError(ErrorWord.NO_SUCH_ROOM, f"there is no room {to}")
         if session.person not in room.members:
-            raise _NoWayError(ErrorWord.FORBIDDEN, f"enter {room.name} first")
+            raise NoWayError(ErrorWord.FORBIDDEN, f"enter {room.name} first")
         return room.name, None
 
 
-class _NoWayError(Exception):
+class NoWayError(Exception):
     """Nothing can be said there."""
 
     def __init__(self, word: ErrorWord, text: str) -> None:

@@ -21,6 +21,7 @@ from parley.server.recovery import Recovery
 from parley.server.retention import Keep, Retention
 from parley.server.scram import Secret
 from parley.server.session import Session, State
+from parley.server.shelf import Shelf, ShelfLimits
 
 LIMITS = Limits(65536, 16000, 500, 0, 1, 90.0)
 _secrets = itertools.count(1)
@@ -69,6 +70,7 @@ class House:
             Greeting("Parley", "", "never", LIMITS),
             self.rate,
             lambda: f"secret-{next(_secrets)}-0123456789",
+            Shelf(self.data / "files", ShelfLimits(1 << 20, 1 << 24, 1 << 22)),
         )
         self.clients: list[Client] = []
         self.closed: list[Session] = []

@@ -1,0 +1,59 @@
+"""What a file may be called, on a server's shelf and in a client's folder: one plain component.
+
+Names come from strangers on both sides: a client must not reach out of the shelf, nor a server out
+of the folder that a client saves to (a server's path escaped its folder in CVE-2024-23334). What
+one system allows may be a device or a flag on another, so the rule is the strictest of them all.
+"""
+
+import unicodedata
+from typing import Final
+
+from pathvalidate import ValidationError, validate_filename
+
+NAME_BYTES: Final = 200
+"""Longest name, in bytes of UTF-8. File systems take 255; what is not whole has a longer one."""
+
+_HARMLESS: Final = frozenset({"Cn", "Co"})
+_JOINERS: Final = frozenset("\u200c\u200d")  # within words of Persian, and within emoji
+
+
+class FileNameError(ValueError):
+    """A file cannot be called so. The text says why."""
+
+
+def plain_name(name: str) -> str:
+    """Return ``name`` as it is stored and compared by: composed (NFC).
+
+    Raises ``FileNameError`` if it is not one plain component of a path on every system, or holds
+    what would act on a terminal.
+    """
+    name = unicodedata.normalize("NFC", name)
+    if len(name.encode(errors="replace")) > NAME_BYTES:
+        raise FileNameError(f"a file's name has at most {NAME_BYTES} bytes")
+    if any(_acts(char) for char in name):
+        raise FileNameError("a file's name has no control characters")
+    if name[:1] in (".", "-", "~"):
+        raise FileNameError(f"a file's name does not begin with {name[0]}")
+    if name != name.strip():
+        raise FileNameError("a file's name neither begins nor ends with a space")
+    try:
+        validate_filename(name, platform="universal")
+    except ValidationError as problem:
+        why = problem.description or problem.reason.description
+        raise FileNameError(f"not a file's name: {why}") from None
+    return name
+
+
+def name_key(name: str) -> str:
+    """Return the form in which two names of one file are equal: some systems see no difference
+    between upper and lower case."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def _acts(char: str) -> bool:
+    """Tell whether a character does something other than to be seen: controls, overrides of
+    direction, surrogates, separators of lines."""
+    if char in _JOINERS:
+        return False
+    category = unicodedata.category(char)
+    return category in ("Zl", "Zp") or (category[0] == "C" and category not in _HARMLESS)

@@ -1,0 +1,374 @@
+"""Sharing: which files there are, who may have them, and tickets for them.
+
+Bytes never pass through here: a ticket lets a connection of its own carry them
+(``parley.server.transfers``). A file that has come whole is shared by a deed in the log, and by a
+message that everybody in the conversation sees, later too.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable
+from typing import Final
+
+import humanize
+
+from framing.codec import encode
+from framing.errors import ErrorWord
+from framing.events import FileChanged, FileFacts, Files, Message, Ok, Quic, Shared, TicketFor
+from framing.filenames import FileNameError, plain_name
+from framing.limits import PAGE
+from framing.names import LOBBY, is_private, key
+from framing.requests import DeleteFile, Get, ListFiles, Put
+from parley.server.bans import Bans
+from parley.server.clock import Moment
+from parley.server.finding import Finding
+from parley.server.hall import Hall
+from parley.server.records import Deed, Record, SharedFile
+from parley.server.session import Session
+from parley.server.shelf import Item, Shelf, new_id, public_id
+from parley.server.talk import NoWayError, Talk
+from parley.server.tickets import LASTS, Download, TicketError, Tickets, Upload
+
+_PAGE_BYTES: Final = 48 * 1024
+_FULL: Final = "the shelf is full: something must be deleted first"
+
+Answer = Callable[[Ok | TicketError], None]
+"""What the connection of an upload is told in the end."""
+
+logger = logging.getLogger(__name__)
+
+
+class Sharing:
+    """What those in ``hall`` share on ``shelf``. ``append`` hands a record to the log."""
+
+    def __init__(
+        self,
+        hall: Hall,
+        finding: Finding,
+        bans: Bans,
+        talk: Talk,
+        shelf: Shelf,
+        append: Callable[[Record], None],
+        new_secret: Callable[[], str],
+    ) -> None:
+        self._hall = hall
+        self._finding = finding
+        self._bans = bans
+        self._talk = talk
+        self.shelf = shelf
+        self._append = append
+        self._new_secret = new_secret
+        self.tickets = Tickets(new_secret, self.ended)
+        self.quic: Quic | None = None
+        self._running: dict[str, Upload] = {}  # by the part they are gathered in
+        self._waiting: list[tuple[Session, Get]] = []
+        self._asked: dict[int, tuple[Session, str]] = {}
+        self._answers: dict[int, tuple[Upload, Answer]] = {}
+
+    # Requests
+
+    def files(self, session: Session, request: ListFiles, moment: Moment) -> None:
+        """Answer with a page of the files somebody may have."""
+        where = None if request.with_ is None else key(request.with_)
+        after = request.after
+        seen = sorted(self._seen_by(session), key=lambda item: item.order)
+        files: list[Shared] = []
+        size = 0
+        end = True
+        limit = min(request.limit, PAGE)
+        for item in seen:
+            if where is not None and key(self._place(session, item)) != where:
+                continue
+            if after is not None and item.order[0] <= public_id(after):
+                continue
+            shared = self._described(item)
+            size += len(encode(Files("", [shared], True)))
+            # Files of one name stay on one page: the next one begins behind the name.
+            again = bool(files) and public_id(files[-1].name) == item.order[0]
+            if not again and (len(files) >= limit or size > _PAGE_BYTES):
+                end = False
+                break
+            files.append(shared)
+        self._hall.tell(session, Files(request.ref, files, end))
+
+    def get(self, session: Session, request: Get, moment: Moment) -> None:
+        """Answer with a ticket for a file; if it is still being read through, later."""
+        item = self._find(session, request)
+        if item is None:
+            return
+        self.shelf.check(item)
+        item = self._find(session, request)
+        if item is None:
+            return
+        if not item.sha256:
+            self._waiting.append((session, request))
+            return
+        ticket = self.tickets.issue(Download(item.id, item.size, item.sha256), session, moment.mono)
+        self._hand(session, request.ref, ticket, item.name, item.size, item.sha256, 0)
+
+    def put(self, session: Session, request: Put, moment: Moment) -> None:
+        """Answer with a ticket to bring a file."""
+        ref = request.ref
+        try:
+            upload = self._upload(session, request, moment)
+        except TicketError as problem:
+            retry = None
+            if problem.word is ErrorWord.LIMIT_EXCEEDED:
+                retry = 86400 - moment.utc % 86400
+            self._hall.refuse(session, problem.word, str(problem), ref, retry)
+            return
+        ticket = self.tickets.issue(upload, session, moment.mono)
+        if ticket is not None:
+            self._running[upload.part] = upload
+        try:
+            here = self.shelf.part(upload.part).stat().st_size
+        except OSError:
+            here = 0
+        self._hand(session, ref, ticket, upload.name, upload.size, upload.sha256, here)
+
+    def delete(self, session: Session, request: DeleteFile, moment: Moment) -> None:
+        """Take an own file from the shelf, or as a moderator another's."""
+        item = self._find(session, request)
+        if item is None:
+            return
+        own = item.by == session.person
+        if not own:
+            role = self._finding.role(item.by, item.nick) if item.by else None
+            if not session.moderator or (role is not None and session.role != "admin"):
+                text = "only who shared a file may take it away, and a moderator"
+                self._hall.refuse(session, ErrorWord.FORBIDDEN, text, request.ref)
+                return
+        file = SharedFile(item.id, item.name, item.size, item.sha256, item.to)
+        do = "unshare" if own else "take"
+        deed = Deed(0, moment.utc, do, session.person, session.nick, file=file)
+        deed.who, deed.whom = item.by or None, item.nick or None
+        deed.text = None if own else f"file {item.name} in {item.to}"
+        self._asked[id(deed)] = session, request.ref
+        self._append(deed)
+
+    # What the connections for files ask
+
+    def open(self, ticket: str, moment: Moment) -> tuple[Item, Download] | Upload:
+        """Return what a ticket is for. Raises ``TicketError``."""
+        leave = self.tickets.take(ticket, moment.mono)
+        if isinstance(leave, Upload):
+            return leave
+        item = next((i for i in self.shelf.items() if i.id == leave.id), None)
+        if item is None or item.size != leave.size:
+            raise TicketError(ErrorWord.NO_SUCH_FILE, "the file is no longer there")
+        return item, leave
+
+    def ended(self, upload: Upload) -> None:
+        """An upload has come to an end, or to nothing: its name is free again."""
+        if self._running.get(upload.part) is upload:
+            del self._running[upload.part]
+
+    def come(self, upload: Upload, moment: Moment, answer: Answer) -> None:
+        """An upload is whole and durable on the shelf: tell the log, and then everybody."""
+        try:
+            self._may_say(upload)
+        except TicketError as problem:
+            self._discard(upload)
+            answer(problem)
+            return
+        file = SharedFile(upload.item, upload.name, upload.size, upload.sha256, upload.to)
+        deed = Deed(0, moment.utc, "share", upload.person, upload.nick, who=upload.for_, file=file)
+        self._answers[id(deed)] = upload, answer
+        self._append(deed)
+        size = humanize.naturalsize(upload.size)
+        message = Message(
+            seq=0,
+            from_=upload.nick,
+            id=upload.id,
+            to=upload.to,
+            text=(text := f"shared {upload.name} ({size})"),
+            time=moment.utc,
+            size=len(text.encode()),
+            file=FileFacts(upload.name, upload.size, upload.sha256),
+        )
+        self._talk.say_for(upload.person, message, f"file-{self._new_secret()}", upload.for_)
+
+    # The log's answer
+
+    def done(self, deed: Deed, moment: Moment) -> None:
+        """The log has a deed to a file: it is so from now on."""
+        file = deed.file
+        assert file is not None
+        known = next((i for i in self.shelf.items() if i.id == file.id), None)
+        self.shelf.apply(deed)
+        if deed.ends and known is not None:
+            try:
+                self.shelf.remove(known)
+            except OSError as problem:
+                logger.error("%s cannot be deleted: %s", known.path, problem.strerror)
+        asked = self._asked.pop(id(deed), None)
+        if asked is not None:
+            self._hall.tell(asked[0], Ok(asked[1], deed.seq, deed.time))
+        answered = self._answers.pop(id(deed), None)
+        if answered is not None:
+            upload, answer = answered
+            self.ended(upload)
+            self.shelf.count(upload.payer, upload.size, moment.utc)
+            logger.info("shared nick=%s file=%r bytes=%d", deed.nick, file.name, file.size)
+            answer(Ok(seq=deed.seq, sha256=file.sha256))
+        changed = FileChanged(
+            file.name, file.to, deed.nick, deed.time, file.size, file.sha256, deed.ends
+        )
+        self._tell(changed, known, deed)
+
+    def not_done(self, deed: Deed, text: str) -> None:
+        """The log could not take a deed."""
+        asked = self._asked.pop(id(deed), None)
+        if asked is not None:
+            session, ref = asked
+            self._hall.refuse(session, ErrorWord.STORE_UNAVAILABLE, text, ref, retry_after=1.0)
+        answered = self._answers.pop(id(deed), None)
+        if answered is not None:
+            upload, answer = answered
+            self._discard(upload)
+            answer(TicketError(ErrorWord.STORE_UNAVAILABLE, text))
+
+    def advance(self, moment: Moment) -> None:
+        """Hand out the tickets of files that have been read through by now."""
+        waiting, self._waiting = self._waiting, []
+        for session, request in waiting:
+            self.get(session, request, moment)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether somebody waits for a file to be read through."""
+        return bool(self._waiting)
+
+    # Who may what
+
+    def _sees(self, session: Session, item: Item) -> bool:
+        if is_private(item.to):
+            return session.person in (item.by, item.for_)
+        stream = self._hall.rooms.stream(session.person, item.to)
+        return stream is not None and (item.to == LOBBY or item.seq > stream.floor)
+
+    def _seen_by(self, session: Session) -> list[Item]:
+        return [item for item in self.shelf.items() if self._sees(session, item)]
+
+    def _place(self, session: Session, item: Item) -> str:
+        """Name the conversation that a file is in, seen from a session."""
+        if is_private(item.to) and session.person != item.by:
+            return f"@{item.nick}"
+        return item.to
+
+    def _find(self, session: Session, request: Get | DeleteFile) -> Item | None:
+        """Return the file that is meant, of several the newest; refuse if there is none."""
+        where = None if request.with_ is None else key(request.with_)
+        wanted = public_id(request.name)
+        found = [
+            item
+            for item in self._seen_by(session)
+            if public_id(item.name) == wanted
+            and (where is None or key(self._place(session, item)) == where)
+        ]
+        if not found:
+            text = f"there is no file {request.name!r}"
+            self._hall.refuse(session, ErrorWord.NO_SUCH_FILE, text, request.ref)
+            return None
+        return max(found, key=lambda item: item.seq)
+
+    def _upload(self, session: Session, request: Put, moment: Moment) -> Upload:
+        """Return the upload that is asked for. Raises ``TicketError``."""
+        if (until := self._bans.muted(session.person, session.key, moment)) is not None:
+            raise TicketError(ErrorWord.MUTED, f"you can say nothing {until}")
+        try:
+            name = plain_name(request.name)
+        except FileNameError as problem:
+            raise TicketError(ErrorWord.BAD_REQUEST, str(problem)) from None
+        try:
+            to, for_ = self._talk.recipient(session, request.to)
+        except NoWayError as problem:
+            raise TicketError(problem.word, str(problem)) from None
+        limits = self.shelf.limits
+        if request.size > limits.file:
+            most = humanize.naturalsize(limits.file)
+            raise TicketError(ErrorWord.TOO_LARGE, f"a file has at most {most} here")
+        where = (key(to), for_)
+        twin = any(
+            public_id(item.name) == public_id(name) and (key(item.to), item.for_) == where
+            for item in self._seen_by(session)
+        )
+        if twin or (to == LOBBY and self.shelf.taken(public_id(name))):
+            raise TicketError(ErrorWord.FILE_EXISTS, f"there is a file {name} already")
+        identity = f"{session.person}\0{key(to)}\0{name}\0{request.size}\0{request.sha256}"
+        part = hashlib.sha256(identity.encode()).hexdigest()[:32]
+        payer = session.person if session.account else session.address
+        running = [u for u in self._running.values() if u.part != part]
+        mine = sum(u.size for u in running if u.payer == payer)
+        if mine + request.size > self.shelf.left_today(payer, moment.utc):
+            most = humanize.naturalsize(limits.daily)
+            raise TicketError(ErrorWord.LIMIT_EXCEEDED, f"at most {most} a day: wait")
+        coming = sum(u.size for u in running)
+        if self.shelf.used + coming + request.size > limits.shelf:
+            raise TicketError(ErrorWord.STORE_UNAVAILABLE, _FULL)
+        return Upload(
+            session.person,
+            session.nick,
+            session.id,
+            payer,
+            name,
+            request.size,
+            request.sha256,
+            to,
+            for_,
+            part,
+            public_id(name) if to == LOBBY else new_id(),
+        )
+
+    def _may_say(self, upload: Upload) -> None:
+        """Raise ``TicketError`` if who brought a file is no longer where it is for."""
+        if is_private(upload.to) or upload.to == LOBBY:
+            return
+        room = self._hall.rooms.get(upload.to)
+        if room is None or upload.person not in room.members:
+            raise TicketError(ErrorWord.NO_SUCH_ROOM, f"there is no room {upload.to}")
+
+    def _discard(self, upload: Upload) -> None:
+        """Take a file away that came to the shelf and cannot be shared."""
+        self.ended(upload)
+        public = upload.to == LOBBY
+        directory = self.shelf.directory
+        path = directory / (upload.name if public else f".kept/{upload.item}")
+        path.unlink(missing_ok=True)
+
+    # Telling
+
+    def _hand(
+        self,
+        session: Session,
+        ref: str,
+        ticket: str | None,
+        name: str,
+        size: int,
+        sha256: str,
+        offset: int,
+    ) -> None:
+        if ticket is None:
+            text = "too many tickets that were not used: wait until they have lapsed"
+            self._hall.refuse(session, ErrorWord.LIMIT_EXCEEDED, text, ref, LASTS)
+            return
+        told = TicketFor(ref, ticket, name, size, sha256, LASTS, self.quic, offset)
+        self._hall.tell(session, told)
+
+    def _described(self, item: Item) -> Shared:
+        return Shared(item.name, item.size, item.sha256, item.nick or None, item.time, item.to)
+
+    def _tell(self, changed: FileChanged, known: Item | None, deed: Deed) -> None:
+        """Tell those who may have a file that it came or went."""
+        if changed.to == LOBBY:
+            self._hall.announce(changed)
+            return
+        if is_private(changed.to):
+            people = {deed.by, deed.who} if known is None else {known.by, known.for_}
+            for person in people - {None}:
+                for session in self._hall.people.sessions_of(person or ""):
+                    self._hall.tell(session, changed)
+            return
+        room = self._hall.rooms.get(changed.to)
+        if room is not None:
+            self._hall.say_in(room, encode(changed))
