@@ -39,6 +39,7 @@ class Options:
     keep: Keep
     files: Path | None
     shelf: ShelfLimits
+    udp: bool
 
 
 def parse(arguments: list[str] | None = None) -> Options:
@@ -140,6 +141,12 @@ def parse(arguments: list[str] | None = None) -> Options:
         help="most that one account, or the guests of one address, may share in a day (default 5G)",
     )
 
+    group.add_argument(
+        "--no-udp",
+        action="store_true",
+        help="let files go over TCP only, not over QUIC on the UDP port of the same number",
+    )
+
     group = parser.add_argument_group("limits")
     group.add_argument(
         "--max-clients",
@@ -234,6 +241,7 @@ def parse(arguments: list[str] | None = None) -> Options:
         compact=found.compact,
         keep=found.keep._replace(drop=found.drop),
         files=found.files,
+        udp=not found.no_udp,
         shelf=ShelfLimits(found.file_size, found.shelf_size, found.file_day),
     )
 

@@ -45,6 +45,7 @@ from parley.server.log import Log, StoreUnavailableError
 from parley.server.loop import Loop
 from parley.server.native import NativeDoor
 from parley.server.peer import Peer
+from parley.server.quic_files import QuicFiles
 from parley.server.retention import Retention
 from parley.server.session import State
 from parley.server.tcp_files import TcpFiles
@@ -118,6 +119,7 @@ class Server:
         index: Index,
         retention: Retention,
         transfers: Transfers,
+        quic_files: Sequence[QuicFiles],
         settings: Settings,
     ) -> None:
         self._loop = loop
@@ -127,6 +129,8 @@ class Server:
         self.retention = retention
         self._transfers = transfers
         self._tcp_files = TcpFiles(loop, transfers)
+        self._quic_files = quic_files
+        self._carriers: list[TcpFiles | QuicFiles] = [self._tcp_files, *quic_files]
         self.settings = settings
         self.mono = clock.now().mono
         self._peers: dict[Peer, None] = {}
@@ -164,7 +168,8 @@ class Server:
             self._tick(clock.now())
         for peer in [*self._peers, *self._finishing]:
             peer.connection.close()
-        self._tcp_files.close()
+        for carrier in self._carriers:
+            carrier.close()
         self._log.close()
         self._index.close()
 
@@ -182,6 +187,9 @@ class Server:
         self._commit(moment)
         self._chat.advance(moment)
         self._send()
+        for quic in self._quic_files:
+            if quic.busy:
+                quic.turn()
         self._keep_index(moment)
 
     def _deal_with_input(self, moment: Moment) -> None:
@@ -327,6 +335,7 @@ class Server:
         """When the next tick must come even if no socket is ready; None: no need."""
         filling = self._index.behind and self._indexing
         working = filling or self.retention.under_way or self._transfers.busy
+        working = working or any(quic.busy for quic in self._quic_files)
         if self._input or working or not self._chat.outbox.empty:
             return self.mono
         parked = self._retry_parked_at if self._parked else None
@@ -366,7 +375,8 @@ class Server:
         self._loop.call_at(now + _SWEEP, self._sweep)
         moment = clock.now()
         self.retention.look(moment.utc)
-        self._tcp_files.sweep(now)
+        for carrier in self._carriers:
+            carrier.sweep(now)
         self._chat.sharing.tickets.sweep(now)
         for peer in list(self._finishing):
             if peer.finished_at is not None and now - peer.finished_at > LINGER:

@@ -1,5 +1,6 @@
 """Starting: the parts of a server are made here, in the order in which they need each other."""
 
+import datetime
 import fcntl
 import ipaddress
 import logging
@@ -12,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from framing.events import Limits
+from framing.events import Limits, Quic
 from framing.limits import FRAME, PAGE, TEXT
 from parley.server.accounts import Accounts
 from parley.server.archive import Archive
@@ -26,11 +27,13 @@ from parley.server.log import Log
 from parley.server.lookup import Lookup
 from parley.server.loop import Loop
 from parley.server.options import Options
+from parley.server.quic_files import Certificate, QuicFiles
 from parley.server.recovery import Recovery
 from parley.server.retention import Retention
 from parley.server.scram import Secret
 from parley.server.segments import MARKS, Segments
 from parley.server.server import Server, Settings
+from parley.server.sharing import Sharing
 from parley.server.shelf import Shelf
 from parley.server.transfers import Transfers
 
@@ -74,6 +77,7 @@ def start(options: Options, again: Callable[[], Options]) -> Server:
         Shelf(options.files or options.data / "files", options.shelf),
     )
     loop = Loop()
+    transfers = Transfers(loop, chat.sharing)
     retention = Retention(options.keep, log, index)
     server = Server(
         loop,
@@ -82,7 +86,8 @@ def start(options: Options, again: Callable[[], Options]) -> Server:
         log,
         index,
         retention,
-        Transfers(loop, chat.sharing),
+        transfers,
+        _quic(options, listening, loop, transfers, chat.sharing),
         _settings(options),
     )
     server.reload = lambda: _reload(server, chat, accounts, again)
@@ -227,6 +232,38 @@ def _listen(options: Options, accounts: Accounts) -> list[socket.socket]:
                 f"them from {accounts.path}"
             )
     return listening
+
+
+def _quic(
+    options: Options,
+    listening: list[socket.socket],
+    loop: Loop,
+    transfers: Transfers,
+    sharing: Sharing,
+) -> list[QuicFiles]:
+    """Return what carries files over UDP, on the ports of ``listening``; none if that cannot be."""
+    if not options.udp:
+        return []
+    try:
+        socks = [_udp_beside(sock) for sock in listening]
+    except OSError as problem:
+        logger.warning("files go over TCP only: the UDP port cannot be had: %s", problem.strerror)
+        return []
+    certificate = Certificate.made(datetime.datetime.now(datetime.UTC))
+    sharing.quic = Quic(listening[0].getsockname()[1], certificate.fingerprint)
+    return [QuicFiles(sock, loop, transfers, sharing, certificate) for sock in socks]
+
+
+def _udp_beside(listening: socket.socket) -> socket.socket:
+    sock = socket.socket(listening.family, socket.SOCK_DGRAM)
+    try:
+        if listening.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(listening.getsockname())
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def _most_clients(options: Options) -> int:

@@ -68,6 +68,11 @@ class Tickets:
         self._issued: dict[str, _Issued] = {}
         self._held: dict[object, int] = {}
 
+    @property
+    def out(self) -> bool:
+        """Whether anybody may hold a ticket."""
+        return bool(self._issued)
+
     def issue(self, leave: Download | Upload, holder: object, mono: float) -> str | None:
         """Return a new ticket; None if ``holder`` has too many. ``mono`` is monotonic seconds."""
         self.sweep(mono)

@@ -1,0 +1,1 @@
+"""Files fetched and brought: jobs, the disk, and what carries the bytes."""

@@ -1,0 +1,186 @@
+"""A file over QUIC, in UDP datagrams. Blocking, for a thread of its own."""
+
+import select
+import socket
+import time
+from collections.abc import Callable
+from typing import Final
+
+from qh3.quic.connection import QuicConnection, QuicConnectionError
+from qh3.quic.events import (
+    ConnectionTerminated,
+    HandshakeCompleted,
+    StreamDataReceived,
+    StreamReset,
+)
+
+from framing.codec import decode_event, encode
+from framing.errors import BodyError, FrameError
+from framing.events import Error, Ok, Quic
+from framing.frames import FrameDecoder, encode_frame
+from framing.requests import Fetch, Request, Store
+from parley.client.files.disk import Saving
+from parley.client.files.job import Job, State
+from parley.client.files.tcp import QUIET, CarryingError
+from parley.udp.datagrams import Datagrams
+from parley.udp.settings import for_client
+
+_GETS_THROUGH: Final = 4.0
+"""Seconds in which a server must answer, or UDP is taken for blocked."""
+
+_CREDIT: Final = 512 * 1024  # bytes that are given to QUIC ahead of what it has sent
+
+
+class NoWayError(Exception):
+    """No datagram gets there and back, or who answers is somebody else."""
+
+
+class QuicLink:
+    """A connection that carries one file: to ``host``, which shows the certificate of ``quic``.
+    Close it."""
+
+    def __init__(self, job: Job, host: str, quic: Quic) -> None:
+        """Connect. Raises ``NoWayError``."""
+        self._job = job
+        self._decoder = FrameDecoder()
+        self._ok: Ok | None = None
+        self._raw: Callable[[bytes], None] | None = None
+        self._ended = ""
+        self._open = False
+        self._moved = time.monotonic()
+        try:
+            family, _, _, _, address = socket.getaddrinfo(host, quic.port, type=socket.SOCK_DGRAM)[
+                0
+            ]
+            self._socket = Datagrams(socket.socket(family, socket.SOCK_DGRAM))
+            self._quic = QuicConnection(configuration=for_client(quic.fingerprint))
+            self._quic.connect(address, time.monotonic())
+        except (OSError, ValueError) as problem:
+            raise NoWayError(str(problem)) from None
+        until = time.monotonic() + _GETS_THROUGH
+        while not self._open:
+            if self._ended or time.monotonic() > until:
+                self.close()
+                raise NoWayError(self._ended or "no answer")
+            self._turn()
+
+    def fetch(self, ticket: str, saving: Saving) -> None:
+        """Fetch what is missing. Raises ``OSError`` or ``CarryingError``."""
+        begins = self._ask(Fetch(ticket, saving.offset))
+        if begins.offset != saving.offset or begins.size != self._job.size:
+            raise CarryingError("the server sends another file than it said", "CHANGED")
+        self._job.state = State.MOVING
+
+        def save(data: bytes) -> None:
+            saving.write_bytes(data[: self._job.size - saving.offset])
+
+        self._raw = save
+        save(self._decoder.rest())
+        while saving.offset < self._job.size:
+            self._turn()
+            self._check()
+
+    def store(self, ticket: str, offset: int, sha256: str) -> None:
+        """Bring the job's file from where the server has it. Raises ``OSError`` or
+        ``CarryingError``."""
+        job = self._job
+        begins = self._ask(Store(ticket, offset))
+        job.moved = begins.offset or 0
+        job.state = State.MOVING
+        with job.path.open("rb", buffering=0) as file:
+            file.seek(job.moved)
+            given = job.moved
+            while given < job.size:
+                waiting = self._waiting
+                job.moved = given - waiting
+                if waiting < _CREDIT:
+                    data = file.read(min(_CREDIT, job.size - given))
+                    if not data:
+                        raise CarryingError("the file became shorter", "CHANGED")
+                    given += len(data)
+                    self._give(data)
+                self._turn()
+                self._check()
+        job.moved = job.size
+        job.state = State.CHECKING
+        if self._next_ok().sha256 != sha256:
+            raise CarryingError("the server has something else", "CHANGED")
+
+    def close(self) -> None:
+        """Close the connection."""
+        try:
+            self._quic.close()
+            self._socket.send(self._quic.datagrams_to_send(time.monotonic()))
+        except (QuicConnectionError, ValueError):
+            pass  # it has ended by itself
+        self._socket.close()
+
+    def _ask(self, request: Request) -> Ok:
+        self._stream = self._quic.get_next_available_stream_id()
+        self._give(encode_frame(encode(request)))
+        return self._next_ok()
+
+    def _next_ok(self) -> Ok:
+        """Return the next event, which must be an ``ok``."""
+        while True:
+            try:
+                body = self._decoder.next_body()
+                event = None if body is None else decode_event(body)
+            except (FrameError, BodyError) as problem:
+                raise CarryingError(f"the server's answer makes no sense: {problem}") from None
+            if isinstance(event, Ok):
+                return event
+            if isinstance(event, Error):
+                raise CarryingError(event.text, event.error)
+            if event is not None:
+                raise CarryingError("the server's answer makes no sense")
+            self._turn()
+            self._check()
+
+    @property
+    def _waiting(self) -> int:
+        return self._quic.get_send_buffer_size(self._stream)
+
+    def _give(self, data: bytes) -> None:
+        try:
+            self._quic.send_stream_data(self._stream, data)
+        except (QuicConnectionError, ValueError) as problem:
+            raise CarryingError(self._ended or str(problem)) from None
+
+    def _check(self) -> None:
+        self._job.check_cancelled()
+        if self._ended:
+            raise CarryingError(self._ended)
+        if time.monotonic() - self._moved > QUIET:
+            raise CarryingError("nothing moved for a minute")
+
+    def _turn(self) -> None:
+        """Send what is due, wait for datagrams, and take them in."""
+        now = time.monotonic()
+        if not self._socket.blocked:
+            self._socket.send(self._quic.datagrams_to_send(now))
+        timer = self._quic.get_timer()
+        wait = 0.5 if timer is None else min(0.5, max(0.0, timer - time.monotonic()))
+        if self._open and self._job.upload and self._job.moved < self._job.size:
+            wait = 0.0 if not self._waiting else wait  # all that was given is on its way
+        writing = [self._socket.sock] if self._socket.blocked else []
+        select.select([self._socket.sock], writing, [], wait)
+        self._socket.flush()
+        now = time.monotonic()
+        while (arrived := self._socket.receive()) is not None:
+            self._quic.receive_many_datagrams(arrived.datagrams, arrived.address, now)
+            self._moved = now
+        if (timer := self._quic.get_timer()) is not None and timer <= now:
+            self._quic.handle_timer(now)
+        while (event := self._quic.next_event()) is not None:
+            if isinstance(event, HandshakeCompleted):
+                self._open = True
+            elif isinstance(event, StreamDataReceived):
+                if self._raw is not None:
+                    self._raw(event.data)
+                else:
+                    self._decoder.receive_data(event.data)
+            elif isinstance(event, StreamReset):
+                self._ended = "the server broke off"
+            elif isinstance(event, ConnectionTerminated):
+                self._ended = event.reason_phrase or "the connection ended"

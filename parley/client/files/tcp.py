@@ -1,0 +1,122 @@
+"""A file over a TCP connection of its own. Blocking, for a thread of its own."""
+
+import os
+import select
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from framing.codec import decode_event, encode
+from framing.errors import BodyError, FrameError
+from framing.events import Error, Event, Ok
+from framing.frames import FrameDecoder, encode_frame
+from framing.requests import Fetch, Request, Store
+from parley.client.files.disk import CHUNK, Saving
+from parley.client.files.job import Job, State
+
+CONNECT: Final = 10.0
+QUIET: Final = 60.0
+"""Seconds without a byte after which a transfer is taken for broken."""
+
+
+class CarryingError(Exception):
+    """A transfer broke off. ``word`` is the server's, if it said why; without, it can be gone on
+    with."""
+
+    def __init__(self, text: str, word: str | None = None) -> None:
+        super().__init__(text)
+        self.word = word
+
+
+class TcpLink:
+    """A connection to ``host`` and ``port`` that carries one file. Close it."""
+
+    def __init__(self, job: Job, host: str, port: int) -> None:
+        """Connect. Raises ``OSError``."""
+        self._job = job
+        self._decoder = FrameDecoder()
+        self._sock = socket.create_connection((host, port), CONNECT)
+        self._sock.settimeout(1.0)  # to look whether it was cancelled
+
+    def fetch(self, ticket: str, saving: Saving) -> None:
+        """Fetch what is missing. Raises ``OSError`` or ``CarryingError``."""
+        begins = self._ask(Fetch(ticket, saving.offset))
+        if begins.offset != saving.offset or begins.size != self._job.size:
+            raise CarryingError("the server sends another file than it said", "CHANGED")
+        self._job.state = State.MOVING
+        if rest := self._decoder.rest():
+            saving.write_bytes(rest[: self._job.size - saving.offset])
+        while (left := self._job.size - saving.offset) > 0:
+            buffer = saving.buffer()
+            count = self._receive(memoryview(buffer)[:left])
+            if not count:
+                saving.write(buffer, 0)
+                raise CarryingError("the connection ended before the file did")
+            saving.write(buffer, count)
+
+    def store(self, ticket: str, offset: int, sha256: str) -> None:
+        """Bring the job's file from where the server has it. Raises ``OSError`` or
+        ``CarryingError``."""
+        job = self._job
+        begins = self._ask(Store(ticket, offset))
+        job.moved = begins.offset or 0
+        job.state = State.MOVING
+        with job.path.open("rb", buffering=0) as file:
+            while job.moved < job.size:
+                job.check_cancelled()
+                size = min(CHUNK, job.size - job.moved)
+                sent = self._patiently(
+                    lambda n=size: os.sendfile(  # type: ignore[misc]
+                        self._sock.fileno(), file.fileno(), job.moved, n
+                    )
+                )
+                if not sent:
+                    raise CarryingError("the file became shorter", "CHANGED")
+                job.moved += sent
+        job.state = State.CHECKING
+        answer = self._event()
+        if answer.sha256 != sha256:
+            raise CarryingError("the server has something else", "CHANGED")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._sock.close()
+
+    def _ask(self, request: Request) -> Ok:
+        self._sock.sendall(encode_frame(encode(request)))
+        return self._event()
+
+    def _event(self) -> Ok:
+        """Return the next event, which must be an ``ok``."""
+        buffer = bytearray(65536)
+        while True:
+            try:
+                body = self._decoder.next_body()
+                event: Event | None = None if body is None else decode_event(body)
+            except (FrameError, BodyError) as problem:
+                raise CarryingError(f"the server's answer makes no sense: {problem}") from None
+            if isinstance(event, Ok):
+                return event
+            if isinstance(event, Error):
+                raise CarryingError(event.text, event.error)
+            if event is not None:
+                raise CarryingError("the server's answer makes no sense")
+            count = self._receive(memoryview(buffer))
+            if not count:
+                raise CarryingError("the connection ended")
+            self._decoder.receive_data(bytes(buffer[:count]))
+
+    def _receive(self, view: memoryview) -> int:
+        return self._patiently(lambda: self._sock.recv_into(view))
+
+    def _patiently(self, move: Callable[[], int]) -> int:
+        """Do it as soon as it can be done, and no later than ``QUIET`` seconds."""
+        for _ in range(int(QUIET)):
+            self._job.check_cancelled()
+            try:
+                return move()
+            except TimeoutError:
+                continue
+            except BlockingIOError:
+                select.select([], [self._sock], [], 1.0)
+        raise CarryingError("nothing moved for a minute")

@@ -1,0 +1,260 @@
+"""The files one fetches and brings: each by a ticket asked for over the chat, over a connection of
+its own, in a thread of its own; gone on with when it breaks off.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final
+
+from framing.errors import ErrorWord
+from framing.events import AnyEvent, Error, Files, Shared, TicketFor
+from framing.filenames import FileNameError, name_key, plain_name
+from framing.requests import DeleteFile, Get, ListFiles, Put, Request
+from parley.client.clean import clean
+from parley.client.files import disk
+from parley.client.files.disk import FileProblemError, Saving, WrongBytesError
+from parley.client.files.job import CancelledByPersonError, Job, State
+from parley.client.files.quic import NoWayError, QuicLink
+from parley.client.files.tcp import CarryingError, TcpLink
+from parley.client.happenings import Status
+from parley.client.session import Session
+
+_TRIES: Final = 6
+"""Times that a job is gone on with without having come any further."""
+
+_PAUSE: Final = 1.0  # seconds between two of them
+_BACK: Final = 120.0  # seconds in which the connection to the server must come back
+
+_AGAIN: Final = frozenset(
+    word.value
+    for word in (
+        ErrorWord.LIMIT_EXCEEDED,
+        ErrorWord.SHUTTING_DOWN,
+        ErrorWord.TICKET_EXPIRED,
+        ErrorWord.SERVER_FULL,
+    )
+)
+
+
+class FileRefusedError(Exception):
+    """The server refused, or its answer makes no sense. ``word`` is its error."""
+
+    def __init__(self, text: str, word: str = "") -> None:
+        super().__init__(text)
+        self.word = word
+
+
+class Work:
+    """The jobs of a ``session``. ``changed`` is told of each that begins, goes on another way, or
+    is over."""
+
+    def __init__(self, session: Session, changed: Callable[[Job], None]) -> None:
+        self._session = session
+        self._changed = changed
+        self.jobs: list[Job] = []
+
+    @property
+    def running(self) -> list[Job]:
+        """The jobs that are not over."""
+        return [job for job in self.jobs if not job.over]
+
+    def cancel(self, job: Job) -> None:
+        """Break a job off. What has come stays, for another time."""
+        job.cancelled.set()
+
+    async def files(self, where: str | None = None) -> list[Shared]:
+        """Return the files one may have, or those of one conversation.
+
+        Raises ``FileRefusedError`` or ``ConnectionError``.
+        """
+        found: list[Shared] = []
+        after: str | None = None
+        while True:
+            answer = await self._ask(lambda ref, a=after: ListFiles(ref, where, a))  # type: ignore[misc]
+            if not isinstance(answer, Files):
+                raise FileRefusedError("the server's answer makes no sense")
+            found += answer.files
+            last = answer.files[-1].name if answer.files else ""
+            if answer.end or name_key(last) <= name_key(after or ""):
+                return found
+            after = last
+
+    async def delete(self, name: str, where: str | None) -> None:
+        """Take a file from the shelf. Raises ``FileRefusedError`` or ``ConnectionError``."""
+        await self._ask(lambda ref: DeleteFile(ref, name, where))
+
+    async def look(self, name: str, where: str | None = None) -> TicketFor:
+        """Ask for a ticket: what the file is. Raises as ``files`` does."""
+        ticket = await self._ask(lambda ref: Get(ref, name, where))
+        if not isinstance(ticket, TicketFor):
+            raise FileRefusedError("the server's answer makes no sense")
+        try:
+            plain_name(ticket.name)
+        except FileNameError as problem:
+            text = f"the server calls it what no file may be called: {problem}"
+            raise FileRefusedError(text) from None
+        return ticket
+
+    async def get(self, ticket: TicketFor, where: str | None, path: Path, udp: bool) -> Job:
+        """Fetch the file that ``ticket`` is for, to ``path``. Return the job when it is over."""
+        job = Job(False, clean(ticket.name), path, ticket.size)
+        self._begin(job)
+
+        def carry(ticket: TicketFor, quic: bool) -> None:
+            if (ticket.size, ticket.sha256) != (job.size, sha256):
+                raise CarryingError("the file on the server is another by now", "CHANGED")
+            saving.catch_up()
+            with contextlib.closing(self._link(job, ticket, quic)) as link:
+                link.fetch(ticket.ticket, saving)
+
+        sha256 = ticket.sha256
+        try:
+            saving = await asyncio.to_thread(Saving, job, sha256)
+        except OSError as problem:
+            return self._fail(job, f"{path}: {problem.strerror}")
+        first: list[TicketFor] = [ticket]
+
+        async def next_ticket() -> TicketFor:
+            return first.pop() if first else await self.look(ticket.name, where)
+
+        try:
+            await self._persist(job, next_ticket, carry, udp)
+            if job.state is State.MOVING:
+                job.state = State.CHECKING
+                await asyncio.to_thread(saving.finish)
+                job.state = State.DONE
+        except (FileProblemError, OSError) as problem:
+            self._fail(job, _words(problem))
+        finally:
+            await asyncio.to_thread(saving.close)
+        self._changed(job)
+        return job
+
+    async def put(self, path: Path, to: str, udp: bool) -> Job:
+        """Bring the file at ``path``, for the conversation ``to``. Return the job when it is
+        over."""
+        job = Job(True, clean(path.name), path)
+        job.state = State.CHECKING
+        self._begin(job)
+        try:
+            sha256 = await asyncio.to_thread(disk.digest, job)
+        except (OSError, FileProblemError) as problem:
+            return self._fail(job, _words(problem))
+        except CancelledByPersonError:
+            return self._fail(job, "", State.CANCELLED)
+        job.sha256 = sha256
+
+        async def next_ticket() -> TicketFor:
+            request = lambda ref: Put(ref, path.name, job.size, sha256, to)  # noqa: E731
+            ticket = await self._ask(request)
+            if not isinstance(ticket, TicketFor):
+                raise FileRefusedError("the server's answer makes no sense")
+            return ticket
+
+        def carry(ticket: TicketFor, quic: bool) -> None:
+            with contextlib.closing(self._link(job, ticket, quic)) as link:
+                link.store(ticket.ticket, ticket.offset, sha256)
+
+        try:
+            await self._persist(job, next_ticket, carry, udp)
+            if not job.over:
+                job.state = State.DONE
+        except (FileProblemError, OSError) as problem:
+            self._fail(job, _words(problem))
+        self._changed(job)
+        return job
+
+    def _begin(self, job: Job) -> None:
+        self.jobs = [*self.running, job]
+        self._changed(job)
+
+    def _fail(self, job: Job, problem: str, state: State = State.FAILED) -> Job:
+        job.state, job.problem = state, problem
+        self._changed(job)
+        return job
+
+    async def _persist(
+        self,
+        job: Job,
+        next_ticket: Callable[[], Awaitable[TicketFor]],
+        carry: Callable[[TicketFor, bool], None],
+        udp: bool,
+    ) -> None:
+        """Carry a job, and go on with it when it breaks off, as long as it comes any further. If
+        it cannot be, it is over."""
+        tries = 0
+        furthest = -1
+        problem: Exception = ConnectionError("the connection was lost")
+        while tries < _TRIES:
+            try:
+                job.check_cancelled()
+                ticket = await next_ticket()
+                quic = udp and ticket.quic is not None
+                job.via = "UDP" if quic else "TCP"
+                await asyncio.to_thread(carry, ticket, quic)
+                return
+            except CancelledByPersonError:
+                self._fail(job, "", State.CANCELLED)
+                return
+            except NoWayError as no_way:
+                problem = no_way
+                udp = False
+                job.problem = "UDP does not get through: going on over TCP"
+                self._changed(job)
+                job.problem = ""
+                continue
+            except (FileRefusedError, CarryingError) as refused:
+                problem = refused
+                if refused.word and refused.word not in _AGAIN:
+                    break
+            except (OSError, ConnectionError) as broken:
+                problem = broken
+                if isinstance(broken, OSError) and broken.filename:
+                    break  # the disk here, not the connection
+            tries = 1 if job.moved > furthest else tries + 1
+            furthest = max(furthest, job.moved)
+            job.state = State.WAITING
+            await self._online()
+            await asyncio.sleep(_PAUSE)
+        self._fail(job, _words(problem))
+
+    async def _online(self) -> None:
+        """Wait until the session is online, for a while."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _BACK
+        while self._session.status is not Status.ONLINE and loop.time() < until:
+            await asyncio.sleep(0.2)
+
+    def _link(self, job: Job, ticket: TicketFor, quic: bool) -> TcpLink | QuicLink:
+        settings = self._session.settings
+        if quic and ticket.quic is not None:
+            return QuicLink(job, settings.host, ticket.quic)
+        return TcpLink(job, settings.host, settings.port)
+
+    async def _ask(self, make: Callable[[str], Request]) -> AnyEvent:
+        answer = await self._session.ask(make)  # type: ignore[arg-type]
+        if isinstance(answer, Error):
+            raise FileRefusedError(clean(answer.text), answer.error)
+        return answer
+
+
+def free_path(folder: Path, name: str) -> Path:
+    """Return a path in ``folder`` that is free: of this name, or one with a number."""
+    path = folder / name
+    stem, suffix = path.stem, path.suffix
+    number = 1
+    while path.exists() or path.is_symlink():
+        path = folder / f"{stem} ({number}){suffix}"
+        number += 1
+    return path
+
+
+def _words(problem: Exception) -> str:
+    if isinstance(problem, WrongBytesError):
+        return f"{problem}; it was deleted"
+    if isinstance(problem, OSError) and problem.strerror:
+        where = f"{problem.filename}: " if problem.filename else ""
+        return f"{where}{problem.strerror}"
+    return clean(str(problem)) or "the connection was lost"

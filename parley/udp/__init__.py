@@ -1,0 +1,1 @@
+"""Files by QUIC, what server and client share: the settings of both sides, and datagrams."""
