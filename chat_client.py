@@ -12,6 +12,8 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import platformdirs
+
 from parley.client.joining import Settings
 from parley.client.options import Options, parse, whom
 from parley.client.preferences import Preferences
@@ -34,29 +36,37 @@ def main(arguments: list[str] | None = None) -> int:
     if options.password_file is not None:
         settings.ask_password = _from_file(options.password_file)
     preferences = Preferences(options.chosen)
+    downloads = options.downloads or Path(platformdirs.user_downloads_dir())
     on_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     try:
-        if options.send or options.jsonl or not on_terminal:
+        without = options.send or options.get or options.put or options.jsonl
+        if without or not on_terminal:
             return asyncio.run(_headless(settings, store, options))
         if options.plain:
             from parley.client.plain import Plain
 
-            return asyncio.run(Plain(settings, store, preferences, options.to, options.room).run())
+            plain = Plain(settings, store, preferences, options.to, downloads, options.room)
+            return asyncio.run(plain.run())
         from parley.client.screen.app import Screen
 
-        return asyncio.run(Screen(settings, store, preferences, options.room).run())
+        return asyncio.run(Screen(settings, store, preferences, downloads, options.room).run())
     except KeyboardInterrupt:
         return 0
 
 
 async def _headless(settings: Settings, store: Store, options: Options) -> int:
-    from parley.client.headless import Headless
+    from parley.client.headless import Errands, Headless
 
     settings.keep_trying = options.wait
     settings.remember_waiting = False  # whoever runs this learns by the exit code, and tries again
-    face = Headless(
-        settings, store, options.to, options.room, options.send, options.jsonl, options.wait
+    errands = Errands(
+        options.send,
+        options.get,
+        options.put,
+        options.downloads or Path(),
+        options.chosen["udp"] == "on",
     )
+    face = Headless(settings, store, options.to, options.room, errands, options.jsonl, options.wait)
     return await face.run()
 
 

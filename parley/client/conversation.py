@@ -32,6 +32,7 @@ class Fate(Enum):
 class Entry(msgspec.Struct, eq=False, gc=False):
     """One entry of a timeline. ``seq`` 0: none (yet). ``past``: it was said before one came.
     ``why``: why an own message was refused. ``changed``: its text is not its first one.
+    ``file``: the name of a file it shares.
 
     There may be hundreds of thousands of them, so the garbage collector does not walk them: they
     hold nothing that could hold them.
@@ -50,6 +51,7 @@ class Entry(msgspec.Struct, eq=False, gc=False):
     changed: bool = False
     redacted: bool = False
     why: str = ""
+    file: str = ""
 
 
 MOST_CHARS: Final = 32_000_000

@@ -8,20 +8,28 @@ program ends well.
 import asyncio
 import contextlib
 import os
+import shutil
 import stat
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
+import humanize
 import msgspec
 
 from framing.codec import decode_request, encode
 from framing.errors import BodyError
 from framing.events import Error, Event, History, Message, Welcome
+from framing.filenames import FileNameError, plain_name
 from framing.names import LOBBY
 from framing.requests import Enter, Say
 from parley.client.clean import clean, clean_text, sane
+from parley.client.files.disk import same
+from parley.client.files.job import Job, State
+from parley.client.files.work import FileRefusedError, Work
 from parley.client.happenings import (
     Change,
     Dropped,
@@ -42,11 +50,28 @@ OK: Final = 0
 CANNOT_CONNECT: Final = 3
 REFUSED: Final = 4
 
+_PROGRESS: Final = 0.1  # seconds between two looks at how far a file is
+_BAR: Final = 20  # cells
 _LINES_AHEAD: Final = 1000  # lines read before they are acknowledged; more wait in the pipe
 
 
+@dataclass(frozen=True, slots=True)
+class Errands:
+    """What is to be done instead of reading lines: texts to ``send``, names of files to ``get``
+    into ``downloads``, paths of files to ``put``; ``udp`` whether by QUIC."""
+
+    send: Sequence[str]
+    get: Sequence[str]
+    put: Sequence[Path]
+    downloads: Path
+    udp: bool
+
+    def __bool__(self) -> bool:
+        return bool(self.send or self.get or self.put)
+
+
 class Headless:
-    """One run. ``send``: texts to send instead of reading lines."""
+    """One run. With ``errands`` it does these and ends."""
 
     def __init__(
         self,
@@ -54,13 +79,14 @@ class Headless:
         store: Store,
         to: str,
         room: str | None,
-        send: Sequence[str],
+        errands: Errands,
         jsonl: bool,
         wait: float,
     ) -> None:
         self._room = room
         self._to = room if room is not None and to == LOBBY else to
-        self._send = send
+        self._errands = errands
+        self._drawn = 0.0
         self._jsonl = jsonl
         self._wait = wait
         self._code = OK
@@ -103,9 +129,8 @@ class Headless:
                 self._complain(answer.text)
                 self._code = REFUSED
                 return
-        if self._send:
-            for text in self._send:
-                self.session.say(text, self._to)
+        if self._errands:
+            await self._run_errands()
             return
         loop = asyncio.get_running_loop()
         mode = os.fstat(sys.stdin.fileno()).st_mode
@@ -120,6 +145,58 @@ class Headless:
         while line := await reader.readline():
             if not await self._line(line):
                 return
+
+    async def _run_errands(self) -> None:
+        for text in self._errands.send:
+            self.session.say(text, self._to)
+        work = Work(self.session, self._job_changed)
+        udp = self._errands.udp
+        for path in self._errands.put:
+            await self._finish(work, work.put(path, self._to, udp), path.name)
+        for name in self._errands.get:
+            await self._finish(work, self._get(work, name, udp), name)
+
+    async def _get(self, work: Work, name: str, udp: bool) -> Job:
+        ticket = await work.look(name)
+        path = self._errands.downloads / plain_name(ticket.name)
+        if path.exists() or path.is_symlink():
+            if same(path, ticket.size, ticket.sha256):
+                return Job(False, path.name, path, ticket.size, ticket.size, State.DONE)
+            raise FileRefusedError(f"{path} is there: nothing is written over")
+        return await work.get(ticket, None, path, udp)
+
+    async def _finish(self, work: Work, coming: Coroutine[None, None, Job], name: str) -> None:
+        """Wait for a file, telling how far it is if there is a terminal to tell."""
+        task = asyncio.ensure_future(coming)
+        while not task.done():
+            await asyncio.wait({task}, timeout=_PROGRESS)
+            for job in work.running:
+                self._draw(f"{job.name}  {_bar(job)}  {job.progress(time.monotonic())}")
+        self._draw("")
+        try:
+            job = task.result()
+        except (FileRefusedError, FileNameError, ConnectionError) as problem:
+            self._complain(f"{name}: {problem}")
+            self._code = REFUSED
+            return
+        if job.state is not State.DONE:
+            self._complain(f"{name}: {job.problem}")
+            self._code = REFUSED
+        elif sys.stderr.isatty():
+            self._draw(f"{job.name}  {humanize.naturalsize(job.size)}  is there\n")
+
+    def _job_changed(self, job: Job) -> None:
+        if job.problem and not job.over:
+            self._complain(f"{job.name}: {job.problem}")
+
+    def _draw(self, line: str) -> None:
+        """Write over the line that tells how far a file is."""
+        if sys.stderr.isatty():
+            from parley.client.screen.wrapping import cut
+
+            shown = cut(line.rstrip("\n"), shutil.get_terminal_size().columns - 1)
+            end = "\n" if line.endswith("\n") else ""
+            print(f"\r\x1b[K{shown}", end=end, file=sys.stderr, flush=True)
 
     async def _line(self, line: bytes) -> bool:
         """Send one line of input. False if it was the last by its own word."""
@@ -180,7 +257,7 @@ class Headless:
                     self._print_message(message, past=True)
 
     def _print_message(self, message: Message, past: bool) -> None:
-        if self._send:
+        if self._errands:
             return
         nick = clean(message.from_)
         who = f"{nick} -> {clean(message.to)}" if message.to.startswith("@") else nick
@@ -203,6 +280,11 @@ class Headless:
 
     def _complain(self, text: str) -> None:
         print(f"chat_client: {clean(text)}", file=sys.stderr, flush=True)
+
+
+def _bar(job: Job) -> str:
+    done = _BAR * job.moved // job.size if job.size else _BAR
+    return f"{'█' * done}{'░' * (_BAR - done)}"
 
 
 def _as_json(event: Happening) -> bytes:

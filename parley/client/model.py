@@ -11,6 +11,7 @@ from typing import Final
 
 from framing.events import (
     Error,
+    FileChanged,
     HasRead,
     History,
     Invited,
@@ -25,6 +26,7 @@ from framing.events import (
     User,
     Welcome,
 )
+from framing.filenames import name_key
 from framing.names import LOBBY, key
 from parley.client.clean import clean, clean_text, sane
 from parley.client.conversation import Conversation, Entry, Fate, Kind
@@ -70,6 +72,7 @@ class Model:
         self.nick = nick
         self.conversations: dict[str, Conversation] = {}
         self.people: dict[str, Person] = {}
+        self.files: dict[str, str] = {}  # names of files that are known to be shared, by key
         self.people_total = 0
         self.connection = Change(Connection.CONNECTING)
         self.motd = ""
@@ -187,6 +190,8 @@ class Model:
                 self._read(event)
             elif isinstance(event, Topic):
                 self._topic(event)
+            elif isinstance(event, FileChanged):
+                self._file(event)
             elif isinstance(event, Invited):
                 room = _name(event.room)
                 text = f"{_name(event.nick)} invites you to {room}: /join {room}"
@@ -302,6 +307,9 @@ class Model:
         entry.past = past
         entry.changed = message.changed is not None and not message.redacted
         entry.redacted = message.redacted
+        if message.file is not None and clean(message.file.name) == message.file.name:
+            entry.file = message.file.name
+            self.files[name_key(entry.file)] = entry.file
         if entry.nick != self.nick:
             entry.mention = mentions(message.text, self._mention)
         return entry
@@ -406,6 +414,18 @@ class Model:
             where.read_elsewhere(event.seq, self.nick)
         else:
             where.seen = max(where.seen, event.seq)
+
+    def _file(self, event: FileChanged) -> None:
+        name = clean(event.name[:NAME_CHARS])
+        if not event.deleted:
+            self.files[name_key(name)] = name
+            return
+        self.files.pop(name_key(name), None)
+        mine = event.to.startswith("@") and key(event.to[1:]) == key(self.nick)
+        where = self.conversation(_name(f"@{event.nick}" if mine else event.to))
+        if key(event.nick) != key(self.nick):
+            text = f"{_name(event.nick)} no longer shares {name}"
+            self._add(where, Entry(Kind.NOTICE, sane(event.time), text))
 
     def _topic(self, event: Topic) -> None:
         where = self.conversation(_name(event.room))

@@ -36,6 +36,9 @@ class Options:
     bot: bool
     since: int | None
     chosen: dict[str, str]
+    downloads: Path | None
+    get: list[str]
+    put: list[Path]
 
 
 def parse(arguments: list[str] | None = None) -> Options:
@@ -91,6 +94,28 @@ def parse(arguments: list[str] | None = None) -> Options:
     group.add_argument(
         "--since", type=_seq, metavar="SEQ", help="replay what came after SEQ, whatever was read"
     )
+    group.add_argument(
+        "--get",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="fetch a file and end; repeatable",
+    )
+    group.add_argument(
+        "--put",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="PATH",
+        help="share a file, with whom --to says, and end; repeatable",
+    )
+    group = parser.add_argument_group("files")
+    group.add_argument(
+        "--downloads",
+        type=Path,
+        metavar="DIR",
+        help="where fetched files go (default: your folder for downloads; with --get: this one)",
+    )
     group = parser.add_argument_group("accounts")
     group.add_argument(
         "--password-file",
@@ -113,6 +138,9 @@ def parse(arguments: list[str] | None = None) -> Options:
         wait=found.wait,
         bot=found.bot,
         since=found.since,
+        downloads=found.downloads,
+        get=found.get,
+        put=found.put,
         chosen={choice.name: getattr(found, choice.name) for choice in CHOICES},
     )
 

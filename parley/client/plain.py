@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import functools
 import time
+from pathlib import Path
 from typing import Final
 
 from prompt_toolkit import PromptSession
@@ -19,6 +20,8 @@ from parley.client import terminal
 from parley.client.clean import clean
 from parley.client.commands import table
 from parley.client.conversation import Conversation, Entry, Fate
+from parley.client.files.job import Job, State
+from parley.client.files.work import Work
 from parley.client.happenings import Change, Happening, RefusedError, Status
 from parley.client.joining import Settings
 from parley.client.lines import found_line, lines_of
@@ -27,6 +30,7 @@ from parley.client.preferences import Preferences
 from parley.client.session import Session
 from parley.client.store import Store
 
+_PROGRESS: Final = 5.0  # seconds between two words on how far a file is
 _LATE: Final = 2.0  # seconds without an acknowledgement before that is said
 _PATIENCE: Final = 3.0
 
@@ -40,6 +44,7 @@ class Plain:
         store: Store,
         preferences: Preferences,
         to: str,
+        downloads: Path,
         room: str | None = None,
     ) -> None:
         settings.ask_password = settings.ask_password or self.ask_password
@@ -49,6 +54,8 @@ class Plain:
         self.keys = ""
         self.model = Model(settings.nick)
         self.session = Session(settings, store, self._happened)
+        self.downloads = downloads
+        self.work = Work(self.session, self._job_changed)
         self.model.show(self.model.conversation(to))
         self.model.entered = self._entered
         self._own: list[tuple[Conversation, Entry]] = []
@@ -67,6 +74,8 @@ class Plain:
         tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._leaving.wait())]
         printer = asyncio.create_task(self._write())
         await asyncio.wait({session, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        for job in self.work.running:
+            self.work.cancel(job)
         waiting = [] if session.done() else await self.session.quit(_PATIENCE)
         for task in tasks:
             task.cancel()
@@ -89,6 +98,10 @@ class Plain:
     async def ask_password(self, prompt: str) -> str | None:
         """Ask for a password on a line of its own, hidden."""
         return await self._ask(prompt, hidden=True)
+
+    async def ask(self, prompt: str) -> str | None:
+        """Ask for something on a line of its own."""
+        return await self._ask(prompt, hidden=False)
 
     async def _new_nick(self, why: str) -> str | None:
         self._print(f"{clean(why)}.")
@@ -187,6 +200,18 @@ class Plain:
         if self.model.alerts > self._alerts:
             self._alerts = self.model.alerts
             self._alert()
+
+    def _job_changed(self, job: Job) -> None:
+        if job.problem and not job.over:
+            self._print(f"{job.name}: {job.problem}.")
+        elif not job.over and job.state is not State.MOVING:
+            self._print(f"{job.name} is on its way; /cancel breaks it off.")
+            asyncio.get_running_loop().call_later(_PROGRESS, self._say_progress, job)
+
+    def _say_progress(self, job: Job) -> None:
+        if not job.over:
+            self._print(f"{job.name}: {job.progress(time.monotonic())}")
+            asyncio.get_running_loop().call_later(_PROGRESS, self._say_progress, job)
 
     def _alert(self) -> None:
         entry = self.model.last_alert

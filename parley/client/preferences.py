@@ -34,6 +34,7 @@ CHOICES: Final = (
     Choice("typing", ("on", "off"), "tell others that you are writing, and see it of them"),
     Choice("receipts", ("off", "on"), "let the other in a private conversation know what you read"),
     Choice("autoaway", ("off", "5", "15", "60"), "minutes without a key until you are away"),
+    Choice("udp", ("off", "on"), "fetch and share files by QUIC over UDP, where that gets through"),
     Choice("keys", ("emacs", "vi"), "how one edits what one types"),
     Choice("mouse", ("on", "off"), "wheel and clicks for the chat; off: for the terminal"),
 )

@@ -3,10 +3,12 @@
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from framing.events import AnyEvent, Error
 from parley.client.conversation import Conversation, Entry, Kind
+from parley.client.files.work import Work
 from parley.client.model import Model
 from parley.client.preferences import Preferences
 from parley.client.session import Session
@@ -18,6 +20,9 @@ class Face(Protocol):
     session: Session
     model: Model
     preferences: Preferences
+    work: Work
+    downloads: Path
+    """Where fetched files go."""
     keys: str
     """What its keys do, as text."""
 
@@ -35,6 +40,9 @@ class Face(Protocol):
 
     async def bare(self) -> None:
         """Show the conversation as the terminal's own text, to be selected and copied."""
+
+    async def ask(self, prompt: str) -> str | None:
+        """Ask for something; None if the person would rather not."""
 
     async def ask_password(self, prompt: str) -> str | None:
         """Ask for something hidden; None if the person would rather not."""

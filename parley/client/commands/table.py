@@ -26,12 +26,21 @@ from parley.client.commands.own import (
 )
 from parley.client.commands.rooms import invite, join, leave, rooms, topic, users, who
 from parley.client.commands.searching import search
+from parley.client.commands.sharing import cancel, files, get, put, rmfile
 from parley.client.commands.talking import edit, go, history, me, msg, redact
 from parley.client.conversation import Kind
+from parley.client.files.work import FileRefusedError
 from parley.client.login import LoginError
 from parley.client.store import StoreError
 
-_EXPECTED: Final = (UsageError, ConnectionError, LoginError, StoreError, ValueError)
+_EXPECTED: Final = (
+    UsageError,
+    FileRefusedError,
+    ConnectionError,
+    LoginError,
+    StoreError,
+    ValueError,
+)
 
 
 def run(face: Face, line: str) -> Coroutine[None, None, None] | None:
@@ -150,6 +159,26 @@ _COMMANDS: Final = (
     ),
     Command("users", "[PART]", "who is here, away, or registered", users, "", "nick"),
     Command("who", "[PART]", "who is in this room", who, "", "nick"),
+    Command("files", "[PART]", "which files are shared", files),
+    Command(
+        "get",
+        "[NAME] [AS]",
+        "fetch a file",
+        get,
+        "Without a name the newest one shared here. With --udp it goes by QUIC, which is better on "
+        "links that lose much; /set udp on is for always. What broke off is gone on with.",
+        "file",
+    ),
+    Command(
+        "put",
+        "PATH [#ROOM|@NICK]",
+        "share a file, here or there",
+        put,
+        "With --udp as for /get.",
+        "path",
+    ),
+    Command("rmfile", "NAME", "take a file you shared away again", rmfile, "", "file"),
+    Command("cancel", "[NAME]", "break off what is being fetched or shared", cancel),
     Command("history", "[COUNT]", "older messages of this conversation", history),
     Command("away", "[TEXT]", "say that you are away, and why", away),
     Command("back", "", "say that you are back", back),

@@ -6,8 +6,10 @@ comes in, there is one redraw for what has gathered, and a key is never behind m
 
 import asyncio
 import contextlib
+import shlex
 import time
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Final
 
 from prompt_toolkit import PromptSession
@@ -29,6 +31,8 @@ from parley.client import terminal
 from parley.client.clean import clean
 from parley.client.commands import rooms, searching, table, talking
 from parley.client.conversation import Conversation, Entry, Fate, Kind
+from parley.client.files.job import Job
+from parley.client.files.work import Work
 from parley.client.happenings import Change, Happening, RefusedError, Status
 from parley.client.joining import Settings
 from parley.client.lines import found_line, lines_of
@@ -49,6 +53,7 @@ from parley.client.store import Store
 _REDRAW: Final = 1 / 20
 """Seconds between redraws for what comes in; what is typed is drawn at once."""
 
+_PROGRESS: Final = 0.25  # seconds between two looks at how far a file is
 _PATIENCE: Final = 2.0  # seconds for acknowledgements when one leaves
 _ASK_OVER_LINES: Final = 10
 _OLDER: Final = 200  # messages in a page that scrolling up brings
@@ -68,6 +73,7 @@ class Screen:
         settings: Settings,
         store: Store,
         preferences: Preferences,
+        downloads: Path,
         room: str | None = None,
     ) -> None:
         settings.ask_password = settings.ask_password or self.ask_password
@@ -78,7 +84,9 @@ class Screen:
         self.model = Model(settings.nick)
         self.session = Session(settings, store, self._happened)
         self.model.resumed = self.session.cursor is not None
-        self.timeline = Timeline(self.model, self.load_older, self._attend)
+        self.downloads = downloads
+        self.work = Work(self.session, self._job_changed)
+        self.timeline = Timeline(self.model, self.load_older, self._attend, self._opened)
         self.pager = Pager()
         self.previous: Conversation = self.model.current
         self.shows_people = True
@@ -89,6 +97,7 @@ class Screen:
         self._is_away = False  # by itself, for want of keys
         self._second: asyncio.TimerHandle | None = None
         self._redraw_timer: asyncio.TimerHandle | None = None
+        self._progress: asyncio.TimerHandle | None = None
         self._drawn_at = 0.0
         self._greeted = ""
         self.confirming = ""
@@ -113,6 +122,7 @@ class Screen:
             self._status,
             self._go,
             lambda: self.shows_people,
+            self.work,
         )
         self.app: Application[None] = Application(
             layout=Layout(where, focused_element=self.input),
@@ -145,6 +155,8 @@ class Screen:
             await self.app.run_async()
         finally:
             terminal.report_focus(self.app.output, False)
+        for job in self.work.running:
+            self.work.cancel(job)
         waiting = await self.session.quit(_PATIENCE)
         code = await session
         if self._second is not None:
@@ -234,6 +246,10 @@ class Screen:
         self._fill()
 
     # What a command needs
+
+    async def ask(self, prompt: str) -> str | None:
+        """Ask for something, in the place of the input, which keeps its draft."""
+        return await self._asking.ask(prompt)
 
     async def ask_password(self, prompt: str) -> str | None:
         """Ask for a password, hidden, in the place of the input, which keeps its draft."""
@@ -392,6 +408,31 @@ class Screen:
         for where, entry in self.model.waiting:
             if where is self.model.current and entry.fate is Fate.FAILED:
                 self.session.retry(entry.ref)
+
+    def get_file(self) -> None:
+        """Fetch the newest file that was shared in the current conversation."""
+        self._run_line("/get")
+
+    def _opened(self, entry: Entry) -> None:
+        """An entry was clicked on."""
+        if entry.file and not entry.redacted:
+            self._run_line(f"/get {shlex.quote(entry.file)}")
+
+    def _job_changed(self, job: Job) -> None:
+        """A file begins its way, goes another, or is there."""
+        if job.problem and not job.over:
+            self.model.note(f"{job.name}: {job.problem}.", time.time())
+        self._redraw_soon()
+        if self._progress is None and self.work.running:
+            self._show_progress()
+
+    def _show_progress(self) -> None:
+        """Draw how far files are, again and again as long as one is on its way."""
+        self._progress = None
+        self.app.invalidate()
+        if self.work.running:
+            loop = asyncio.get_running_loop()
+            self._progress = loop.call_later(_PROGRESS, self._show_progress)
 
     def focused(self, has_focus: bool) -> None:
         """The terminal has the person's attention, or has lost it."""

@@ -1,9 +1,10 @@
 """What Tab offers: commands with what they do, nicks, conversations, emoji."""
 
+import shlex
 from collections.abc import Iterable
 from typing import Final
 
-from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
 from prompt_toolkit.document import Document
 
 from framing.names import key
@@ -23,6 +24,7 @@ class ChatCompleter(Completer):
 
     def __init__(self, model: Model) -> None:
         self._model = model
+        self._paths = PathCompleter(expanduser=True)
 
     def get_completions(
         self, document: Document, complete_event: CompleteEvent
@@ -43,7 +45,8 @@ class ChatCompleter(Completer):
         if line.startswith("/"):
             name, _, rest = line[1:].partition(" ")
             known = table.find(name)
-            if known is not None and " " not in rest:
+            spaced = known is not None and known.completes in ("file", "path")
+            if known is not None and (" " not in rest or spaced):
                 yield from self._argument(known.completes, rest)
                 return
             if known is not None and known.completes == "choice":
@@ -67,6 +70,12 @@ class ChatCompleter(Completer):
             for choice in CHOICES:
                 if choice.name.startswith(typed):
                     yield Completion(choice.name, -len(typed), display_meta=choice.summary)
+        elif kind == "file":
+            for key_, name in sorted(self._model.files.items()):
+                if typed.lower() in key_:
+                    yield Completion(shlex.quote(name), -len(typed), display=in_cells(name))
+        elif kind == "path":
+            yield from self._paths.get_completions(Document(typed), CompleteEvent())
         elif kind == "nick":
             yield from self._nicks(typed.removeprefix("@"), " ", len(typed.removeprefix("@")))
         elif kind == "conversation":

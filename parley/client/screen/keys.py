@@ -28,6 +28,7 @@ KEYS: Final = (
     ("Alt+-", "back to where you were"),
     ("PgUp, PgDn, wheel", "scroll; older messages come by themselves"),
     ("Alt+U, Alt+End", "to the first unread; to the end"),
+    ("Alt+G", "fetch the newest file shared here"),
     ("Alt+R", "send again what was refused here"),
     ("Ctrl+X Ctrl+E", "write in your $EDITOR"),
     ("Alt+Z, Alt+N", "plain text to copy; people pane on or off"),
@@ -81,6 +82,9 @@ class Screen(Protocol):
 
     def retry(self) -> None:
         """Send again what was refused in the current conversation."""
+
+    def get_file(self) -> None:
+        """Fetch the newest file that was shared in the current conversation."""
 
     def measured(self, answer: str) -> None:
         """The terminal has told how wide a sample is."""
@@ -161,6 +165,10 @@ def chat_keys(screen: Screen) -> KeyBindings:
     @keys.add("c-k", filter=typing)
     def _(event: KeyPressEvent) -> None:
         screen.choose_conversation()
+
+    @keys.add("escape", "g", filter=typing)
+    def _(event: KeyPressEvent) -> None:
+        screen.get_file()
 
     @keys.add("escape", "r", filter=typing)
     def _(event: KeyPressEvent) -> None:

@@ -20,6 +20,7 @@ from prompt_toolkit.layout import (
 from prompt_toolkit.layout.menus import CompletionsMenu
 from prompt_toolkit.layout.processors import BeforeInput
 
+from parley.client.files.work import Work
 from parley.client.model import Model
 from parley.client.screen import panes
 from parley.client.screen.asking import Asking
@@ -39,9 +40,11 @@ def layout(
     status: Callable[[int], StyleAndTextTuples],
     go: panes.Go,
     shows_people: Callable[[], bool],
+    work: Work,
 ) -> FloatContainer:
     """Return the whole screen. ``status`` makes the status line for a width; ``shows_people``
-    tells whether the person wants the people where there is room for them."""
+    tells whether the person wants the people where there is room for them; ``work`` has the files
+    on their way."""
     wide = Condition(lambda: columns() >= panes.CONVERSATIONS_FROM)
     roomy = Condition(lambda: columns() >= panes.PEOPLE_FROM and shows_people())
 
@@ -55,6 +58,13 @@ def layout(
 
     def people() -> StyleAndTextTuples:
         return panes.people(model, panes.PEOPLE_WIDTH, rows() - _AROUND, time.time(), go)
+
+    def transfers() -> StyleAndTextTuples:
+        return panes.transfers(work.running, columns(), time.monotonic(), work.cancel)
+
+    def lines_for_transfers() -> Dimension:
+        count = len(work.running)
+        return Dimension.exact(min(count, panes.TRANSFERS) + (count > panes.TRANSFERS))
 
     def prompt() -> StyleAndTextTuples:
         return [("class:prompt", f"{cut(model.current.name, max(6, columns() // 4))} › ")]
@@ -94,6 +104,10 @@ def layout(
         [
             Window(FormattedTextControl(above), height=1),
             body,
+            ConditionalContainer(
+                Window(FormattedTextControl(transfers), height=lines_for_transfers),
+                Condition(lambda: bool(work.running)),
+            ),
             Window(FormattedTextControl(lambda: status(columns())), height=1),
             ConditionalContainer(
                 Window(typing, height=height, wrap_lines=True, dont_extend_height=True),

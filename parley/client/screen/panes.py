@@ -5,7 +5,7 @@ name of what was clicked on.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from prompt_toolkit.formatted_text import OneStyleAndTextTuple, StyleAndTextTuples
@@ -13,6 +13,7 @@ from prompt_toolkit.mouse_events import MouseEvent, MouseEventType
 
 from framing.names import key
 from parley.client.conversation import Conversation, Fate
+from parley.client.files.job import Job
 from parley.client.happenings import Status
 from parley.client.model import Model
 from parley.client.people import presence, span
@@ -26,6 +27,9 @@ PEOPLE_FROM: Final = 72
 CONVERSATIONS_WIDTH: Final = 20
 CONVERSATIONS_FROM: Final = 100
 """Columns from which the conversations have a pane; under it they are tabs above."""
+
+TRANSFERS: Final = 3
+"""Files on their way that have a line each."""
 
 HINTS: Final = ("/help", "Ctrl+K goes to", "q! leaves", "PgUp scrolls", "Tab completes")
 
@@ -189,6 +193,52 @@ def status(
     if gap < 1:
         return [(style, _fill(left, width))]
     return [(style, f"{left}{' ' * gap}{right} ")]
+
+
+def transfers(
+    jobs: Sequence[Job], width: int, now: float, cancel: Callable[[Job], None]
+) -> StyleAndTextTuples:
+    """Return a line for each file on its way, with how far it is. ``now`` in monotonic seconds."""
+    lines: StyleAndTextTuples = []
+    for job in jobs[:TRANSFERS]:
+        if lines:
+            lines.append(("", "\n"))
+        lines += _transfer(job, width, now, cancel)
+    if len(jobs) > TRANSFERS:
+        lines.append(("class:notice", f"\n  and {len(jobs) - TRANSFERS} more files"))
+    return lines
+
+
+def _transfer(
+    job: Job, width: int, now: float, cancel: Callable[[Job], None]
+) -> StyleAndTextTuples:
+    arrow = "↑" if job.upload else "↓"
+    end = " ✗ cancel"
+    words = f" {job.progress(now)}"
+    room = width - width_of(f" {arrow} ") - width_of(end)
+    words = cut(words, max(0, room - 8))
+    name = cut(job.name, max(4, min(30, (room - width_of(words)) // 2)))
+    left = room - width_of(name) - width_of(words) - 1
+    bar = ""
+    if left >= 6:
+        cells = left
+        done = cells * job.moved // job.size if job.size else cells
+        bar = f" {'█' * done}{'░' * (cells - done)}"
+    gap = " " * max(0, left + 1 - len(bar))
+
+    def clicked(event: MouseEvent) -> object:
+        if event.event_type is not MouseEventType.MOUSE_UP:
+            return NotImplemented
+        cancel(job)
+        return None
+
+    return [
+        ("class:progress", f" {arrow} "),
+        ("", name),
+        ("class:progress", bar),
+        ("class:notice", f"{words}{gap}"),
+        ("class:notice", end, clicked),
+    ]
 
 
 def title(model: Model) -> str:

@@ -68,6 +68,9 @@ def _said(entry: Entry, width: int, own: str) -> list[Line]:
     at = time.strftime("%H:%M ", time.localtime(entry.time)) if width >= NARROW else ""
     indent = len(at) + column + 3
     lead = "[History] " if entry.past else ""
+    if entry.file and not entry.redacted:
+        text_style = "class:file"
+        text += "" if mine else " · click or Alt+G fetches it"
     lines = wrap(lead + text, max(10, width - indent))
     more = len(lines) - FOLD
     if more > 0:

@@ -41,6 +41,8 @@ def style(theme: str) -> Style:
         "mention": "bold",
         "mention.nick": "reverse bold",
         "own": "bold",
+        "file": f"{accent} underline",
+        "progress": accent,
         "sent": dim,
         "stored": good,
         "failed": f"{trouble} bold",

@@ -38,12 +38,18 @@ class _Place:
 
 class Timeline(UIControl):
     """Shows ``model.current``. ``reached_top`` is called when one scrolls up at the beginning,
-    ``moved`` whenever one scrolls."""
+    ``moved`` whenever one scrolls, ``opened`` with an entry that was clicked on."""
 
     def __init__(
-        self, model: Model, reached_top: Callable[[], None], moved: Callable[[], None]
+        self,
+        model: Model,
+        reached_top: Callable[[], None],
+        moved: Callable[[], None],
+        opened: Callable[[Entry], None],
     ) -> None:
         self._model = model
+        self._opened = opened
+        self._in_sight: list[Entry | None] = []  # the entry of each line
         self._reached_top = reached_top
         self._moved = moved
         self._places: dict[Conversation, _Place] = {}
@@ -161,6 +167,12 @@ class Timeline(UIControl):
             self.scroll(-_WHEEL)
         elif mouse_event.event_type is MouseEventType.SCROLL_DOWN:
             self.scroll(_WHEEL)
+        elif mouse_event.event_type is MouseEventType.MOUSE_UP:
+            y = mouse_event.position.y
+            entry = self._in_sight[y] if y < len(self._in_sight) else None
+            if entry is None:
+                return NotImplemented
+            self._opened(entry)
         else:
             return NotImplemented
         return None
@@ -182,15 +194,20 @@ class Timeline(UIControl):
             hidden = place.hidden
         if not conversation.entries:
             hint = wrap(panes.empty(self._model), max(1, width - 4))
+            self._in_sight = []
             said = [to_formatted_text(f"  {text}", "class:empty") for text in ("", *hint)]
             return [list(line) for line in said[:height]]
         lines: list[Line] = []
+        whose: list[Entry | None] = []
         while at >= first and len(lines) < height + hidden:
-            lines[:0] = self._rows_at(conversation, at)
+            more = self._rows_at(conversation, at)
+            lines[:0] = more
+            whose[:0] = [conversation.entries[at]] * len(more)
             at -= 1
         if hidden:
-            lines = lines[:-hidden]
-        lines = lines[-height:]
+            lines, whose = lines[:-hidden], whose[:-hidden]
+        lines, whose = lines[-height:], whose[-height:]
+        self._in_sight = [*([None] * (height - len(lines))), *whose]
         blank: Line = [("", "")]
         shown: list[StyleAndTextTuples] = [list(blank) for _ in range(height - len(lines))]
         shown += [list(line) for line in lines]
