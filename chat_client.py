@@ -51,6 +51,9 @@ def main(arguments: list[str] | None = None) -> int:
 
         return asyncio.run(Screen(settings, store, preferences, downloads, options.room).run())
     except KeyboardInterrupt:
+        if without:
+            print("chat_client: interrupted", file=sys.stderr)
+            return 130
         return 0
 
 

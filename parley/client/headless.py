@@ -86,7 +86,7 @@ class Headless:
         self._room = room
         self._to = room if room is not None and to == LOBBY else to
         self._errands = errands
-        self._drawn = 0.0
+        self._files: Work | None = None
         self._jsonl = jsonl
         self._wait = wait
         self._code = OK
@@ -100,6 +100,9 @@ class Headless:
         work = asyncio.create_task(self._work())
         closed = asyncio.create_task(self._out_closed.wait())
         await asyncio.wait({session, work, closed}, return_when=asyncio.FIRST_COMPLETED)
+        if self._files is not None:
+            for job in self._files.running:
+                self._files.cancel(job)
         if not session.done():
             waiting = await self.session.quit(self._wait)
             if waiting:
@@ -149,9 +152,10 @@ class Headless:
     async def _run_errands(self) -> None:
         for text in self._errands.send:
             self.session.say(text, self._to)
-        work = Work(self.session, self._job_changed)
+        work = self._files = Work(self.session, self._job_changed)
         udp = self._errands.udp
         for path in self._errands.put:
+            path = path.expanduser()
             await self._finish(work, work.put(path, self._to, udp), path.name)
         for name in self._errands.get:
             await self._finish(work, self._get(work, name, udp), name)
@@ -160,7 +164,7 @@ class Headless:
         ticket = await work.look(name)
         path = self._errands.downloads / plain_name(ticket.name)
         if path.exists() or path.is_symlink():
-            if same(path, ticket.size, ticket.sha256):
+            if await asyncio.to_thread(same, path, ticket.size, ticket.sha256):
                 return Job(False, path.name, path, ticket.size, ticket.size, State.DONE)
             raise FileRefusedError(f"{path} is there: nothing is written over")
         return await work.get(ticket, None, path, udp)
@@ -171,7 +175,7 @@ class Headless:
         while not task.done():
             await asyncio.wait({task}, timeout=_PROGRESS)
             for job in work.running:
-                self._draw(f"{job.name}  {_bar(job)}  {job.progress(time.monotonic())}")
+                self._draw(f"{job.name}  {job.bar(_BAR)}  {job.progress(time.monotonic())}")
         self._draw("")
         try:
             job = task.result()
@@ -280,11 +284,6 @@ class Headless:
 
     def _complain(self, text: str) -> None:
         print(f"chat_client: {clean(text)}", file=sys.stderr, flush=True)
-
-
-def _bar(job: Job) -> str:
-    done = _BAR * job.moved // job.size if job.size else _BAR
-    return f"{'█' * done}{'░' * (_BAR - done)}"
 
 
 def _as_json(event: Happening) -> bytes:

@@ -94,6 +94,11 @@ class Log:
         return self._seq
 
     @property
+    def waiting(self) -> bool:
+        """Whether ``commit`` has something to write."""
+        return bool(self._queue)
+
+    @property
     def size(self) -> int:
         """Bytes in the file that grows."""
         return self._end

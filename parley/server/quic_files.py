@@ -10,6 +10,7 @@ import datetime
 import hashlib
 import ipaddress
 import logging
+import os
 import socket
 from typing import Final
 
@@ -28,7 +29,7 @@ from qh3.quic.events import (
     StreamDataReceived,
     StreamReset,
 )
-from qh3.quic.packet import encode_quic_version_negotiation
+from qh3.quic.packet import encode_quic_retry, encode_quic_version_negotiation
 
 from framing.codec import decode_request, encode
 from framing.errors import BodyError, ErrorWord, FrameError
@@ -38,6 +39,7 @@ from framing.limits import FRAME_BEFORE_JOIN
 from framing.requests import Fetch, Store
 from parley.server import clock
 from parley.server.loop import READ, WRITE, Loop, Timer
+from parley.server.retries import Retries, token_in
 from parley.server.sharing import Sharing
 from parley.server.tickets import TicketError
 from parley.server.transfers import STALL, Incoming, Outgoing, Transfers, begins
@@ -48,11 +50,12 @@ _CREDIT: Final = 256 * 1024
 _IN_FLIGHT: Final = 4 << 20  # bytes to one peer that are not acknowledged
 _IN_A_TICK: Final = 512 * 1024  # bytes, each way: about 5 ms
 _CONNECTIONS: Final = 256
-_HANDSHAKES: Final = 32  # connections that have shown no ticket yet
+_HANDSHAKES: Final = 128  # connections that have shown no ticket yet
+_UNPROVEN: Final = 8  # of them, whose addresses may be anybody's
 _TICKET_BY: Final = 10.0  # seconds from the first datagram to the ticket
 _STREAMS: Final = 16  # of one connection
 
-logger = logging.getLogger(__name__)
+logging.getLogger("quic").setLevel(logging.ERROR)  # what a peer says is not news
 
 
 class Certificate:
@@ -111,6 +114,7 @@ class QuicFiles:
         self._sharing = sharing
         self._datagrams = Datagrams(sock)
         self._settings: QuicConfiguration = for_server(certificate.certificate, certificate.key)
+        self._retries = Retries()
         self._routes: dict[bytes, _Connection] = {}
         self._connections: dict[_Connection, None] = {}
         self._timer: tuple[float, Timer] | None = None
@@ -208,19 +212,34 @@ class QuicFiles:
         """Open a connection if that is what a datagram is for."""
         if version is None or len(datagram) < 1200 or not self._sharing.tickets.out:
             return None
+        at = 6 + len(cid)
+        source = datagram[at + 1 : at + 1 + datagram[at]]
         if version not in self._settings.supported_versions:
-            at = 6 + len(cid)
-            source = datagram[at + 1 : at + 1 + datagram[at]]
             if version:
                 answer = encode_quic_version_negotiation(
                     cid, source, self._settings.supported_versions
                 )
                 self._datagrams.send([(answer, address)])
             return None
-        waiting = sum(not connection.known for connection in self._connections)
-        if datagram[0] & 0x30 or waiting >= _HANDSHAKES or len(self._connections) >= _CONNECTIONS:
+        if datagram[0] & 0x30 or len(self._connections) >= _CONNECTIONS:
             return None
-        quic = QuicConnection(configuration=self._settings, original_destination_connection_id=cid)
+        known = self._retries.check(token_in(datagram), address, self.mono)
+        waiting = sum(not connection.known for connection in self._connections)
+        if known is None and waiting >= _UNPROVEN:
+            # Many are beginning: let them prove first that they are where they say.
+            own = os.urandom(CID_LENGTH)
+            token = self._retries.make(cid, own, address, self.mono)
+            answer = encode_quic_retry(version, own, source, cid, token)
+            self._datagrams.send([(answer, address)])
+            return None
+        if waiting >= _HANDSHAKES:
+            return None
+        first, retried = (cid, None) if known is None else known
+        quic = QuicConnection(
+            configuration=self._settings,
+            original_destination_connection_id=first,
+            retry_source_connection_id=retried,
+        )
         connection = _Connection(self, quic, cid, self.mono)
         self._connections[connection] = None
         return connection

@@ -65,13 +65,15 @@ class Guest(msgspec.Struct, tag_field="purpose", tag="guest", omit_defaults=True
 
 
 class SharedFile(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """A file on the shelf, in the conversation ``to``. ``size`` is in bytes, ``sha256`` in hex."""
+    """A file on the shelf, in the conversation ``to``. ``size`` is in bytes, ``sha256`` in hex;
+    ``part`` is the name under which it was gathered."""
 
     id: str
     name: str
     size: int
     sha256: str
     to: str
+    part: str = ""
 
 
 class Deed(msgspec.Struct, tag_field="purpose", tag="deed", omit_defaults=True, gc=False):

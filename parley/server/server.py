@@ -335,7 +335,7 @@ class Server:
         """When the next tick must come even if no socket is ready; None: no need."""
         filling = self._index.behind and self._indexing
         working = filling or self.retention.under_way or self._transfers.busy
-        working = working or any(quic.busy for quic in self._quic_files)
+        working = working or self._log.waiting or any(quic.busy for quic in self._quic_files)
         if self._input or working or not self._chat.outbox.empty:
             return self.mono
         parked = self._retry_parked_at if self._parked else None
@@ -378,6 +378,7 @@ class Server:
         for carrier in self._carriers:
             carrier.sweep(now)
         self._chat.sharing.tickets.sweep(now)
+        self._transfers.sweep(now)
         for peer in list(self._finishing):
             if peer.finished_at is not None and now - peer.finished_at > LINGER:
                 peer.connection.close()

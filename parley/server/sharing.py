@@ -21,14 +21,15 @@ from framing.names import LOBBY, is_private, key
 from framing.requests import DeleteFile, Get, ListFiles, Put
 from parley.server.bans import Bans
 from parley.server.clock import Moment
-from parley.server.finding import Finding
+from parley.server.finding import Finding, NobodyError
 from parley.server.hall import Hall
 from parley.server.records import Deed, Record, SharedFile
-from parley.server.session import Session
-from parley.server.shelf import Item, Shelf, new_id, public_id
+from parley.server.session import Session, State
+from parley.server.shelf import LEAST, Item, Shelf, new_id, public_id
 from parley.server.talk import NoWayError, Talk
 from parley.server.tickets import LASTS, Download, TicketError, Tickets, Upload
 
+_WAITING: Final = 16  # files that one session waits for
 _PAGE_BYTES: Final = 48 * 1024
 _FULL: Final = "the shelf is full: something must be deleted first"
 
@@ -60,8 +61,9 @@ class Sharing:
         self._new_secret = new_secret
         self.tickets = Tickets(new_secret, self.ended)
         self.quic: Quic | None = None
-        self._running: dict[str, Upload] = {}  # by the part they are gathered in
+        self._running: set[Upload] = set()
         self._waiting: list[tuple[Session, Get]] = []
+        self._read = 0
         self._asked: dict[int, tuple[Session, str]] = {}
         self._answers: dict[int, tuple[Upload, Answer]] = {}
 
@@ -83,9 +85,9 @@ class Sharing:
                 continue
             shared = self._described(item)
             size += len(encode(Files("", [shared], True)))
-            # Files of one name stay on one page: the next one begins behind the name.
+            # Files of one name stay on one page, if they fit: the next begins behind the name.
             again = bool(files) and public_id(files[-1].name) == item.order[0]
-            if not again and (len(files) >= limit or size > _PAGE_BYTES):
+            if (len(files) >= limit and not again) or size > _PAGE_BYTES:
                 end = False
                 break
             files.append(shared)
@@ -101,9 +103,10 @@ class Sharing:
         if item is None:
             return
         if not item.sha256:
-            self._waiting.append((session, request))
+            self._wait(session, request, item)
             return
-        ticket = self.tickets.issue(Download(item.id, item.size, item.sha256), session, moment.mono)
+        leave = Download(session.person, item.id, item.size, item.sha256)
+        ticket = self.tickets.issue(leave, session, moment.mono)
         self._hand(session, request.ref, ticket, item.name, item.size, item.sha256, 0)
 
     def put(self, session: Session, request: Put, moment: Moment) -> None:
@@ -119,7 +122,7 @@ class Sharing:
             return
         ticket = self.tickets.issue(upload, session, moment.mono)
         if ticket is not None:
-            self._running[upload.part] = upload
+            self._running.add(upload)
         try:
             here = self.shelf.part(upload.part).stat().st_size
         except OSError:
@@ -138,6 +141,13 @@ class Sharing:
                 text = "only who shared a file may take it away, and a moderator"
                 self._hall.refuse(session, ErrorWord.FORBIDDEN, text, request.ref)
                 return
+        try:
+            self.shelf.remove(item)
+        except OSError as problem:
+            logger.error("%s cannot be deleted: %s", item.path, problem.strerror)
+            text = f"the server cannot delete the file: {problem.strerror}"
+            self._hall.refuse(session, ErrorWord.STORE_UNAVAILABLE, text, request.ref)
+            return
         file = SharedFile(item.id, item.name, item.size, item.sha256, item.to)
         do = "unshare" if own else "take"
         deed = Deed(0, moment.utc, do, session.person, session.nick, file=file)
@@ -152,41 +162,37 @@ class Sharing:
         """Return what a ticket is for. Raises ``TicketError``."""
         leave = self.tickets.take(ticket, moment.mono)
         if isinstance(leave, Upload):
+            try:
+                self._check(leave, moment)
+            except TicketError:
+                self.ended(leave)
+                raise
             return leave
         item = next((i for i in self.shelf.items() if i.id == leave.id), None)
-        if item is None or item.size != leave.size:
+        if item is None or item.size != leave.size or not self._sees(leave.person, item):
             raise TicketError(ErrorWord.NO_SUCH_FILE, "the file is no longer there")
         return item, leave
 
     def ended(self, upload: Upload) -> None:
         """An upload has come to an end, or to nothing: its name is free again."""
-        if self._running.get(upload.part) is upload:
-            del self._running[upload.part]
+        self._running.discard(upload)
 
     def come(self, upload: Upload, moment: Moment, answer: Answer) -> None:
-        """An upload is whole and durable on the shelf: tell the log, and then everybody."""
+        """An upload is whole and durable: tell the log, and then give it its name and tell all."""
         try:
-            self._may_say(upload)
+            self._check(upload, moment)
+            if self.shelf.taken(upload.item):
+                raise _exists(upload.name)
         except TicketError as problem:
-            self._discard(upload)
+            self.ended(upload)
             answer(problem)
             return
-        file = SharedFile(upload.item, upload.name, upload.size, upload.sha256, upload.to)
+        file = SharedFile(
+            upload.item, upload.name, upload.size, upload.sha256, upload.to, upload.part
+        )
         deed = Deed(0, moment.utc, "share", upload.person, upload.nick, who=upload.for_, file=file)
         self._answers[id(deed)] = upload, answer
         self._append(deed)
-        size = humanize.naturalsize(upload.size)
-        message = Message(
-            seq=0,
-            from_=upload.nick,
-            id=upload.id,
-            to=upload.to,
-            text=(text := f"shared {upload.name} ({size})"),
-            time=moment.utc,
-            size=len(text.encode()),
-            file=FileFacts(upload.name, upload.size, upload.sha256),
-        )
-        self._talk.say_for(upload.person, message, f"file-{self._new_secret()}", upload.for_)
 
     # The log's answer
 
@@ -194,23 +200,14 @@ class Sharing:
         """The log has a deed to a file: it is so from now on."""
         file = deed.file
         assert file is not None
-        known = next((i for i in self.shelf.items() if i.id == file.id), None)
+        known = self.shelf.item(file.id)
         self.shelf.apply(deed)
-        if deed.ends and known is not None:
-            try:
-                self.shelf.remove(known)
-            except OSError as problem:
-                logger.error("%s cannot be deleted: %s", known.path, problem.strerror)
+        answered = self._answers.pop(id(deed), None)
+        if answered is not None and not self._brought_in(deed, *answered, moment):
+            return
         asked = self._asked.pop(id(deed), None)
         if asked is not None:
             self._hall.tell(asked[0], Ok(asked[1], deed.seq, deed.time))
-        answered = self._answers.pop(id(deed), None)
-        if answered is not None:
-            upload, answer = answered
-            self.ended(upload)
-            self.shelf.count(upload.payer, upload.size, moment.utc)
-            logger.info("shared nick=%s file=%r bytes=%d", deed.nick, file.name, file.size)
-            answer(Ok(seq=deed.seq, sha256=file.sha256))
         changed = FileChanged(
             file.name, file.to, deed.nick, deed.time, file.size, file.sha256, deed.ends
         )
@@ -225,30 +222,81 @@ class Sharing:
         answered = self._answers.pop(id(deed), None)
         if answered is not None:
             upload, answer = answered
-            self._discard(upload)
+            self.ended(upload)
             answer(TicketError(ErrorWord.STORE_UNAVAILABLE, text))
+
+    def _brought_in(self, deed: Deed, upload: Upload, answer: Answer, moment: Moment) -> bool:
+        """Give a file that the log has its name, and say so; False if that cannot be."""
+        self.ended(upload)
+        item = self.shelf.item(upload.item)
+        assert item is not None and deed.file is not None
+        try:
+            self.shelf.bring_in(item)
+        except OSError as problem:
+            logger.error("%s cannot be shared: %s", item.path, problem.strerror)
+            undo = Deed(0, moment.utc, "unshare", deed.by, deed.nick, file=deed.file)
+            self._append(undo)
+            if isinstance(problem, FileExistsError):
+                answer(_exists(upload.name))
+            else:
+                text = f"the server cannot store the file: {problem.strerror}"
+                answer(TicketError(ErrorWord.STORE_UNAVAILABLE, text))
+            return False
+        self.shelf.count(upload.payer, upload.size, moment.utc)
+        logger.info("shared nick=%s file=%r bytes=%d", deed.nick, upload.name, upload.size)
+        self._say(upload, moment)
+        answer(Ok(seq=deed.seq, sha256=upload.sha256))
+        return True
+
+    def _say(self, upload: Upload, moment: Moment) -> None:
+        """Let the conversation have a line about a file, now and later."""
+        text = f"shared {upload.name} ({humanize.naturalsize(upload.size)})"
+        message = Message(
+            seq=0,
+            from_=upload.nick,
+            id=upload.id,
+            to=upload.to,
+            text=text,
+            time=moment.utc,
+            size=len(text.encode()),
+            file=FileFacts(upload.name, upload.size, upload.sha256),
+        )
+        self._talk.say_for(upload.person, message, f"file-{self._new_secret()}", upload.for_)
+
+    def _wait(self, session: Session, request: Get, item: Item) -> None:
+        """Answer when a file has been read through; refuse if that will not be soon."""
+        if item.id in self.shelf.writing:
+            self.shelf.writing.discard(item.id)
+            text = f"{item.name} is being written: try again when it is whole"
+            word = ErrorWord.STORE_UNAVAILABLE
+            self._hall.refuse(session, word, text, request.ref, retry_after=5.0)
+            return
+        if sum(waiting is session for waiting, _ in self._waiting) >= _WAITING:
+            text = f"{_WAITING} files are being read through for you: wait for them"
+            self._hall.refuse(session, ErrorWord.LIMIT_EXCEEDED, text, request.ref, 5.0)
+            return
+        self._waiting.append((session, request))
 
     def advance(self, moment: Moment) -> None:
         """Hand out the tickets of files that have been read through by now."""
+        if self._read == self.shelf.read:
+            return
+        self._read = self.shelf.read
         waiting, self._waiting = self._waiting, []
         for session, request in waiting:
-            self.get(session, request, moment)
-
-    @property
-    def waiting(self) -> bool:
-        """Whether somebody waits for a file to be read through."""
-        return bool(self._waiting)
+            if session.state is State.JOINED:
+                self.get(session, request, moment)
 
     # Who may what
 
-    def _sees(self, session: Session, item: Item) -> bool:
+    def _sees(self, person: str, item: Item) -> bool:
         if is_private(item.to):
-            return session.person in (item.by, item.for_)
-        stream = self._hall.rooms.stream(session.person, item.to)
+            return person in (item.by, item.for_)
+        stream = self._hall.rooms.stream(person, item.to)
         return stream is not None and (item.to == LOBBY or item.seq > stream.floor)
 
     def _seen_by(self, session: Session) -> list[Item]:
-        return [item for item in self.shelf.items() if self._sees(session, item)]
+        return [item for item in self.shelf.items() if self._sees(session.person, item)]
 
     def _place(self, session: Session, item: Item) -> str:
         """Name the conversation that a file is in, seen from a session."""
@@ -285,6 +333,8 @@ class Sharing:
         except NoWayError as problem:
             raise TicketError(problem.word, str(problem)) from None
         limits = self.shelf.limits
+        if not limits.file:
+            raise TicketError(ErrorWord.FORBIDDEN, "nobody can share files here")
         if request.size > limits.file:
             most = humanize.naturalsize(limits.file)
             raise TicketError(ErrorWord.TOO_LARGE, f"a file has at most {most} here")
@@ -293,23 +343,26 @@ class Sharing:
             public_id(item.name) == public_id(name) and (key(item.to), item.for_) == where
             for item in self._seen_by(session)
         )
-        if twin or (to == LOBBY and self.shelf.taken(public_id(name))):
-            raise TicketError(ErrorWord.FILE_EXISTS, f"there is a file {name} already")
         identity = f"{session.person}\0{key(to)}\0{name}\0{request.size}\0{request.sha256}"
         part = hashlib.sha256(identity.encode()).hexdigest()[:32]
         payer = session.person if session.account else session.address
-        running = [u for u in self._running.values() if u.part != part]
-        mine = sum(u.size for u in running if u.payer == payer)
-        if mine + request.size > self.shelf.left_today(payer, moment.utc):
+        others = {u.part: u for u in self._running if u.part != part}
+        item = public_id(name) if to == LOBBY else new_id()
+        coming_too = any(u.item == item for u in others.values())
+        if twin or coming_too or (to == LOBBY and self.shelf.taken(item)):
+            raise _exists(name)
+        mine = sum(max(u.size, LEAST) for u in others.values() if u.payer == payer)
+        if mine + max(request.size, LEAST) > self.shelf.left_today(payer, moment.utc):
             most = humanize.naturalsize(limits.daily)
             raise TicketError(ErrorWord.LIMIT_EXCEEDED, f"at most {most} a day: wait")
-        coming = sum(u.size for u in running)
-        if self.shelf.used + coming + request.size > limits.shelf:
+        coming = sum(max(u.size, LEAST) for u in others.values()) + max(request.size, LEAST)
+        if not self.shelf.make_room(coming, {part, *others}):
             raise TicketError(ErrorWord.STORE_UNAVAILABLE, _FULL)
         return Upload(
             session.person,
             session.nick,
             session.id,
+            session.address,
             payer,
             name,
             request.size,
@@ -317,24 +370,28 @@ class Sharing:
             to,
             for_,
             part,
-            public_id(name) if to == LOBBY else new_id(),
+            item,
         )
 
-    def _may_say(self, upload: Upload) -> None:
-        """Raise ``TicketError`` if who brought a file is no longer where it is for."""
+    def _check(self, upload: Upload, moment: Moment) -> None:
+        """Raise ``TicketError`` if who brings a file may not share it any more."""
+        nick = key(upload.nick)
+        if (until := self._bans.muted(upload.person, nick, moment)) is not None:
+            raise TicketError(ErrorWord.MUTED, f"you can say nothing {until}")
+        if (why := self._bans.banned(upload.person, nick, upload.address, moment)) is not None:
+            raise TicketError(ErrorWord.BANNED, why)
+        try:
+            holder = self._finding.other(upload.nick).person
+        except NobodyError:
+            holder = ""
+        if holder != upload.person:
+            text = f"{upload.nick} is somebody else by now"
+            raise TicketError(ErrorWord.FORBIDDEN, text)
         if is_private(upload.to) or upload.to == LOBBY:
             return
         room = self._hall.rooms.get(upload.to)
         if room is None or upload.person not in room.members:
             raise TicketError(ErrorWord.NO_SUCH_ROOM, f"there is no room {upload.to}")
-
-    def _discard(self, upload: Upload) -> None:
-        """Take a file away that came to the shelf and cannot be shared."""
-        self.ended(upload)
-        public = upload.to == LOBBY
-        directory = self.shelf.directory
-        path = directory / (upload.name if public else f".kept/{upload.item}")
-        path.unlink(missing_ok=True)
 
     # Telling
 
@@ -370,5 +427,16 @@ class Sharing:
                     self._hall.tell(session, changed)
             return
         room = self._hall.rooms.get(changed.to)
-        if room is not None:
+        if room is None:
+            return
+        if known is None or not room.private:
             self._hall.say_in(room, encode(changed))
+            return
+        for person in room.members:
+            if known.seq > room.floor(person):
+                for session in self._hall.people.sessions_of(person):
+                    self._hall.tell(session, changed)
+
+
+def _exists(name: str) -> TicketError:
+    return TicketError(ErrorWord.FILE_EXISTS, f"there is a file {name} already")

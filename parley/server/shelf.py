@@ -8,24 +8,30 @@ shared what with whom is known by the log's deeds.
 A file put there by hand is read through for its SHA-256 a slice at a time (``work``).
 """
 
+import contextlib
 import hashlib
 import logging
 import os
 import secrets
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from framing.filenames import FileNameError, name_key, plain_name
 from framing.names import LOBBY
-from parley.server.records import Deed
+from parley.server.records import Deed, SharedFile
 
 _SLICE: Final = 1024 * 1024  # bytes of a file read through at a time: under a millisecond
 _COARSE: Final = 1_000_000_000  # nanoseconds
-_PARTS_KEPT: Final = 3 * 86400.0  # seconds for which an interrupted upload can be resumed
+_PARTS_KEPT: Final = 86400.0  # seconds for which an interrupted upload can be gone on with
+_SCAN_EVERY: Final = 0.5  # seconds, for each thousand files that were put there by hand
+
+LEAST: Final = 256
+"""Bytes that a file counts as at least, in every limit: an empty one costs something too."""
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +49,8 @@ class ShelfLimits(NamedTuple):
 class Item:
     """A file. ``id`` is unique; ``by`` and ``nick`` are who shared it (empty: put there by hand)
     at ``time`` (UTC seconds) in the conversation ``to``; ``for_`` is the person it is for if that
-    is private; ``seq`` the place of its deed. ``sha256`` is empty until it is known."""
+    is private; ``seq`` the place of its deed. ``sha256`` is empty until it is known; ``order`` is
+    by what files are listed."""
 
     id: str
     name: str
@@ -57,11 +64,22 @@ class Item:
     for_: str | None = None
     seq: int = 0
     mtime_ns: int = 0
+    part: str = ""
+    order: tuple[str, str] = ("", "")
+
+    def __post_init__(self) -> None:
+        self.order = name_key(self.name), self.id
 
     @property
-    def order(self) -> tuple[str, str]:
-        """By what files are listed."""
-        return name_key(self.name), self.id
+    def state(self) -> tuple[str, int, int]:
+        """What a file on the disk is known by."""
+        return self.id, self.size, self.mtime_ns
+
+
+class _Part(NamedTuple):
+    name: str
+    size: int
+    mtime: float
 
 
 class _Reading:
@@ -84,8 +102,14 @@ class Shelf:
         self._by_hand: dict[str, Item] = {}
         self._gone: set[str] = set()  # ids of shared files that are not on the disk
         self._scanned: int | None = None
+        self._scanned_at = 0.0
         self._unread: dict[str, Item] = {}
         self._reading: _Reading | None = None
+        self._digests: dict[tuple[str, int, int], str] = {}
+        self.writing: set[str] = set()
+        """Ids of files that were written while they were read through."""
+        self.read = 0
+        """How many files have been read through, or given up."""
         self._today: dict[str, int] = {}
         self._day = 0
 
@@ -96,24 +120,47 @@ class Shelf:
         file = deed.file
         if file is None:
             return
-        self._scanned = None
         if deed.ends:
             self._shared.pop(file.id, None)
+            self._gone.discard(file.id)
             return
-        public = file.to == LOBBY
+        self._by_hand.pop(file.id, None)
+        self._unread.pop(file.id, None)
         self._shared[file.id] = Item(
             file.id,
             file.name,
             file.size,
             file.sha256,
-            self.directory / file.name if public else self.directory / ".kept" / file.id,
+            self.place(file),
             deed.by,
             deed.nick,
             deed.time,
             file.to,
             deed.who,
             deed.seq,
+            part=file.part,
         )
+
+    def place(self, file: SharedFile) -> Path:
+        """Return where a shared file stands."""
+        return self.directory / (file.name if file.to == LOBBY else f".kept/{file.id}")
+
+    def bring_in(self, item: Item) -> None:
+        """Give an upload that is whole and durable its name. Raises ``OSError``; a link, unlike a
+        renaming, never takes the place of a file of this name (``FileExistsError``)."""
+        part = self.part(item.part)
+        os.link(part, item.path)
+        part.unlink()
+        self._gone.discard(item.id)
+
+    def recover(self) -> None:
+        """Bring in what the log has and a crash has left without its name."""
+        for item in self._shared.values():
+            if item.part and not item.path.exists():
+                with contextlib.suppress(OSError):
+                    if self.part(item.part).stat().st_size == item.size:
+                        self.bring_in(item)
+                        logger.info("%s: brought in after a crash", item.path)
 
     # What is there
 
@@ -126,7 +173,11 @@ class Shelf:
         yield from self._by_hand.values()
 
     def scan(self) -> None:
-        """Look at what is on the disk, if anything came or went there."""
+        """Look at what is on the disk, if anything came or went there; a big directory not more
+        often than now and then."""
+        now = time.monotonic()
+        if now - self._scanned_at < _SCAN_EVERY * len(self._by_hand) / 1000:
+            return
         try:
             changed = self.directory.stat().st_mtime_ns
         except OSError:
@@ -136,9 +187,13 @@ class Shelf:
         # The clock of directories ticks coarsely: what came in the same tick must not be missed.
         settled = time.time_ns() - changed > _COARSE
         self._scanned = changed if settled else None
+        self._scanned_at = now
         found: dict[str, Item] = {}
-        for item in self._on_disk() if changed else ():
-            found.setdefault(item.id, item)
+        try:
+            for item in self._on_disk() if changed else ():
+                found.setdefault(item.id, item)
+        except OSError as problem:
+            logger.warning("%s cannot be listed: %s", self.directory, problem.strerror)
         self._gone.clear()
         for item in self._shared.values():
             if item.to == LOBBY:
@@ -150,18 +205,23 @@ class Shelf:
                     self._gone.add(item.id)
             elif not item.path.is_file():
                 self._gone.add(item.id)
-        known, self._by_hand = self._by_hand, found
+        self._by_hand = found
+        self._digests = {
+            item.state: digest
+            for item in found.values()
+            if (digest := self._digests.get(item.state))
+        }
         for item in found.values():
-            before = known.get(item.id)
-            if before is not None and (before.size, before.mtime_ns) == (item.size, item.mtime_ns):
-                item.sha256 = before.sha256
-        self._unread = {i.id: i for i in self._by_hand.values() if not i.sha256}
+            item.sha256 = self._digests.get(item.state, "")
+        self._unread = {i.id: i for i in found.values() if not i.sha256}
+        if self._reading is not None:
+            self._unread.pop(self._reading.item.id, None)
 
     def _on_disk(self) -> Iterator[Item]:
         with os.scandir(self.directory) as entries:
             for entry in sorted(entries, key=lambda entry: entry.name):
                 try:
-                    name = plain_name(entry.name)
+                    name = _plain(entry.name)
                     if not entry.is_file(follow_symlinks=False):
                         continue
                     found = entry.stat(follow_symlinks=False)
@@ -177,10 +237,18 @@ class Shelf:
         try:
             found = item.path.stat(follow_symlinks=False)
         except OSError:
-            self._scanned = None
+            self._look_again()
             return
         if item.mtime_ns and (found.st_size, found.st_mtime_ns) != (item.size, item.mtime_ns):
-            self._scanned = None
+            self._look_again()
+
+    def _look_again(self) -> None:
+        self._scanned = None
+        self._scanned_at = 0.0
+
+    def item(self, id_: str) -> Item | None:
+        """Return the file of this id, if it is shared or was put there by hand."""
+        return self._shared.get(id_) or self._by_hand.get(id_)
 
     def taken(self, id_: str) -> bool:
         """Tell whether there is a file of this id."""
@@ -189,12 +257,32 @@ class Shelf:
 
     @property
     def used(self) -> int:
-        """Bytes that the files, and uploads that were interrupted, take."""
-        parts = self.directory / ".parts"
-        held = 0
-        if parts.is_dir():
-            held = sum(path.stat().st_size for path in parts.iterdir())
-        return held + sum(item.size for item in self.items())
+        """Bytes that the files take; each counts as a little at least."""
+        return sum(max(item.size, LEAST) for item in self.items())
+
+    def make_room(self, size: int, running: Container[str]) -> bool:
+        """Delete uploads that nobody is going on with, the oldest first, until ``size`` bytes more
+        fit beside the parts that are ``running``, which are counted by the caller. Tell whether
+        they fit."""
+        used = self.used
+        idle = [part for part in self._parts() if part.name not in running]
+        held = sum(part.size for part in idle)
+        for part in sorted(idle, key=lambda part: part.mtime):
+            if used + held + size <= self.limits.shelf:
+                break
+            self.part(part.name).unlink(missing_ok=True)
+            held -= part.size
+        return used + held + size <= self.limits.shelf
+
+    def _parts(self) -> list[_Part]:
+        """Return the uploads that are not whole; they may go at any moment."""
+        found: list[_Part] = []
+        with contextlib.suppress(OSError), os.scandir(self.directory / ".parts") as entries:
+            for entry in entries:
+                with contextlib.suppress(OSError):
+                    seen = entry.stat(follow_symlinks=False)
+                    found.append(_Part(entry.name, seen.st_size, seen.st_mtime))
+        return found
 
     # Reading through what was put there by hand
 
@@ -213,7 +301,10 @@ class Shelf:
         except OSError as problem:
             logger.warning("%s cannot be read: %s", item.path, problem.strerror)
             self._by_hand.pop(item.id, None)
-            self._reading = None
+            self.read += 1
+            if self._reading is not None:
+                os.close(self._reading.fd)
+                self._reading = None
 
     def _read(self, reading: _Reading) -> None:
         data = os.pread(reading.fd, _SLICE, reading.at)
@@ -224,11 +315,17 @@ class Shelf:
         now = os.fstat(reading.fd)
         os.close(reading.fd)
         self._reading = None
+        self.read += 1
         item = reading.item
         if reading.at == item.size == now.st_size and now.st_mtime_ns == item.mtime_ns:
-            item.sha256 = reading.hash.hexdigest()
+            self.writing.discard(item.id)
+            digest = self._digests[item.state] = reading.hash.hexdigest()
+            known = self._by_hand.get(item.id)
+            if known is not None and known.state == item.state:
+                known.sha256 = digest
         else:
-            self._scanned = None  # it was written meanwhile: look again
+            self.writing.add(item.id)
+            self._look_again()
 
     # Uploads
 
@@ -242,20 +339,19 @@ class Shelf:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def clean(self) -> None:
-        """Delete uploads that nobody has gone on with for days."""
-        parts = self.directory / ".parts"
-        if not parts.is_dir():
-            return
-        for path in parts.iterdir():
-            if time.time() - path.stat().st_mtime > _PARTS_KEPT:
-                path.unlink(missing_ok=True)
+        """Delete uploads that nobody has gone on with for long."""
+        for part in self._parts():
+            if time.time() - part.mtime > _PARTS_KEPT:
+                with contextlib.suppress(OSError):
+                    self.part(part.name).unlink(missing_ok=True)
 
     def remove(self, item: Item) -> None:
         """Delete a file. Raises ``OSError``."""
         item.path.unlink(missing_ok=True)
         self._by_hand.pop(item.id, None)
         self._unread.pop(item.id, None)
-        self._scanned = None
+        if item.id in self._shared:
+            self._gone.add(item.id)
 
     def left_today(self, who: str, utc: float) -> int:
         """Return how many bytes ``who`` may still upload on this day (UTC)."""
@@ -265,13 +361,18 @@ class Shelf:
             self._today = {}
             for item in self._shared.values():
                 if item.time is not None and item.time // 86400 == day:
-                    self._today[item.by] = self._today.get(item.by, 0) + item.size
+                    self._today[item.by] = self._today.get(item.by, 0) + max(item.size, LEAST)
         return self.limits.daily - self._today.get(who, 0)
 
     def count(self, who: str, size: int, utc: float) -> None:
         """Count what ``who`` has uploaded."""
         self.left_today(who, utc)
-        self._today[who] = self._today.get(who, 0) + size
+        self._today[who] = self._today.get(who, 0) + max(size, LEAST)
+
+
+@lru_cache(maxsize=65536)
+def _plain(name: str) -> str:
+    return plain_name(name)
 
 
 def public_id(name: str) -> str:

@@ -76,6 +76,7 @@ def start(options: Options, again: Callable[[], Options]) -> Server:
         lambda: secrets.token_urlsafe(24),
         Shelf(options.files or options.data / "files", options.shelf),
     )
+    chat.sharing.shelf.recover()
     loop = Loop()
     transfers = Transfers(loop, chat.sharing)
     retention = Retention(options.keep, log, index)

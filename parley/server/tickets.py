@@ -26,22 +26,25 @@ class TicketError(Exception):
 
 @dataclass(slots=True)
 class Download:
-    """Leave to fetch the file ``id`` of the shelf, as it was then."""
+    """Leave to fetch the file ``id`` of the shelf, as it was then, for ``person``."""
 
+    person: str
     id: str
     size: int
     sha256: str
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Upload:
-    """Leave to store a file: by whom (``person``, who is called ``nick``, from ``id``), for the
-    conversation ``to``, privately for ``for_``. ``part`` is the name under which it is gathered,
-    ``item`` the id it is to have on the shelf."""
+    """Leave to store a file: by whom (``person``, who is called ``nick``, from the session ``id``
+    at ``address``; the day's limit is that of ``payer``), for the conversation ``to``, privately
+    for ``for_``. ``part`` is the name under which it is gathered, ``item`` the id it is to have on
+    the shelf."""
 
     person: str
     nick: str
     id: int
+    address: str
     payer: str
     name: str
     size: int

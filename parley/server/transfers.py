@@ -6,13 +6,15 @@ waits for the disk to have an upload: a short-lived process of its own syncs it,
 and syncs the directory, and the loop is told when that process has ended.
 """
 
+import contextlib
 import errno
 import hashlib
 import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -34,23 +36,20 @@ _TICK: Final = 2 * 1024 * 1024  # bytes that all transfers together move in a ti
 _MOST: Final = 1024 * 1024
 _LEAST: Final = 64 * 1024
 
-_SETTLE: Final = """
+_SYNC: Final = """
 import os, sys
-part, final = sys.argv[1:]
-def sync(path, flags):
-    fd = os.open(path, flags)
-    os.fsync(fd)
-    os.close(fd)
 try:
-    sync(part, os.O_RDONLY)
-    os.link(part, final)
-    os.unlink(part)
-    sync(os.path.dirname(final), os.O_RDONLY | os.O_DIRECTORY)
+    for path in sys.argv[1:]:
+        fd = os.open(path, os.O_RDONLY)
+        os.fsync(fd)
+        os.close(fd)
 except OSError as problem:
     sys.exit(problem.errno or 1)
 """
-"""What the process runs that makes an upload durable. A link, unlike a renaming, never takes the
-place of a file that is there."""
+"""What the process runs that waits for the disk in the loop's place."""
+
+_AT_ONCE: Final = 2  # such processes
+_CLEAN_EVERY: Final = 3600.0  # seconds between two looks for uploads that nobody goes on with
 
 logger = logging.getLogger(__name__)
 
@@ -153,11 +152,12 @@ class Carrier(Protocol):
         """Break off."""
 
 
-class _Settling:
-    """A process that makes an upload durable. Watched by the loop until it ends."""
+class _Syncing:
+    """A process that makes files durable. Watched by the loop until it ends; ``ended`` gets an
+    ``errno``, 0 if all went well."""
 
-    def __init__(self, loop: Loop, part: str, final: str, ended: Callable[[int], None]) -> None:
-        command = [sys.executable, "-I", "-S", "-c", _SETTLE, part, final]
+    def __init__(self, loop: Loop, paths: Sequence[Path], ended: Callable[[int], None]) -> None:
+        command = [sys.executable, "-I", "-S", "-c", _SYNC, *map(str, paths)]
         self._loop = loop
         self._ended = ended
         self._process = subprocess.Popen(
@@ -181,8 +181,18 @@ class Transfers:
         self._sharing = sharing
         self._catching_up: dict[Incoming, Carrier] = {}
         self._gathering: dict[str, tuple[Incoming, Carrier]] = {}
+        self._settling: set[str] = set()  # parts that are whole and being shared
+        self._to_sync: deque[tuple[Sequence[Path], Callable[[int], None]]] = deque()
+        self._syncing = 0
+        self._cleaned = 0.0
         self.running = 0
         sharing.shelf.clean()
+
+    def sweep(self, mono: float) -> None:
+        """Now and then, delete uploads that nobody goes on with."""
+        if mono - self._cleaned > _CLEAN_EVERY:
+            self._cleaned = mono
+            self._sharing.shelf.clean()
 
     @property
     def chunk(self) -> int:
@@ -241,6 +251,10 @@ class Transfers:
     def gather(self, upload: Upload, offset: int, carrier: Carrier) -> Incoming:
         """Begin or go on with an upload, which ``carrier`` brings; an earlier carrier of the same
         is broken off. Raises ``TicketError``. ``carrier.caught_up`` may be called at once."""
+        if upload.part in self._settling:
+            self._sharing.ended(upload)
+            text = f"{upload.name} has come whole and is being shared"
+            raise TicketError(ErrorWord.FILE_EXISTS, text)
         earlier = self._gathering.get(upload.part)
         if earlier is not None:
             earlier[1].close()
@@ -275,32 +289,62 @@ class Transfers:
         right = incoming.right
         self._forget(incoming)
         if not right:
-            incoming.path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                incoming.path.unlink()
             self._sharing.ended(upload)
             text = "what came is not what was announced: its SHA-256 is another"
             answer(TicketError(ErrorWord.BAD_REQUEST, text))
             return
-        directory = self._sharing.shelf.directory
-        public = not upload.item.startswith(".")
-        final = directory / (upload.name if public else f".kept/{upload.item}")
+        self._settling.add(upload.part)
+        parts = incoming.path.parent
 
-        def ended(code: int) -> None:
-            if code == 0:
-                self._sharing.come(upload, clock.now(), answer)
-                return
-            self._sharing.ended(upload)
-            if code == errno.EEXIST:
-                text = f"there is a file {upload.name} already"
-                answer(TicketError(ErrorWord.FILE_EXISTS, text))
+        def synced(code: int) -> None:
+            if code:
+                self._sharing.ended(upload)
+                done(_unavailable(OSError(code, os.strerror(code))))
             else:
-                logger.error("%s cannot be stored: %s", final, os.strerror(code))
-                answer(_unavailable(OSError(code, os.strerror(code))))
+                self._sharing.come(upload, clock.now(), shared)
+
+        def shared(result: Ok | TicketError) -> None:
+            if isinstance(result, Ok):
+                # It has its name: that must be durable too before anybody relies on it.
+                directory = self._sharing.shelf.directory
+                self._sync(
+                    [directory, directory / ".kept", parts], lambda code: named(code, result)
+                )
+            else:
+                done(result)
+
+        def named(code: int, result: Ok) -> None:
+            done(_unavailable(OSError(code, os.strerror(code))) if code else result)
+
+        def done(result: Ok | TicketError) -> None:
+            self._settling.discard(upload.part)
+            answer(result)
+
+        self._sync([incoming.path, parts], synced)
+
+    def _sync(self, paths: Sequence[Path], ended: Callable[[int], None]) -> None:
+        """Make files durable, and then call ``ended``. Only a few processes at once do that."""
+        self._to_sync.append((paths, ended))
+        self._sync_next()
+
+    def _sync_next(self) -> None:
+        if not self._to_sync or self._syncing >= _AT_ONCE:
+            return
+        paths, ended = self._to_sync.popleft()
+        self._syncing += 1
+
+        def over(code: int) -> None:
+            self._syncing -= 1
+            ended(code)
+            self._sync_next()
 
         try:
-            _Settling(self._loop, str(incoming.path), str(final), ended)
+            _Syncing(self._loop, paths, over)
         except OSError as problem:
-            self._sharing.ended(upload)
-            answer(_unavailable(problem))
+            logger.error("no process can be started: %s", problem.strerror)
+            over(problem.errno or errno.EAGAIN)
 
     def _forget(self, incoming: Incoming) -> None:
         part = incoming.upload.part

@@ -6,6 +6,8 @@ import random
 import signal
 import subprocess
 import sys
+import threading
+import time
 import unicodedata
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 from tests.conftest import ROOT, ChatServer, Make
 from tests.files.carrying import Carrying, bring, fetch, names, put, sha256
 from tests.server.test_rooms import ask
+from tests.wire import Wire
 
 DATA = random.Random(5).randbytes(300_000)
 
@@ -186,13 +189,13 @@ def test_twins_are_one_name(server: ChatServer) -> None:
 
 def test_limits_of_a_file_the_shelf_and_the_day(make_server: Make) -> None:
     server = make_server(
-        "--rate", "0", "--file-size", "1K", "--shelf-size", "2500", "--file-day", "2K"
+        "--rate", "0", "--file-size", "1K", "--shelf-size", "2600", "--file-day", "2500"
     ).start()
     ann = server.joined("ann")
     assert put(ann, "big", b"x" * 1025)["error"] == "TOO_LARGE"
     assert bring(server, ann, "one", b"x" * 1024)["purpose"] == "ok"
     assert bring(server, ann, "two", b"x" * 1000)["purpose"] == "ok"
-    refused = put(ann, "three", b"x" * 100)
+    refused = put(ann, "three", b"x" * 600)
     assert refused["error"] == "LIMIT_EXCEEDED" and 0 < refused["retry_after"] <= 86400
     (server.data / "files" / "by hand").write_bytes(b"y" * 470)
     refused = put(ann, "four", b"x" * 20)
@@ -355,3 +358,197 @@ def test_many_files_are_listed_by_pages(server: ChatServer) -> None:
             break
         after = {"after": found[-1]}
     assert found == sorted(p.name for p in shelf.iterdir())
+
+
+def begun(server: ChatServer, wire: Wire, name: str, data: bytes, **more: Any) -> Carrying:
+    """Return an upload that has been let begin, and of which nothing has come."""
+    ticket = put(wire, name, data, **more)
+    carrying = Carrying(server.port, purpose="store", ticket=ticket["ticket"])
+    assert carrying.event()["purpose"] == "ok"
+    return carrying
+
+
+def test_two_with_one_name_at_once_cannot_both_share_it(server: ChatServer) -> None:
+    ann, bob = server.joined("ann"), server.joined("ben")
+    first = begun(server, ann, "REPORT.pdf", b"ann's")
+    assert put(bob, "report.pdf", b"bob's")["error"] == "FILE_EXISTS"
+    # One that is put there by hand meanwhile keeps its name.
+    (server.data / "files" / "Report.PDF").write_bytes(b"by hand")
+    first.sock.sendall(b"ann's")
+    assert first.event()["error"] == "FILE_EXISTS"
+    assert fetch(server, bob, "report.pdf") == b"by hand"
+    # When somebody's attempt is over, another may.
+    second = begun(server, ann, "two", b"2")
+    second.close()
+    while put(bob, "two", b"3")["purpose"] == "error":
+        pass
+    assert bring(server, bob, "two", b"3")["purpose"] == "ok"
+
+
+def test_what_has_come_whole_is_touched_by_no_other_ticket(server: ChatServer) -> None:
+    ann = server.joined("ann")
+    for turn in range(5):
+        name = f"file{turn}"
+        tickets = [put(ann, name, DATA)["ticket"] for _ in range(2)]
+        first = Carrying(server.port, purpose="store", ticket=tickets[0])
+        first.event()
+        first.sock.sendall(DATA)
+        second = Carrying(server.port, purpose="store", ticket=tickets[1], offset=0)
+        with contextlib.suppress(OSError, AssertionError):
+            if second.event()["purpose"] == "ok":
+                second.sock.sendall(b"evil" * 1000)
+        second.close()
+        with contextlib.suppress(OSError, AssertionError):
+            assert first.event()["sha256"] == sha256(DATA)
+            assert fetch(server, ann, name) == DATA
+    for name in names(ann):
+        assert fetch(server, ann, name) == DATA
+
+
+def test_who_may_no_longer_say_anything_shares_nothing(make_server: Make, demo_users: str) -> None:
+    server = make_server("--rate", "0")
+    (server.data / "users.json").write_text(demo_users)
+    command = [sys.executable, str(ROOT / "chat_server.py"), "--data", str(server.data)]
+    subprocess.run([*command, "--admin", "Alice"], check=True, timeout=60)
+    server.start()
+    alice, ann = server.wire(), server.joined("ann")
+    alice.login("Alice", "123")
+    muted = begun(server, ann, "muted", b"x")
+    ask(alice, "mute", nick="ann")
+    muted.sock.sendall(b"x")
+    assert muted.event()["error"] == "MUTED"
+    assert put(ann, "more", b"x")["error"] == "MUTED"
+    ask(alice, "unmute", nick="ann")
+    early = put(ann, "banned", b"x")["ticket"]
+    ask(alice, "ban", nick="ann")
+    late = Carrying(server.port, purpose="store", ticket=early)
+    assert late.event()["error"] == "BANNED"
+    assert names(alice) == []
+
+
+def test_a_nick_that_changes_hands_shares_nothing_of_the_earlier_holder(
+    server: ChatServer,
+) -> None:
+    carol = server.joined("carol")
+    upload = begun(server, carol, "payroll.exe", b"x")
+    carol.close()
+    bob = server.joined("ben")
+    while "carol" in str(ask(bob, "users")["users"]):
+        pass
+    server.joined("carol")
+    upload.sock.sendall(b"x")
+    assert upload.event()["error"] == "FORBIDDEN"
+    assert names(bob) == []
+
+
+def test_who_left_a_room_fetches_nothing_from_it_with_an_earlier_ticket(
+    server: ChatServer,
+) -> None:
+    ann, bob = server.joined("ann"), server.joined("ben")
+    for who in (ann, bob):
+        ask(who, "enter", room="#lab")
+    bring(server, ann, "plan", b"plan", to="#lab")
+    ticket = ask(bob, "get", name="plan")["ticket"]
+    ask(bob, "leave", room="#lab")
+    assert Carrying(server.port, purpose="fetch", ticket=ticket).event()["error"] == "NO_SUCH_FILE"
+
+
+def test_unfinished_uploads_take_nobody_the_room(make_server: Make) -> None:
+    server = make_server("--rate", "0", "--shelf-size", "1000000").start()
+    ann, bob = server.joined("ann"), server.joined("ben")
+    for number in range(4):
+        upload = begun(server, ann, f"part{number}", bytes([number]) * 240_000)
+        upload.sock.sendall(bytes([number]) * 200_000)
+        while not [p for p in (server.data / "files/.parts").iterdir() if p.stat().st_size == 2e5]:
+            ann.quiet()
+        upload.close()
+    assert put(ann, "part3", bytes([3]) * 240_000)["purpose"] == "ticket", (
+        "its own part counts once"
+    )
+    assert bring(server, bob, "whole", b"x" * 600_000)["purpose"] == "ok"
+
+
+def test_nobody_shares_where_files_have_no_size(make_server: Make) -> None:
+    server = make_server("--file-size", "0").start()
+    assert put(server.joined("ann"), "empty", b"")["error"] == "FORBIDDEN"
+
+
+def test_what_the_log_has_and_a_crash_left_without_its_name_is_brought_in(
+    server: ChatServer,
+) -> None:
+    ann = server.joined("ann")
+    bring(server, ann, "file", DATA)
+    server.kill()
+    # As if the crash had come between the log and the name.
+    [deed] = [r for r in server.records if r["purpose"] == "deed"]
+    (server.data / "files" / "file").rename(server.data / "files/.parts" / deed["file"]["part"])
+    server.start()
+    ann = server.joined("ann2")
+    assert fetch(server, ann, "file") == DATA
+    assert list((server.data / "files/.parts").iterdir()) == []
+
+
+def test_an_upload_that_is_not_acknowledged_when_the_server_is_killed_is_not_listed(
+    server: ChatServer,
+) -> None:
+    for turn in range(6):
+        ann = server.joined(f"ann{turn}")
+        ticket = put(ann, f"file{turn}", DATA)
+        upload = Carrying(server.port, purpose="store", ticket=ticket["ticket"])
+        upload.event()
+        upload.sock.sendall(DATA)
+        while not ann.quiet() and turn % 2:
+            pass  # until its line is seen, or at once
+        server.kill()
+        server.start()
+        found = {f["name"]: f for f in ask(server.joined(f"bob{turn}"), "files")["files"]}
+        if f"file{turn}" in found:
+            assert found[f"file{turn}"]["from"] == f"ann{turn}", "it has an owner or is not there"
+            assert fetch(server, server.joined(f"cyd{turn}"), f"file{turn}") == DATA
+
+
+def test_a_shelf_that_is_no_directory_is_an_empty_one(server: ChatServer) -> None:
+    ann = server.joined("ann")
+    (server.data / "files").write_text("not a directory")
+    assert names(ann) == []
+    carrying = Carrying(server.port, purpose="store", ticket=put(ann, "f", b"x")["ticket"])
+    assert carrying.event()["error"] == "STORE_UNAVAILABLE"
+    ann.say("still here")
+
+
+def test_many_small_uploads_one_after_the_other_and_at_once(server: ChatServer) -> None:
+    ann = server.joined("ann")
+    uploads = [begun(server, ann, f"file{number:02}", b"x") for number in range(40)]
+    for upload in uploads:
+        upload.sock.sendall(b"x")
+        assert put(ann, "another", b"y")["purpose"] in ("ticket", "error")
+    for upload in uploads:
+        assert upload.event()["purpose"] == "ok"
+    assert names(ann) == [f"file{number:02}" for number in range(40)]
+
+
+def test_a_file_that_is_being_written_by_hand_is_not_given(server: ChatServer) -> None:
+    ann = server.joined("ann")
+    shelf = server.data / "files"
+    shelf.mkdir()
+    done = threading.Event()
+
+    def write() -> None:
+        with (shelf / "growing").open("wb") as file:
+            while not done.is_set():
+                file.write(b"x" * 3_000_000)
+                file.flush()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        while "growing" not in names(ann):
+            pass
+        answer = ask(ann, "get", name="growing")
+        assert answer["error"] == "STORE_UNAVAILABLE" and "being written" in answer["text"]
+    finally:
+        done.set()
+        writer.join()
+    while ask(ann, "get", name="growing")["purpose"] == "error":
+        time.sleep(0.1)
+    assert len(fetch(server, ann, "growing")) == (shelf / "growing").stat().st_size

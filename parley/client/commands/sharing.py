@@ -1,8 +1,8 @@
 """Commands about files."""
 
+import asyncio
 import shlex
 import time
-from datetime import datetime
 from pathlib import Path
 
 import humanize
@@ -11,14 +11,17 @@ from framing.errors import ErrorWord
 from framing.events import Shared, TicketFor
 from framing.filenames import FileNameError, name_key, plain_name
 from framing.names import LOBBY, is_private, is_room, key
-from parley.client.clean import clean
+from parley.client.clean import clean, sane
 from parley.client.commands.face import Face, UsageError
 from parley.client.conversation import Kind
 from parley.client.files.disk import same
 from parley.client.files.job import Job, State
 from parley.client.files.work import FileRefusedError, free_path
+from parley.client.screen.wrapping import cut, width_of
 
 _UDP = "--udp"
+_NAMES = 34  # cells of a name in a list
+_LONG = 1.5  # seconds without an answer before that is said
 
 
 async def files(face: Face, rest: str) -> None:
@@ -30,10 +33,11 @@ async def files(face: Face, rest: str) -> None:
         text = "No file of that name." if rest else "Nobody has shared a file yet. /put PATH does."
         face.show("Files", text)
         return
-    names = [clean(shared.name) for shared in wanted]
-    column = min(50, max(map(len, names)))
+    names = [cut(clean(shared.name), _NAMES) for shared in wanted]
+    column = max(map(width_of, names))
     lines = [
-        f"{name:<{column}}  {humanize.naturalsize(shared.size):>9}  {_about(face, shared)}"
+        f"{name}{' ' * (column - width_of(name))}  {humanize.naturalsize(shared.size):>9}  "
+        f"{_about(face, shared)}"
         for name, shared in zip(names, wanted, strict=True)
     ]
     face.show("Files", "\n".join([*lines, "/get NAME fetches one."]))
@@ -47,7 +51,11 @@ async def get(face: Face, rest: str) -> None:
         if not shared:
             raise UsageError("Which file? None was shared here.")
         rest = shared
-    ticket, where, name = await _meant(face, rest)
+    looking = asyncio.ensure_future(_meant(face, rest))
+    done, _ = await asyncio.wait({looking}, timeout=_LONG)
+    if not done:
+        face.model.note("The server is still reading that file through …", time.time())
+    ticket, where, name = await looking
     await fetch(face, ticket, where, name, udp)
 
 
@@ -55,15 +63,18 @@ async def fetch(face: Face, ticket: TicketFor, where: str | None, name: str, udp
     """Fetch a file and say how it went; ask for another name if there is one of this."""
     path = face.downloads / name
     while path.exists() or path.is_symlink():
-        if same(path, ticket.size, ticket.sha256):
+        if await asyncio.to_thread(same, path, ticket.size, ticket.sha256):
             face.model.note(f"{name} is here already: {_shown(path)}", time.time())
             return
         other = free_path(path.parent, path.name).name
-        answer = await face.ask(f"{_shown(path)} is there. Save as ({other}): ")
+        answer = await face.ask(f"{path.name} is there already. Save as ({other}): ")
         if answer is None:
-            face.model.note("Nothing was fetched.", time.time())
+            face.model.note(f"{name} was not fetched.", time.time())
             return
-        path = face.downloads / _plain(answer.strip() or other)
+        try:
+            path = face.downloads / plain_name(answer.strip() or other)
+        except FileNameError as problem:
+            face.model.note(f"{clean(answer)}: {problem}", time.time(), Kind.TROUBLE)
     job = await face.work.get(ticket, where, path, udp)
     said = f"{job.name} is here: {_shown(job.path)} · SHA-256 {job.sha256[:16]}… is right"
     _say(face, job, said)
@@ -110,9 +121,13 @@ async def _meant(face: Face, typed: str) -> tuple[TicketFor, str | None, str]:
     if len(words) == 2:
         tries.insert(0, (words[0], words[1]))
         tries.reverse()
-    problem = FileRefusedError("")
+    problem: Exception = FileRefusedError("")
     for name, saved in tries:
-        saved = _plain(saved)
+        try:
+            saved = _plain(saved)
+        except UsageError as unfit:
+            problem = unfit
+            continue
         for where in (here, None):
             try:
                 return await face.work.look(name, where), where, saved
@@ -164,7 +179,8 @@ def _say(face: Face, job: Job, done: str) -> None:
 def _about(face: Face, shared: Shared) -> str:
     words = [f"from {clean(shared.from_)}" if shared.from_ else "from the server"]
     if shared.time is not None:
-        words.append(datetime.fromtimestamp(shared.time).strftime("%Y-%m-%d %H:%M"))
+        at = time.localtime(sane(shared.time))
+        words.append(time.strftime("%Y-%m-%d %H:%M", at))
     if key(shared.to) != LOBBY:
         mine = key(shared.to[1:]) == key(face.model.nick)
         words.append("for you alone" if mine else f"in {clean(shared.to)}")

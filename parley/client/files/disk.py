@@ -4,10 +4,15 @@ whole; an upload is read through for its SHA-256 before.
 Blocking, for a thread of its own. Hashing goes on beside reading and writing: both let others run.
 """
 
+import contextlib
+import fcntl
 import hashlib
+import io
 import os
 import queue
+import stat
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +23,7 @@ _BUFFERS: Final = 4
 
 
 class FileProblemError(Exception):
-    """Something is wrong with a file here. The text says what."""
+    """Something is wrong with a file here, or with the disk. The text says what."""
 
 
 class WrongBytesError(FileProblemError):
@@ -66,16 +71,35 @@ class Saving:
     """A download that is being gathered. What came in an earlier run is gone on with."""
 
     def __init__(self, job: Job, sha256: str) -> None:
-        """Open what there is of it. Raises ``OSError``."""
+        """Open what there is of it. Raises ``FileProblemError``."""
         self._job = job
         self._sha256 = sha256
         folder = job.path.parent
-        folder.mkdir(parents=True, exist_ok=True)
-        self.part = folder / f".{job.path.name}.{sha256[:12]}.part"
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        self._fd = os.open(self.part, flags, 0o600)
+        name = hashlib.sha256(job.path.name.encode()).hexdigest()[:8]
+        self.part = folder / f".{job.path.name[:40]}.{name}.{sha256[:12]}.part"
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._fd = os.open(self.part, flags, 0o600)
+            self._own()
+        except OSError as problem:
+            raise FileProblemError(f"{self.part}: {problem.strerror}") from None
         self._hasher = _Hasher()
         self.offset = 0
+
+    def _own(self) -> None:
+        """Make sure that nobody else has the part, by another name or in another program."""
+        found = os.fstat(self._fd)
+        try:
+            if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+                raise FileProblemError(f"{self.part} is in the way: remove it")
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._fd)
+            raise FileProblemError(f"{self._job.path} is being fetched already") from None
+        except BaseException:
+            os.close(self._fd)
+            raise
 
     def catch_up(self) -> None:
         """Read through what is there already. ``offset`` is then where it goes on."""
@@ -83,34 +107,57 @@ class Saving:
         self._job.moved = self.offset
         while self.offset < here:
             self._job.check_cancelled()
-            buffer = self._hasher.buffer()
-            count = os.preadv(self._fd, [memoryview(buffer)[: here - self.offset]], self.offset)
-            self._hasher.update(buffer, count)
-            self.offset += count
-            self._job.moved = self.offset
-        os.ftruncate(self._fd, self.offset)
-        os.lseek(self._fd, self.offset, os.SEEK_SET)
+            with self._disk():
+                self.fill(lambda view: os.preadv(self._fd, [view], self.offset), here, write=False)
+        with self._disk():
+            os.ftruncate(self._fd, self.offset)
 
-    def buffer(self) -> bytearray:
-        """Return a buffer to receive into."""
-        return self._hasher.buffer()
-
-    def write(self, buffer: bytearray, size: int) -> None:
-        """Take in the first bytes of a buffer. Raises ``OSError``."""
-        view = memoryview(buffer)[:size]
-        while view:
-            view = view[os.write(self._fd, view) :]
-        self._hasher.update(buffer, size)
-        self.offset += size
+    def fill(self, receive: Callable[[memoryview], int], end: int, write: bool = True) -> int:
+        """Take in what ``receive`` puts into a buffer, which holds no more than goes up to
+        ``end``. Return how many bytes that were."""
+        buffer = self._hasher.buffer()
+        count = 0
+        try:
+            view = memoryview(buffer)[: end - self.offset]
+            count = receive(view)
+            if write:
+                with self._disk():
+                    self._write(view[:count])
+        except BaseException:
+            count = 0
+            raise
+        finally:
+            self._hasher.update(buffer, count)  # it must go back in any case
+        self.offset += count
         self._job.moved = self.offset
+        return count
 
     def write_bytes(self, data: bytes) -> None:
-        """Take in bytes that came otherwise. Raises ``OSError``."""
-        for at in range(0, len(data), CHUNK):
-            buffer = self._hasher.buffer()
-            piece = data[at : at + CHUNK]
-            buffer[: len(piece)] = piece
-            self.write(buffer, len(piece))
+        """Take in bytes that came otherwise. Raises ``FileProblemError``."""
+
+        def copy(view: memoryview) -> int:
+            piece = rest[: len(view)]
+            view[: len(piece)] = piece
+            return len(piece)
+
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self.fill(copy, self.offset + len(rest)) :]
+
+    def _write(self, view: memoryview) -> None:
+        at = self.offset
+        while view:
+            written = os.pwrite(self._fd, view, at)
+            at += written
+            view = view[written:]
+
+    @contextlib.contextmanager
+    def _disk(self) -> Iterator[None]:
+        """What goes wrong here is the disk's fault, not the connection's."""
+        try:
+            yield
+        except OSError as problem:
+            raise FileProblemError(f"{self._job.path}: {problem.strerror}") from None
 
     def finish(self) -> None:
         """Check it and give it its name, if there is no file of this name by now.
@@ -141,7 +188,7 @@ class Saving:
 
 def digest(job: Job) -> str:
     """Return the SHA-256 of the job's file, in hex. Raises ``OSError``, ``FileProblemError``."""
-    with job.path.open("rb", buffering=0) as file:
+    with open_regular(job.path) as file:
         job.size = os.fstat(file.fileno()).st_size
         job.moved = 0
         hash_ = hashlib.sha256()
@@ -154,6 +201,16 @@ def digest(job: Job) -> str:
             raise FileProblemError(f"{job.path} is being written: wait until it is whole")
     job.moved = 0
     return hash_.hexdigest()
+
+
+def open_regular(path: Path) -> io.FileIO:
+    """Open a file to be read. Raises ``OSError``, and ``FileProblemError`` for what is none: a
+    device, a pipe, a directory."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise FileProblemError(f"{path} is no file")
+    return io.FileIO(fd)
 
 
 def same(path: Path, size: int, sha256: str) -> bool:

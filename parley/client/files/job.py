@@ -74,21 +74,34 @@ class Job:
 
     def progress(self, now: float) -> str:
         """Say in a few words how far it is. ``now`` as for ``rate``."""
-        if self.state is State.CHECKING:
-            return f"checking {self.percent}"
+        return " · ".join(self.words(now))
+
+    def words(self, now: float) -> list[str]:
+        """Say how far it is, what matters most first. ``now`` as for ``rate``."""
         size = humanize.naturalsize(self.size)
         if self.state is State.WAITING:
-            return f"waiting · {size}"
+            self._seen.clear()  # the pause is not to count
+            return ["waiting", size]
         rate = self.rate(now)
-        words = f"{self.percent} of {size} · {humanize.naturalsize(rate)}/s"
+        words = [self.percent if self.state is State.MOVING else f"checking {self.percent}"]
         if rate > 0 and self.moved < self.size:
-            words += f" · {_span((self.size - self.moved) / rate)} left"
-        return f"{words} · {self.via}"
+            words.append(f"{_span((self.size - self.moved) / rate)} left")
+        return [*words, f"{humanize.naturalsize(rate)}/s", f"of {size}", self.via]
 
     @property
     def percent(self) -> str:
         """How much of it is there."""
-        return f"{100 * self.moved // self.size if self.size else 100} %"
+        return f"{int(100 * self.share)} %"
+
+    @property
+    def share(self) -> float:
+        """How much of it is there, from 0 to 1."""
+        return min(1.0, max(0.0, self.moved / self.size)) if self.size else 1.0
+
+    def bar(self, cells: int) -> str:
+        """Return how much of it is there as a bar."""
+        done = int(cells * self.share)
+        return f"{'█' * done}{'░' * (cells - done)}"
 
 
 def _span(seconds: float) -> str:

@@ -19,14 +19,18 @@ from framing.errors import BodyError, FrameError
 from framing.events import Error, Ok, Quic
 from framing.frames import FrameDecoder, encode_frame
 from framing.requests import Fetch, Request, Store
-from parley.client.files.disk import Saving
+from parley.client.files.disk import Saving, open_regular
 from parley.client.files.job import Job, State
-from parley.client.files.tcp import QUIET, CarryingError
+from parley.client.files.tcp import QUIET, CarryingError, where_from
 from parley.udp.datagrams import Datagrams
 from parley.udp.settings import for_client
 
 _GETS_THROUGH: Final = 4.0
 """Seconds in which a server must answer, or UDP is taken for blocked."""
+
+_SILENT: Final = 5.0
+"""Seconds without a datagram, while a file moves, after which the server is taken for gone: a
+connection that ended with its server says nothing."""
 
 _CREDIT: Final = 512 * 1024  # bytes that are given to QUIC ahead of what it has sent
 
@@ -85,9 +89,9 @@ class QuicLink:
         ``CarryingError``."""
         job = self._job
         begins = self._ask(Store(ticket, offset))
-        job.moved = begins.offset or 0
+        job.moved = where_from(begins, offset)
         job.state = State.MOVING
-        with job.path.open("rb", buffering=0) as file:
+        with open_regular(job.path) as file:
             file.seek(job.moved)
             given = job.moved
             while given < job.size:
@@ -151,8 +155,9 @@ class QuicLink:
         self._job.check_cancelled()
         if self._ended:
             raise CarryingError(self._ended)
-        if time.monotonic() - self._moved > QUIET:
-            raise CarryingError("nothing moved for a minute")
+        quiet = _SILENT if self._job.state is State.MOVING else QUIET
+        if time.monotonic() - self._moved > quiet:
+            raise CarryingError(f"nothing came for {quiet:g} s")
 
     def _turn(self) -> None:
         """Send what is due, wait for datagrams, and take them in."""

@@ -11,7 +11,7 @@ from framing.errors import BodyError, FrameError
 from framing.events import Error, Event, Ok
 from framing.frames import FrameDecoder, encode_frame
 from framing.requests import Fetch, Request, Store
-from parley.client.files.disk import CHUNK, Saving
+from parley.client.files.disk import CHUNK, Saving, open_regular
 from parley.client.files.job import Job, State
 
 CONNECT: Final = 10.0
@@ -26,6 +26,16 @@ class CarryingError(Exception):
     def __init__(self, text: str, word: str | None = None) -> None:
         super().__init__(text)
         self.word = word
+
+
+def where_from(begins: Ok, offset: int) -> int:
+    """Return from where on a server wants a file of which it was offered all from ``offset``.
+
+    Raises ``CarryingError`` if that makes no sense.
+    """
+    if not 0 <= (begins.offset or 0) <= offset:
+        raise CarryingError("the server's answer makes no sense", "CHANGED")
+    return begins.offset or 0
 
 
 class TcpLink:
@@ -47,21 +57,17 @@ class TcpLink:
         if rest := self._decoder.rest():
             saving.write_bytes(rest[: self._job.size - saving.offset])
         while (left := self._job.size - saving.offset) > 0:
-            buffer = saving.buffer()
-            count = self._receive(memoryview(buffer)[:left])
-            if not count:
-                saving.write(buffer, 0)
+            if not saving.fill(self._receive, saving.offset + left):
                 raise CarryingError("the connection ended before the file did")
-            saving.write(buffer, count)
 
     def store(self, ticket: str, offset: int, sha256: str) -> None:
         """Bring the job's file from where the server has it. Raises ``OSError`` or
         ``CarryingError``."""
         job = self._job
         begins = self._ask(Store(ticket, offset))
-        job.moved = begins.offset or 0
+        job.moved = where_from(begins, offset)
         job.state = State.MOVING
-        with job.path.open("rb", buffering=0) as file:
+        with open_regular(job.path) as file:
             while job.moved < job.size:
                 job.check_cancelled()
                 size = min(CHUNK, job.size - job.moved)

@@ -4,13 +4,15 @@ its own, in a thread of its own; gone on with when it breaks off.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from framing.errors import ErrorWord
 from framing.events import AnyEvent, Error, Files, Shared, TicketFor
-from framing.filenames import FileNameError, name_key, plain_name
+from framing.filenames import NAME_BYTES, FileNameError, name_key, plain_name
 from framing.requests import DeleteFile, Get, ListFiles, Put, Request
 from parley.client.clean import clean
 from parley.client.files import disk
@@ -25,6 +27,10 @@ _TRIES: Final = 6
 """Times that a job is gone on with without having come any further."""
 
 _PAUSE: Final = 1.0  # seconds between two of them
+_AT_ONCE: Final = 4  # files carried at the same time; more wait their turn
+_MOST: Final = 100_000  # files in a list
+_ANSWER: Final = 120.0  # seconds for a ticket: the server may have to read a file through
+_DIGEST: Final = re.compile("[0-9a-f]{64}")
 _BACK: Final = 120.0  # seconds in which the connection to the server must come back
 
 _AGAIN: Final = frozenset(
@@ -36,6 +42,9 @@ _AGAIN: Final = frozenset(
         ErrorWord.SERVER_FULL,
     )
 )
+
+
+Answer = TypeVar("Answer")
 
 
 class FileRefusedError(Exception):
@@ -53,7 +62,9 @@ class Work:
     def __init__(self, session: Session, changed: Callable[[Job], None]) -> None:
         self._session = session
         self._changed = changed
+        self._threads = ThreadPoolExecutor(_AT_ONCE, "file")
         self.jobs: list[Job] = []
+        self._asking: dict[Job, asyncio.Task[TicketFor]] = {}
 
     @property
     def running(self) -> list[Job]:
@@ -63,6 +74,9 @@ class Work:
     def cancel(self, job: Job) -> None:
         """Break a job off. What has come stays, for another time."""
         job.cancelled.set()
+        asking = self._asking.pop(job, None)
+        if asking is not None:
+            asking.cancel()
 
     async def files(self, where: str | None = None) -> list[Shared]:
         """Return the files one may have, or those of one conversation.
@@ -77,7 +91,7 @@ class Work:
                 raise FileRefusedError("the server's answer makes no sense")
             found += answer.files
             last = answer.files[-1].name if answer.files else ""
-            if answer.end or name_key(last) <= name_key(after or ""):
+            if answer.end or name_key(last) <= name_key(after or "") or len(found) > _MOST:
                 return found
             after = last
 
@@ -89,6 +103,10 @@ class Work:
         """Ask for a ticket: what the file is. Raises as ``files`` does."""
         ticket = await self._ask(lambda ref: Get(ref, name, where))
         if not isinstance(ticket, TicketFor):
+            raise FileRefusedError("the server's answer makes no sense")
+        if name_key(ticket.name) != name_key(name):
+            raise FileRefusedError(f"the server answered with another file: {clean(ticket.name)}")
+        if not _DIGEST.fullmatch(ticket.sha256):
             raise FileRefusedError("the server's answer makes no sense")
         try:
             plain_name(ticket.name)
@@ -110,10 +128,12 @@ class Work:
                 link.fetch(ticket.ticket, saving)
 
         sha256 = ticket.sha256
+        if any(other.path == path and other is not job for other in self.running):
+            return self._fail(job, f"{path} is being fetched already")
         try:
-            saving = await asyncio.to_thread(Saving, job, sha256)
-        except OSError as problem:
-            return self._fail(job, f"{path}: {problem.strerror}")
+            saving = await self._in_thread(Saving, job, sha256)
+        except (FileProblemError, OSError, ValueError) as problem:
+            return self._fail(job, _words(problem))
         first: list[TicketFor] = [ticket]
 
         async def next_ticket() -> TicketFor:
@@ -123,12 +143,12 @@ class Work:
             await self._persist(job, next_ticket, carry, udp)
             if job.state is State.MOVING:
                 job.state = State.CHECKING
-                await asyncio.to_thread(saving.finish)
+                await self._in_thread(saving.finish)
                 job.state = State.DONE
         except (FileProblemError, OSError) as problem:
             self._fail(job, _words(problem))
         finally:
-            await asyncio.to_thread(saving.close)
+            await self._in_thread(saving.close)
         self._changed(job)
         return job
 
@@ -136,15 +156,18 @@ class Work:
         """Bring the file at ``path``, for the conversation ``to``. Return the job when it is
         over."""
         job = Job(True, clean(path.name), path)
+        if any(other.upload and other.path == path for other in self.running):
+            return self._fail(job, "it is on its way already")
         job.state = State.CHECKING
         self._begin(job)
         try:
-            sha256 = await asyncio.to_thread(disk.digest, job)
+            sha256 = await self._in_thread(disk.digest, job)
         except (OSError, FileProblemError) as problem:
             return self._fail(job, _words(problem))
         except CancelledByPersonError:
             return self._fail(job, "", State.CANCELLED)
         job.sha256 = sha256
+        job.state = State.WAITING
 
         async def next_ticket() -> TicketFor:
             request = lambda ref: Put(ref, path.name, job.size, sha256, to)  # noqa: E731
@@ -178,7 +201,7 @@ class Work:
     async def _persist(
         self,
         job: Job,
-        next_ticket: Callable[[], Awaitable[TicketFor]],
+        next_ticket: Callable[[], Coroutine[None, None, TicketFor]],
         carry: Callable[[TicketFor, bool], None],
         udp: bool,
     ) -> None:
@@ -190,10 +213,10 @@ class Work:
         while tries < _TRIES:
             try:
                 job.check_cancelled()
-                ticket = await next_ticket()
+                ticket = await self._patiently(job, next_ticket())
                 quic = udp and ticket.quic is not None
                 job.via = "UDP" if quic else "TCP"
-                await asyncio.to_thread(carry, ticket, quic)
+                await self._in_thread(carry, ticket, quic)
                 return
             except CancelledByPersonError:
                 self._fail(job, "", State.CANCELLED)
@@ -211,21 +234,39 @@ class Work:
                     break
             except (OSError, ConnectionError) as broken:
                 problem = broken
-                if isinstance(broken, OSError) and broken.filename:
-                    break  # the disk here, not the connection
             tries = 1 if job.moved > furthest else tries + 1
             furthest = max(furthest, job.moved)
             job.state = State.WAITING
-            await self._online()
+            await self._online(job)
             await asyncio.sleep(_PAUSE)
         self._fail(job, _words(problem))
 
-    async def _online(self) -> None:
-        """Wait until the session is online, for a while."""
+    async def _patiently(self, job: Job, asking: Coroutine[None, None, TicketFor]) -> TicketFor:
+        """Wait for a ticket, or until the job is cancelled."""
+        task = self._asking[job] = asyncio.ensure_future(asking)
+        try:
+            return await asyncio.wait_for(task, _ANSWER)
+        except asyncio.CancelledError:
+            job.check_cancelled()
+            raise
+        except TimeoutError:
+            raise CarryingError("the server does not answer") from None
+        finally:
+            self._asking.pop(job, None)
+
+    async def _online(self, job: Job) -> None:
+        """Wait until the session is online, for a while, or the job is cancelled."""
         loop = asyncio.get_running_loop()
         until = loop.time() + _BACK
         while self._session.status is not Status.ONLINE and loop.time() < until:
+            if job.cancelled.is_set():
+                return
             await asyncio.sleep(0.2)
+
+    async def _in_thread(self, do: Callable[..., Answer], *given: object) -> Answer:
+        """Do what blocks in a thread. They are the files' own: whatever happens to files, names of
+        hosts can be looked up."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, do, *given)
 
     def _link(self, job: Job, ticket: TicketFor, quic: bool) -> TcpLink | QuicLink:
         settings = self._session.settings
@@ -244,6 +285,8 @@ def free_path(folder: Path, name: str) -> Path:
     """Return a path in ``folder`` that is free: of this name, or one with a number."""
     path = folder / name
     stem, suffix = path.stem, path.suffix
+    while stem and len(f"{stem} (99){suffix}".encode()) > NAME_BYTES:
+        stem = stem[:-1]
     number = 1
     while path.exists() or path.is_symlink():
         path = folder / f"{stem} ({number}){suffix}"
@@ -252,6 +295,7 @@ def free_path(folder: Path, name: str) -> Path:
 
 
 def _words(problem: Exception) -> str:
+    """Say what went wrong, in words for people."""
     if isinstance(problem, WrongBytesError):
         return f"{problem}; it was deleted"
     if isinstance(problem, OSError) and problem.strerror:

@@ -204,8 +204,8 @@ def transfers(
         if lines:
             lines.append(("", "\n"))
         lines += _transfer(job, width, now, cancel)
-    if len(jobs) > TRANSFERS:
-        lines.append(("class:notice", f"\n  and {len(jobs) - TRANSFERS} more files"))
+    if (more := len(jobs) - TRANSFERS) > 0:
+        lines.append(("class:notice", f"\n  and {more} more: /cancel NAME ends one"))
     return lines
 
 
@@ -214,16 +214,16 @@ def _transfer(
 ) -> StyleAndTextTuples:
     arrow = "↑" if job.upload else "↓"
     end = " ✗ cancel"
-    words = f" {job.progress(now)}"
     room = width - width_of(f" {arrow} ") - width_of(end)
-    words = cut(words, max(0, room - 8))
+    words = ""
+    for word in job.words(now):
+        longer = f"{words} · {word}" if words else f" {word}"
+        if width_of(longer) > room - 12:
+            break
+        words = longer
     name = cut(job.name, max(4, min(30, (room - width_of(words)) // 2)))
     left = room - width_of(name) - width_of(words) - 1
-    bar = ""
-    if left >= 6:
-        cells = left
-        done = cells * job.moved // job.size if job.size else cells
-        bar = f" {'█' * done}{'░' * (cells - done)}"
+    bar = f" {job.bar(left)}" if left >= 6 else ""
     gap = " " * max(0, left + 1 - len(bar))
 
     def clicked(event: MouseEvent) -> object:

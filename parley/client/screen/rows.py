@@ -70,6 +70,7 @@ def _said(entry: Entry, width: int, own: str) -> list[Line]:
     lead = "[History] " if entry.past else ""
     if entry.file and not entry.redacted:
         text_style = "class:file"
+        text = text if entry.file in text else f"{text}: {entry.file}"
         text += "" if mine else " · click or Alt+G fetches it"
     lines = wrap(lead + text, max(10, width - indent))
     more = len(lines) - FOLD
