@@ -196,7 +196,7 @@ class Headless:
     def _draw(self, line: str) -> None:
         """Write over the line that tells how far a file is."""
         if sys.stderr.isatty():
-            from parley.client.screen.wrapping import cut
+            from parley.client.cells import cut
 
             shown = cut(line.rstrip("\n"), shutil.get_terminal_size().columns - 1)
             end = "\n" if line.endswith("\n") else ""

@@ -11,13 +11,13 @@ from framing.errors import ErrorWord
 from framing.events import Shared, TicketFor
 from framing.filenames import FileNameError, name_key, plain_name
 from framing.names import LOBBY, is_private, is_room, key
+from parley.client.cells import cut, width_of
 from parley.client.clean import clean, sane
 from parley.client.commands.face import Face, UsageError
 from parley.client.conversation import Kind
 from parley.client.files.disk import same
 from parley.client.files.job import Job, State
 from parley.client.files.work import FileRefusedError, free_path
-from parley.client.screen.wrapping import cut, width_of
 
 _UDP = "--udp"
 _NAMES = 34  # cells of a name in a list

@@ -28,6 +28,7 @@ from prompt_toolkit.styles import DynamicStyle
 from framing.names import key
 from framing.requests import Away, Read, SetTopic, Typing
 from parley.client import terminal
+from parley.client.cells import MARK_SAMPLE, set_mark_width
 from parley.client.clean import clean
 from parley.client.commands import rooms, searching, table, talking
 from parley.client.conversation import Conversation, Entry, Fate, Kind
@@ -46,7 +47,6 @@ from parley.client.screen.layout import layout, rows
 from parley.client.screen.pager import Pager
 from parley.client.screen.style import style
 from parley.client.screen.timeline import Timeline
-from parley.client.screen.wrapping import MARK_SAMPLE, set_mark_width
 from parley.client.session import Session
 from parley.client.store import Store
 

@@ -20,13 +20,13 @@ from prompt_toolkit.layout import (
 from prompt_toolkit.layout.menus import CompletionsMenu
 from prompt_toolkit.layout.processors import BeforeInput
 
+from parley.client.cells import cut
 from parley.client.files.work import Work
 from parley.client.model import Model
 from parley.client.screen import panes
 from parley.client.screen.asking import Asking
 from parley.client.screen.pager import Pager
 from parley.client.screen.timeline import Timeline
-from parley.client.screen.wrapping import cut
 
 _AROUND = 3  # lines that the heading, the status and the input take
 

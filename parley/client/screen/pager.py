@@ -13,7 +13,7 @@ from prompt_toolkit.layout import ConditionalContainer, FormattedTextControl, Wi
 from prompt_toolkit.layout.dimension import Dimension
 from prompt_toolkit.widgets import Frame
 
-from parley.client.screen.wrapping import cut, wrap
+from parley.client.cells import cut, wrap
 
 _AROUND = 5  # lines of the screen that are not the text's: heading, frame, status, input
 

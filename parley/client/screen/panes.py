@@ -12,13 +12,13 @@ from prompt_toolkit.formatted_text import OneStyleAndTextTuple, StyleAndTextTupl
 from prompt_toolkit.mouse_events import MouseEvent, MouseEventType
 
 from framing.names import key
+from parley.client.cells import cut, width_of
 from parley.client.conversation import Conversation, Fate
 from parley.client.files.job import Job
 from parley.client.happenings import Status
 from parley.client.model import Model
 from parley.client.people import presence, span
 from parley.client.screen.style import of_nick
-from parley.client.screen.wrapping import cut, width_of
 
 PEOPLE_WIDTH: Final = 20
 PEOPLE_FROM: Final = 72
@@ -199,46 +199,40 @@ def transfers(
     jobs: Sequence[Job], width: int, now: float, cancel: Callable[[Job], None]
 ) -> StyleAndTextTuples:
     """Return a line for each file on its way, with how far it is. ``now`` in monotonic seconds."""
+    shown = jobs[:TRANSFERS]
+    room = width - width_of(" ↓   ✗ cancel ")
+    longest = max((width_of(job.name) for job in shown), default=0)
+    words = [_fitting(job.words(now), room - min(longest, 20) - 10) for job in shown]
+    told = max((width_of(text) for text in words), default=0)
+    names = max(4, min(longest, 30, room - told - 10))
     lines: StyleAndTextTuples = []
-    for job in jobs[:TRANSFERS]:
+    for job, text in zip(shown, words, strict=True):
         if lines:
             lines.append(("", "\n"))
-        lines += _transfer(job, width, now, cancel)
+        name = cut(job.name, names)
+        gap = " " * (names - width_of(name))
+        bar = job.bar(max(0, room - names - told - 2))
+        lines += [
+            ("class:progress", " ↑ " if job.upload else " ↓ "),
+            ("", f"{name}{gap} "),
+            ("class:progress", bar),
+            ("class:notice", f" {text}{' ' * (told - width_of(text))} "),
+            ("class:notice", " ✗ cancel ", _clicked(lambda job=job: cancel(job))),  # type: ignore[misc]
+        ]
     if (more := len(jobs) - TRANSFERS) > 0:
-        lines.append(("class:notice", f"\n  and {more} more: /cancel NAME ends one"))
+        lines.append(("class:notice", f"\n   and {more} more: /cancel NAME ends one"))
     return lines
 
 
-def _transfer(
-    job: Job, width: int, now: float, cancel: Callable[[Job], None]
-) -> StyleAndTextTuples:
-    arrow = "↑" if job.upload else "↓"
-    end = " ✗ cancel"
-    room = width - width_of(f" {arrow} ") - width_of(end)
-    words = ""
-    for word in job.words(now):
-        longer = f"{words} · {word}" if words else f" {word}"
-        if width_of(longer) > room - 12:
+def _fitting(words: list[str], width: int) -> str:
+    """Return as many of ``words``, from the first on, as fit."""
+    text = ""
+    for word in words:
+        longer = f"{text} · {word}" if text else word
+        if width_of(longer) > width:
             break
-        words = longer
-    name = cut(job.name, max(4, min(30, (room - width_of(words)) // 2)))
-    left = room - width_of(name) - width_of(words) - 1
-    bar = f" {job.bar(left)}" if left >= 6 else ""
-    gap = " " * max(0, left + 1 - len(bar))
-
-    def clicked(event: MouseEvent) -> object:
-        if event.event_type is not MouseEventType.MOUSE_UP:
-            return NotImplemented
-        cancel(job)
-        return None
-
-    return [
-        ("class:progress", f" {arrow} "),
-        ("", name),
-        ("class:progress", bar),
-        ("class:notice", f"{words}{gap}"),
-        ("class:notice", end, clicked),
-    ]
+        text = longer
+    return text
 
 
 def title(model: Model) -> str:
@@ -257,13 +251,19 @@ def empty(model: Model) -> str:
 
 
 def _clickable(style: str, text: str, name: str, go: Go) -> OneStyleAndTextTuple:
-    def clicked(event: MouseEvent) -> object:
+    return style, text, _clicked(lambda: go(name))
+
+
+def _clicked(do: Callable[[], None]) -> Callable[[MouseEvent], object]:
+    """Return what does it when somebody clicks."""
+
+    def handle(event: MouseEvent) -> object:
         if event.event_type is not MouseEventType.MOUSE_UP:
             return NotImplemented
-        go(name)
+        do()
         return None
 
-    return style, text, clicked
+    return handle
 
 
 def _fill(text: str, width: int) -> str:

@@ -16,11 +16,11 @@ from prompt_toolkit.formatted_text import StyleAndTextTuples, to_formatted_text
 from prompt_toolkit.layout.controls import UIContent, UIControl
 from prompt_toolkit.mouse_events import MouseEvent, MouseEventType
 
+from parley.client.cells import wrap
 from parley.client.conversation import Conversation, Entry
 from parley.client.model import Model
 from parley.client.screen import panes
 from parley.client.screen.rows import Line, rows_of
-from parley.client.screen.wrapping import wrap
 
 _KEPT: Final = 500  # laid-out entries that are kept
 _WHEEL: Final = 3  # lines
