@@ -26,11 +26,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.programs import Parley, ProgramError, free_port, pin, resident, stop
+from benchmarks.programs import Parley, ProgramError, free_port, resident, stop
 from benchmarks.start import Client
 
 NGINX = """
-daemon off; worker_processes 1; pid {place}/nginx.pid; error_log /dev/null;
+user root; daemon off; worker_processes 1; pid {place}/nginx.pid; error_log /dev/null;
 events {{ worker_connections 64; }}
 http {{
   access_log off; sendfile on; tcp_nopush on;
@@ -152,6 +152,13 @@ def qh3_pair(shelf: Path, name: str, size: int) -> float:
         stop(server)
 
 
+def _buffers(transport: Any) -> None:
+    """Give a socket buffers as large as ours have."""
+    sock = transport.get_extra_info("socket")
+    for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+        sock.setsockopt(socket.SOL_SOCKET, option, 4 << 20)
+
+
 async def qh3_server(port: int, path: Path) -> None:
     """Serve one file to whoever opens a stream."""
     from qh3.asyncio.server import serve
@@ -163,23 +170,23 @@ async def qh3_server(port: int, path: Path) -> None:
     tasks: set[asyncio.Task[None]] = set()
 
     async def send(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(1)
+        await reader.read()
         with path.open("rb") as file:
             while data := file.read(1 << 18):
                 writer.write(data)
-                await writer.drain()
         writer.write_eof()
 
     def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.get_running_loop().create_task(send(reader, writer))
         tasks.add(task)
 
-    await serve(
+    server = await serve(
         "127.0.0.1",
         port,
         configuration=for_server(certificate.certificate, certificate.key),
         stream_handler=handle,
     )
+    _buffers(server._transport)
     print(certificate.fingerprint, flush=True)
     await asyncio.Event().wait()
 
@@ -193,9 +200,11 @@ async def qh3_client(port: int, fingerprint: str, size: int) -> float:
     configuration = for_client(fingerprint)
     configuration.verify_mode = ssl.CERT_NONE
     async with connect("127.0.0.1", port, configuration=configuration) as client:
+        _buffers(client._transport)
         reader, writer = await client.create_stream()
         began = time.perf_counter()
-        writer.write(b"g")
+        writer.write(b"get")
+        writer.write_eof()
         got, digest = 0, hashlib.sha256()
         while data := await reader.read(1 << 20):
             got += len(data)
@@ -206,7 +215,7 @@ async def qh3_client(port: int, fingerprint: str, size: int) -> float:
     return took
 
 
-def many(server: Parley, shelf: Path, size: int, count: int) -> str:
+def many(server: Parley, size: int, count: int) -> str:
     """Run ``count`` transfers at once and say what that does to memory and to the chat."""
     client = joined(server.port, "canary")
     tickets = [ticket(joined(server.port, f"n{i}"), "big")["ticket"] for i in range(count)]
@@ -340,44 +349,49 @@ def compare(size: int, runs: int, at_least: float) -> int:
         with (shelf / "big").open("wb") as file:
             for _ in range(size // 1_000_000):
                 file.write(os.urandom(1_000_000))
-        server = Parley(data, ["--rate", "0"])
-        peer = Nginx(data, shelf)
-        pin(server.pid, 0)
-        url = f"http://127.0.0.1:{peer.port}/big"
-        client = joined(server.port, "asker")
-        ticket(client, "big")  # the server has read it through
-        ways: dict[str, Callable[[], float]] = {
-            "nginx, curl to /dev/null": lambda: curl(url, "/dev/null"),
-            "Parley, a reader to /dev/null": lambda: drain(
-                server.port, ticket(client, "big")["ticket"], size
-            ),
-            "nginx, curl to a file": lambda: curl(url, str(data / "got")),
-            "Parley's client over TCP, SHA-256 checked": lambda: own_client(
-                "127.0.0.1", server.port, "big", data, "tcp"
-            ),
-            "qh3's own pair, SHA-256 taken": lambda: qh3_pair(shelf, "big", size),
-            "Parley's client over QUIC, SHA-256 checked": lambda: own_client(
-                "127.0.0.1", server.port, "big", data, "udp"
-            ),
-        }
-        times: dict[str, list[float]] = {name: [] for name in ways}
-        for _ in range(runs):
-            for name, way in ways.items():
-                times[name].append(way())
-        (data / "got").unlink(missing_ok=True)
-        print(f"{size / 1e6:.0f} MB, median of {runs} runs in turns (lowest to highest)")
-        table(times, size)
-        null, ours, curls, mine, pair, quic = times.values()
-        found = {
-            "TCP, the server: Parley / nginx": ratio(ours, null),
-            "TCP, to a file: Parley's client / curl": ratio(mine, curls),
-            "QUIC: Parley / qh3's own pair": ratio(quic, pair),
-        }
-        for name, times_as_fast in found.items():
-            print(f"{name:<44} {times_as_fast:>6.2f}")
-        print(many(server, shelf, size, 20))
-        stop(peer.process)
-        stop(server.process)
+        with contextlib.ExitStack() as ending:
+            server = Parley(data, ["--rate", "0"])
+            ending.callback(stop, server.process)
+            peer = Nginx(data, shelf)
+            ending.callback(stop, peer.process)
+            return _compare(server, peer, size, runs, at_least)
+
+
+def _compare(server: Parley, peer: Nginx, size: int, runs: int, at_least: float) -> int:
+    data = server.data
+    url = f"http://127.0.0.1:{peer.port}/big"
+    client = joined(server.port, "asker")
+    ticket(client, "big")  # the server has read it through
+    ways: dict[str, Callable[[], float]] = {
+        "nginx, curl to /dev/null": lambda: curl(url, "/dev/null"),
+        "Parley, a reader to /dev/null": lambda: drain(
+            server.port, ticket(client, "big")["ticket"], size
+        ),
+        "nginx, curl to a file": lambda: curl(url, str(data / "got")),
+        "Parley's client over TCP, SHA-256 checked": lambda: own_client(
+            "127.0.0.1", server.port, "big", data, "tcp"
+        ),
+        "qh3's own pair, SHA-256 taken": lambda: qh3_pair(data / "files", "big", size),
+        "Parley's client over QUIC, SHA-256 checked": lambda: own_client(
+            "127.0.0.1", server.port, "big", data, "udp"
+        ),
+    }
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(runs):
+        for name, way in ways.items():
+            times[name].append(way())
+    (data / "got").unlink(missing_ok=True)
+    print(f"{size / 1e6:.0f} MB, median of {runs} runs in turns (lowest to highest)")
+    table(times, size)
+    null, ours, curls, mine, pair, quic = times.values()
+    found = {
+        "TCP, the server: Parley / nginx": ratio(ours, null),
+        "TCP, to a file: Parley's client / curl": ratio(mine, curls),
+        "QUIC: Parley / qh3's own pair": ratio(quic, pair),
+    }
+    for name, times_as_fast in found.items():
+        print(f"{name:<44} {times_as_fast:>6.2f}")
+    print(many(server, size, 20), flush=True)
     return int(any(value < at_least for value in found.values()))
 
 

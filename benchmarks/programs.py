@@ -64,6 +64,7 @@ class Parley:
 
     def __init__(self, data: Path, options: Sequence[str] = (), port: int = 0) -> None:
         data.mkdir(parents=True, exist_ok=True)
+        self.data = data
         self._log = data / "server.log"
         before = self._log.stat().st_size if self._log.exists() else 0
         with self._log.open("ab") as log:

@@ -536,8 +536,9 @@ def test_a_file_that_is_being_written_by_hand_is_not_given(server: ChatServer) -
     def write() -> None:
         with (shelf / "growing").open("wb") as file:
             while not done.is_set():
-                file.write(b"x" * 3_000_000)
+                file.write(b"x" * 300_000)
                 file.flush()
+                time.sleep(0.001)
 
     writer = threading.Thread(target=write)
     writer.start()

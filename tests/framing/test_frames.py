@@ -127,7 +127,7 @@ def test_the_example_of_the_protocol() -> None:
 
 
 def test_every_purpose_is_known_once_in_each_direction() -> None:
-    assert len(REQUEST_PURPOSES) == 27
+    assert len(REQUEST_PURPOSES) == 33
     assert {"welcome", "message", "history", "error", "roster"} <= EVENT_PURPOSES
 
 
