@@ -100,9 +100,9 @@ def own_client(host: str, port: int, name: str, folder: Path, via: str) -> float
     program = [sys.executable, "-m", "benchmarks.files", "--carry", host, str(port), name]
     environment = {**os.environ, "PARLEY_CONFIG_DIR": str(folder / "config")}
     done = subprocess.run(
-        [*program, str(folder / "got"), via], capture_output=True, text=True, env=environment
+        [*program, str(folder / "own"), via], capture_output=True, text=True, env=environment
     )
-    (folder / "got").unlink(missing_ok=True)
+    (folder / "own").unlink(missing_ok=True)
     if done.returncode:
         raise ProgramError(f"the client could not fetch it: {done.stderr[-500:]}")
     return float(done.stdout)

@@ -1,8 +1,8 @@
 """A file over a TCP connection of its own. Blocking, for a thread of its own."""
 
 import os
-import select
 import socket
+import struct
 from collections.abc import Callable
 from typing import Final
 
@@ -46,7 +46,11 @@ class TcpLink:
         self._job = job
         self._decoder = FrameDecoder()
         self._sock = socket.create_connection((host, port), CONNECT)
-        self._sock.settimeout(1.0)  # to look whether it was cancelled
+        # A system call waits for a whole buffer, and at most a second: then one looks whether it
+        # was cancelled. Waiting in the kernel leaves the other threads alone.
+        self._sock.settimeout(None)
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            self._sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", 1, 0))
 
     def fetch(self, ticket: str, saving: Saving) -> None:
         """Fetch what is missing. Raises ``OSError`` or ``CarryingError``."""
@@ -57,7 +61,7 @@ class TcpLink:
         if rest := self._decoder.rest():
             saving.write_bytes(rest[: self._job.size - saving.offset])
         while (left := self._job.size - saving.offset) > 0:
-            if not saving.fill(self._receive, saving.offset + left):
+            if not saving.fill(self._receive_whole, saving.offset + left):
                 raise CarryingError("the connection ended before the file did")
 
     def store(self, ticket: str, offset: int, sha256: str) -> None:
@@ -115,14 +119,15 @@ class TcpLink:
     def _receive(self, view: memoryview) -> int:
         return self._patiently(lambda: self._sock.recv_into(view))
 
+    def _receive_whole(self, view: memoryview) -> int:
+        return self._patiently(lambda: self._sock.recv_into(view, 0, socket.MSG_WAITALL))
+
     def _patiently(self, move: Callable[[], int]) -> int:
         """Do it as soon as it can be done, and no later than ``QUIET`` seconds."""
         for _ in range(int(QUIET)):
             self._job.check_cancelled()
             try:
                 return move()
-            except TimeoutError:
-                continue
             except BlockingIOError:
-                select.select([], [self._sock], [], 1.0)
+                continue
         raise CarryingError("nothing moved for a minute")
