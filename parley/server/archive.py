@@ -187,9 +187,15 @@ class Archive:
                 continue
             new = change.message
             redacted = new.redact_of is not None
-            replace = msgspec.structs.replace
             current.append(
-                replace(message, text=new.text, size=new.size, changed=new.seq, redacted=redacted)
+                msgspec.structs.replace(
+                    message,
+                    text=new.text,
+                    size=new.size,
+                    changed=new.seq,
+                    redacted=redacted,
+                    file=None if redacted else message.file,
+                )
             )
         return current
 

@@ -69,4 +69,4 @@ def _records(path: Path) -> Iterator[Record]:
 
 
 def _without_text(message: Message) -> Message:
-    return msgspec.structs.replace(message, text="", size=0)
+    return msgspec.structs.replace(message, text="", size=0, file=None)

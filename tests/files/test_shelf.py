@@ -54,6 +54,18 @@ def test_a_file_is_shared_seen_and_fetched(server: ChatServer) -> None:
     assert ask(cyd, "files")["files"][0]["from"] == "ann"
 
 
+def test_a_line_that_is_taken_back_shares_nothing(server: ChatServer) -> None:
+    ann, bob = server.joined("ann"), server.joined("ben")
+    bring(server, ann, "file", b"x")
+    line = bob.until("message")
+    assert line["file"]["name"] == "file"
+    ask(ann, "redact", seq=line["seq"])
+    [seen, change] = ask(bob, "history", **{"with": "#lobby"})["messages"]
+    assert seen["redacted"] and seen["text"] == "" and "file" not in seen
+    assert change["redact_of"] == line["seq"] and "file" not in change
+    assert ask(bob, "search", text="shared")["messages"] == []
+
+
 def test_an_empty_file_and_one_that_comes_with_its_ticket(server: ChatServer) -> None:
     ann = server.joined("ann")
     ticket = put(ann, "empty", b"")
