@@ -17,6 +17,7 @@ from framing.events import Limits, Quic
 from framing.limits import FRAME, PAGE, TEXT
 from parley.server.accounts import Accounts
 from parley.server.archive import Archive
+from parley.server.certificate import Certificate
 from parley.server.chat import Chat
 from parley.server.compact import compact
 from parley.server.entrance import Greeting
@@ -27,7 +28,7 @@ from parley.server.log import Log
 from parley.server.lookup import Lookup
 from parley.server.loop import Loop
 from parley.server.options import Options
-from parley.server.quic_files import Certificate, QuicFiles
+from parley.server.quic_files import QuicFiles
 from parley.server.recovery import Recovery
 from parley.server.retention import Retention
 from parley.server.scram import Secret

@@ -11,8 +11,8 @@ from qh3.quic.connection import QuicConnection
 from framing.events import Quic, TicketFor
 from parley.client.files.disk import Saving
 from parley.client.files.job import Job
+from parley.client.files.link import CarryingError
 from parley.client.files.quic import NoWayError, QuicLink
-from parley.client.files.tcp import CarryingError
 from parley.server.retries import LASTS, Retries
 from parley.udp.settings import for_client
 from tests.conftest import ChatServer

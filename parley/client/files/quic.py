@@ -14,14 +14,13 @@ from qh3.quic.events import (
     StreamReset,
 )
 
-from framing.codec import decode_event, encode
-from framing.errors import BodyError, FrameError
-from framing.events import Error, Ok, Quic
+from framing.codec import encode
+from framing.events import Ok, Quic
 from framing.frames import FrameDecoder, encode_frame
 from framing.requests import Fetch, Request, Store
 from parley.client.files.disk import Saving, open_regular
 from parley.client.files.job import Job, State
-from parley.client.files.tcp import QUIET, CarryingError, where_from
+from parley.client.files.link import QUIET, CarryingError, ok_in, where_from
 from parley.udp.datagrams import Datagrams
 from parley.udp.settings import for_client
 
@@ -127,17 +126,8 @@ class QuicLink:
     def _next_ok(self) -> Ok:
         """Return the next event, which must be an ``ok``."""
         while True:
-            try:
-                body = self._decoder.next_body()
-                event = None if body is None else decode_event(body)
-            except (FrameError, BodyError) as problem:
-                raise CarryingError(f"the server's answer makes no sense: {problem}") from None
-            if isinstance(event, Ok):
+            if (event := ok_in(self._decoder)) is not None:
                 return event
-            if isinstance(event, Error):
-                raise CarryingError(event.text, event.error)
-            if event is not None:
-                raise CarryingError("the server's answer makes no sense")
             self._turn()
             self._check()
 

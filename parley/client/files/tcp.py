@@ -6,36 +6,15 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
-from framing.codec import decode_event, encode
-from framing.errors import BodyError, FrameError
-from framing.events import Error, Event, Ok
+from framing.codec import encode
+from framing.events import Ok
 from framing.frames import FrameDecoder, encode_frame
 from framing.requests import Fetch, Request, Store
 from parley.client.files.disk import CHUNK, Saving, open_regular
 from parley.client.files.job import Job, State
+from parley.client.files.link import QUIET, CarryingError, ok_in, where_from
 
 CONNECT: Final = 10.0
-QUIET: Final = 60.0
-"""Seconds without a byte after which a transfer is taken for broken."""
-
-
-class CarryingError(Exception):
-    """A transfer broke off. ``word`` is the server's, if it said why; without, it can be gone on
-    with."""
-
-    def __init__(self, text: str, word: str | None = None) -> None:
-        super().__init__(text)
-        self.word = word
-
-
-def where_from(begins: Ok, offset: int) -> int:
-    """Return from where on a server wants a file of which it was offered all from ``offset``.
-
-    Raises ``CarryingError`` if that makes no sense.
-    """
-    if not 0 <= (begins.offset or 0) <= offset:
-        raise CarryingError("the server's answer makes no sense", "CHANGED")
-    return begins.offset or 0
 
 
 class TcpLink:
@@ -100,17 +79,8 @@ class TcpLink:
         """Return the next event, which must be an ``ok``."""
         buffer = bytearray(65536)
         while True:
-            try:
-                body = self._decoder.next_body()
-                event: Event | None = None if body is None else decode_event(body)
-            except (FrameError, BodyError) as problem:
-                raise CarryingError(f"the server's answer makes no sense: {problem}") from None
-            if isinstance(event, Ok):
+            if (event := ok_in(self._decoder)) is not None:
                 return event
-            if isinstance(event, Error):
-                raise CarryingError(event.text, event.error)
-            if event is not None:
-                raise CarryingError("the server's answer makes no sense")
             count = self._receive(memoryview(buffer))
             if not count:
                 raise CarryingError("the connection ended")

@@ -18,8 +18,9 @@ from parley.client.clean import clean
 from parley.client.files import disk
 from parley.client.files.disk import FileProblemError, Saving, WrongBytesError
 from parley.client.files.job import CancelledByPersonError, Job, State
+from parley.client.files.link import CarryingError
 from parley.client.files.quic import NoWayError, QuicLink
-from parley.client.files.tcp import CarryingError, TcpLink
+from parley.client.files.tcp import TcpLink
 from parley.client.happenings import Status
 from parley.client.session import Session
 
