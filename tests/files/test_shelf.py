@@ -553,17 +553,17 @@ def test_a_file_that_is_being_written_by_hand_is_not_given(server: ChatServer) -
     done = threading.Event()
 
     def write() -> None:
-        with (shelf / "growing").open("wb") as file:
+        with (shelf / "growing").open("ab") as file:
             while not done.is_set():
                 file.write(b"x" * 300_000)
                 file.flush()
                 time.sleep(0.001)
 
+    # So much that it cannot be read through between two writes.
+    (shelf / "growing").write_bytes(bytes(60_000_000))
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        while "growing" not in names(ann):
-            pass
         answer = ask(ann, "get", name="growing")
         assert answer["error"] == "STORE_UNAVAILABLE" and "being written" in answer["text"]
     finally:
