@@ -1,7 +1,7 @@
 """How fast files go, beside nginx with curl and beside qh3's own client and server.
 
     python -m benchmarks.files [--size 1000000000] [--runs 5]
-    python -m benchmarks.files --network        what loss and delay do (root; Linux namespaces)
+    python -m benchmarks.files --network        what loss, delay and disorder do (root)
 
 All in one run, in turns, from memory to memory (/dev/shm): what carries is measured, not the disk.
 Then 20 transfers at once: what the server's memory grows by, and what a chat client waits.
@@ -22,10 +22,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.badnet import Network, Weather, why_not
 from benchmarks.programs import Parley, ProgramError, free_port, resident, stop
 from benchmarks.start import Client
 
@@ -257,87 +258,47 @@ def ratio(ours: list[float], theirs: list[float]) -> float:
     return statistics.median(theirs) / statistics.median(ours)
 
 
-@contextlib.contextmanager
-def namespaces() -> Iterator[tuple[str, str]]:
-    """Make two network namespaces with a cable between them: 10.9.0.1 and 10.9.0.2."""
-    names = ("parley-a", "parley-b")
-
-    def run(*words: str) -> None:
-        subprocess.run(words, check=True)
-
-    for name in names:
-        subprocess.run(["ip", "netns", "del", name], check=False, stderr=subprocess.DEVNULL)
-        run("ip", "netns", "add", name)
-    try:
-        run("ip", "link", "add", "pv1", "type", "veth", "peer", "name", "pv2")
-        for number, (name, end) in enumerate(zip(names, ("pv1", "pv2"), strict=True), 1):
-            run("ip", "link", "set", end, "netns", name)
-            run("ip", "-n", name, "addr", "add", f"10.9.0.{number}/24", "dev", end)
-            run("ip", "-n", name, "link", "set", end, "up")
-            run("ip", "-n", name, "link", "set", "lo", "up")
-        yield names
-    finally:
-        for name in names:
-            subprocess.run(["ip", "netns", "del", name], check=False)
-
-
-def worsen(name: str, end: str, netem: str, loss: int) -> bool:
-    """Make what leaves ``end`` as bad as ``netem`` says; by nftables if the kernel has no netem and
-    only loss is asked for. False if that cannot be."""
-    inside = ["ip", "netns", "exec", name]
-    command = [*inside, "tc", "qdisc", "replace", "dev", end, "root", "netem", *netem.split()]
-    if subprocess.run(command, check=False, stderr=subprocess.DEVNULL).returncode == 0:
-        return True
-    if netem.strip() != f"loss {loss}%":
-        return False
-    subprocess.run([*inside, "nft", "flush", "ruleset"], check=False)
-    rules = (
-        "add table ip bad",
-        "add chain ip bad out { type filter hook output priority 0; }",
-        f"add rule ip bad out numgen random mod 100 < {loss} counter drop",
-    )
-    done = [subprocess.run([*inside, "nft", rule], check=False) for rule in rules]
-    return all(one.returncode == 0 for one in done)
-
-
 def network(size: int) -> int:
-    """Print what loss and delay do to both ways."""
-    worst = [("nothing", "loss 0%", 0), ("1 % lost", "loss 1%", 1), ("5 % lost", "loss 5%", 5),
-             ("100 ms", "delay 50ms", 0), ("100 ms, reordered", "delay 50ms reorder 25% 50%", 0),
-             ("100 ms, 1 % lost", "delay 50ms loss 1%", 1)]  # fmt: skip
-    with namespaces() as (a, b), tempfile.TemporaryDirectory(dir="/dev/shm") as place:
+    """Print what loss, delay and reordering do to both ways."""
+    if (reason := why_not()) is not None:
+        raise ProgramError(reason)
+    weathers = {
+        "nothing": Weather(),
+        "1 % lost": Weather(loss=1),
+        "5 % lost": Weather(loss=5),
+        "100 ms there and back": Weather(delay=0.05),
+        "100 ms, 1 % lost": Weather(loss=1, delay=0.05),
+        "100 ms, 5 % out of order": Weather(delay=0.05, reorder=5),
+        "100 ms, 25 % out of order": Weather(delay=0.05, reorder=25),
+    }
+    with Network(Weather()) as cable, tempfile.TemporaryDirectory(dir="/dev/shm") as place:
         data = Path(place)
         (data / "files").mkdir()
         (data / "files" / "big").write_bytes(os.urandom(size))
-        port = 10500
-        server = subprocess.Popen(
-            ["ip", "netns", "exec", a, sys.executable, "chat_server.py", str(port), "--host",
-             "10.9.0.1", "--data", str(data), "--rate", "0"], stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        time.sleep(2)
+        host, port = cable.addresses[0], 10500
+        server = Parley(data, ["--host", host, "--rate", "0"], port=port, prefix=cable.inside(0))
         try:
-            print(f"{'each way':<24} {'TCP':>10} {'QUIC':>10}   MB/s, {size / 1e6:.0f} MB")
-            for name, netem, loss in worst:
-                if not all([worsen(a, "pv1", netem, loss), worsen(b, "pv2", netem, loss)]):
-                    print(f"{name:<24} this kernel has no netem")
-                    continue
-                rates = []
-                for via in ("tcp", "udp"):
-                    done = subprocess.run(
-                        ["ip", "netns", "exec", b, sys.executable, "-m", "benchmarks.files",
-                         "--carry", "10.9.0.1", str(port), "big", str(data / "got"), via],
-                        capture_output=True, text=True,
-                        env={**os.environ, "PARLEY_CONFIG_DIR": str(data / "config")},
-                    )  # fmt: skip
-                    whole = (data / "got").exists()
-                    (data / "got").unlink(missing_ok=True)
-                    rates.append(
-                        f"{size / float(done.stdout) / 1e6:.1f}" if whole else done.stderr[-40:]
-                    )
-                print(f"{name:<24} {rates[0]:>10} {rates[1]:>10}", flush=True)
+            print(f"{'each way':<28} {'TCP':>10} {'QUIC':>10}   MB/s, {size / 1e6:.0f} MB")
+            for name, weather in weathers.items():
+                cable.weather = weather
+                rates = [_over(cable, port, data, size, via) for via in ("tcp", "udp")]
+                print(f"{name:<28} {rates[0]:>10} {rates[1]:>10}", flush=True)
         finally:
-            stop(server)
+            stop(server.process)
     return 0
+
+
+def _over(cable: Network, port: int, data: Path, size: int, via: str) -> str:
+    """Fetch once over the cable; return the rate, or what went wrong."""
+    done = subprocess.run(
+        [*cable.inside(1), sys.executable, "-m", "benchmarks.files", "--carry",
+         cable.addresses[0], str(port), "big", str(data / "got"), via],
+        capture_output=True, text=True,
+        env={**os.environ, "PARLEY_CONFIG_DIR": str(data / "config")},
+    )  # fmt: skip
+    whole = (data / "got").exists()
+    (data / "got").unlink(missing_ok=True)
+    return f"{size / float(done.stdout) / 1e6:.2f}" if whole else done.stderr[-40:]
 
 
 def compare(size: int, runs: int, at_least: float) -> int:
@@ -418,7 +379,7 @@ def main() -> int:
         print(asyncio.run(qh3_client(int(port), fingerprint, int(size))))
         return 0
     if options.network:
-        return network(min(options.size, 50_000_000))
+        return network(min(options.size, 10_000_000))
     return compare(options.size, options.runs, options.at_least)
 
 

@@ -60,16 +60,27 @@ def stop(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> int:
 
 
 class Parley:
-    """The chat server on ``data``. ``said`` is what it has written to standard error."""
+    """The chat server on ``data``, started by way of ``prefix``. ``said`` is what it has written
+    to standard error."""
 
-    def __init__(self, data: Path, options: Sequence[str] = (), port: int = 0) -> None:
+    def __init__(
+        self, data: Path, options: Sequence[str] = (), port: int = 0, prefix: Sequence[str] = ()
+    ) -> None:
         data.mkdir(parents=True, exist_ok=True)
         self.data = data
         self._log = data / "server.log"
         before = self._log.stat().st_size if self._log.exists() else 0
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, ROOT / "chat_server.py", str(port), "--data", data, *options],
+                [
+                    *prefix,
+                    sys.executable,
+                    ROOT / "chat_server.py",
+                    str(port),
+                    "--data",
+                    data,
+                    *options,
+                ],
                 stderr=log,
                 stdin=subprocess.DEVNULL,
             )
