@@ -116,7 +116,9 @@ class Chat:
         self._searching = Searching(self._hall, archive)
         self._visits = Visits(self._hall, finding, append)
         self._moderation = Moderation(self._hall, bans, finding, archive, append)
-        self.sharing = Sharing(self._hall, finding, bans, self._talk, shelf, append, new_secret)
+        self.sharing = Sharing(
+            self._hall, finding, bans, self._talk, shelf, append, new_secret, secret
+        )
         self._stopping = False
         self._open: dict[type, Handler] = {
             Join: self._entrance.join,
@@ -162,6 +164,7 @@ class Chat:
             bans.apply(deed)
             shelf.apply(deed)
         self._hall.rooms.remove_empty()
+        self.sharing.clear_away({item.to for item in shelf.all_shared()})
 
     # What the tick asks
 
@@ -245,6 +248,8 @@ class Chat:
             self._entrance.taken_in(record, moment)
         elif isinstance(record, Deed):
             self._doers(record).done(record, moment)
+            if record.do == "leave":
+                self.sharing.clear_away([record.room or ""])
         else:
             self._talk.said(record, body)
 
@@ -283,7 +288,9 @@ class Chat:
     @property
     def due(self) -> float | None:
         """When ``advance`` has something to do, in monotonic seconds; None: no need."""
-        return 0.0 if self._searching.under_way else self._hall.due
+        if self._searching.under_way or self.sharing.clearing:
+            return 0.0
+        return self._hall.due
 
     def reload(self, greeting: Greeting | None, rate: Rate | None) -> None:
         """Greet and limit otherwise from now on, if these are given; roles may have changed."""

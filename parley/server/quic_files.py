@@ -46,7 +46,9 @@ _IN_A_TICK: Final = 512 * 1024  # bytes, each way: about 5 ms
 _CONNECTIONS: Final = 256
 _HANDSHAKES: Final = 128  # connections that have shown no ticket yet
 _UNPROVEN: Final = 8  # of them, whose addresses may be anybody's
-_TICKET_BY: Final = 10.0  # seconds from the first datagram to the ticket
+_OF_ONE: Final = 64  # connections of one address
+_BEGUN_AT_ONCE: Final = 8  # in a tick: a handshake takes a millisecond or two
+_IDLE: Final = 10.0  # seconds without a file under way: to the ticket, and behind the last file
 _STREAMS: Final = 16  # of one connection
 
 logging.getLogger("quic").setLevel(logging.ERROR)  # what a peer says is not news
@@ -73,6 +75,7 @@ class QuicFiles:
         self._connections: dict[_Connection, None] = {}
         self._timer: tuple[float, Timer] | None = None
         self._events = READ
+        self._begun = 0  # in this turn
         self.mono = clock.now().mono
         loop.watch(sock, READ, self)
 
@@ -86,6 +89,7 @@ class QuicFiles:
         self.mono = clock.now().mono
         if events & WRITE:
             self._datagrams.flush()
+        self._begun = 0
         if events & READ:
             left = _IN_A_TICK
             while left > 0 and (arrived := self._datagrams.receive()) is not None:
@@ -186,15 +190,17 @@ class QuicFiles:
             answer = encode_quic_retry(version, own, source, cid, token)
             self._datagrams.send([(answer, address)])
             return None
-        if waiting >= _HANDSHAKES:
-            return None
+        mine = sum(connection.address == address[0] for connection in self._connections)
+        if waiting >= _HANDSHAKES or mine >= _OF_ONE or self._begun >= _BEGUN_AT_ONCE:
+            return None  # it will be sent again
+        self._begun += 1
         first, retried = (cid, None) if known is None else known
         quic = QuicConnection(
             configuration=self._settings,
             original_destination_connection_id=first,
             retry_source_connection_id=retried,
         )
-        connection = _Connection(self, quic, cid, self.mono)
+        connection = _Connection(self, quic, cid, address, self.mono)
         self._connections[connection] = None
         return connection
 
@@ -228,12 +234,15 @@ class QuicFiles:
 class _Connection:
     """One QUIC connection. ``known``: it has shown a ticket."""
 
-    def __init__(self, host: QuicFiles, quic: QuicConnection, cid: bytes, mono: float) -> None:
+    def __init__(
+        self, host: QuicFiles, quic: QuicConnection, cid: bytes, address: Address, mono: float
+    ) -> None:
         self.host = host
+        self.address = address[0]
         self.quic = quic
         self.cids = {cid, quic.host_cid}
         self.known = False
-        self.began = mono
+        self._busy_at = mono
         self.files: dict[int, _QuicFile] = {}
         for known in self.cids:
             host.route(known, self)
@@ -305,9 +314,12 @@ class _Connection:
         self.quic.close(reason_phrase=reason)
 
     def sweep(self, mono: float) -> None:
-        """Close it if it has shown no ticket in time; close files that do not move."""
-        if not self.known and mono - self.began > _TICKET_BY:
-            self.end("no ticket in time")
+        """Close it if no file is under way for long; close files that do not move."""
+        if any(file.under_way for file in self.files.values()):
+            self._busy_at = mono
+        pending = self._in_flight or any(map(self.quic.get_send_buffer_size, self.files))
+        if mono - self._busy_at > (STALL if pending and self.known else _IDLE):
+            self.end("no file under way")
         for file in list(self.files.values()):
             if not file.waits_here and mono - file.moved > STALL:
                 file.close()
@@ -321,7 +333,7 @@ class _QuicFile:
         self._stream = stream
         self._decoder: FrameDecoder | None = FrameDecoder(FRAME_BEFORE_JOIN)
         self._early = b""
-        self._counted = False
+        self.under_way = False
         self.waits_here = False
         self.moved = mono
         self.outgoing: Outgoing | None = None
@@ -399,7 +411,7 @@ class _QuicFile:
             self._refuse(problem)
             return
         self._connection.known = True
-        self._counted = True
+        self.under_way = True
         transfers.running += 1
         self._early = self._decoder.rest()
         self._decoder = None
@@ -450,6 +462,6 @@ class _QuicFile:
         self._connection.send(self._stream, encode_frame(encode(event)), end)
 
     def _uncount(self) -> None:
-        if self._counted:
-            self._counted = False
+        if self.under_way:
+            self.under_way = False
             self._connection.host.transfers.running -= 1

@@ -66,7 +66,8 @@ class Guest(msgspec.Struct, tag_field="purpose", tag="guest", omit_defaults=True
 
 class SharedFile(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A file on the shelf, in the conversation ``to``. ``size`` is in bytes, ``sha256`` in hex;
-    ``part`` is the name under which it was gathered."""
+    ``part`` is the name under which it was gathered, ``payer`` what stands for the address from
+    which a guest brought it."""
 
     id: str
     name: str
@@ -74,6 +75,7 @@ class SharedFile(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     sha256: str
     to: str
     part: str = ""
+    payer: str = ""
 
 
 class Deed(msgspec.Struct, tag_field="purpose", tag="deed", omit_defaults=True, gc=False):

@@ -120,6 +120,10 @@ class Secret:
         )
         return Verifier(ITERATIONS, salt[:16], stored, server)
 
+    def name(self, address: str) -> str:
+        """Return what an address is called where it is to be known again and not to be read."""
+        return hmac.digest(self._key, f"address {address}".encode(), hashlib.sha256).hex()[:24]
+
 
 class Exchange:
     """One login: a challenge, then a proof. Good for a single try."""

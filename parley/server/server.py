@@ -77,7 +77,7 @@ _COSTS: Final[dict[type, int]] = {
     Search: 256,
     WhoIs: 64,
     ListRooms: 64,
-    ListFiles: 64,
+    ListFiles: 256,
     Get: 16,
     Put: 16,
     Login: 64,
@@ -358,7 +358,8 @@ class Server:
         self._chat.lost(peer.session, reason, clock.now())
 
     def _accepted(self, sock: socket.socket, address: str) -> None:
-        full = len(self._peers) + len(self._tcp_files) >= self.settings.max_clients
+        # A connection for a file has the file open too.
+        full = len(self._peers) + 2 * len(self._tcp_files) >= self.settings.max_clients
         if full and len(self._finishing) >= TURNED_AWAY_AT_ONCE:
             sock.close()
             return
@@ -378,7 +379,7 @@ class Server:
         for carrier in self._carriers:
             carrier.sweep(now)
         self._chat.sharing.tickets.sweep(now)
-        self._transfers.sweep(now)
+        self._transfers.sweep(moment)
         for peer in list(self._finishing):
             if peer.finished_at is not None and now - peer.finished_at > LINGER:
                 peer.connection.close()

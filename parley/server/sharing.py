@@ -5,9 +5,9 @@ Bytes never pass through here: a ticket lets a connection of its own carry them
 message that everybody in the conversation sees, later too.
 """
 
-import hashlib
 import logging
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import humanize
@@ -15,23 +15,25 @@ import humanize
 from framing.codec import encode
 from framing.errors import ErrorWord
 from framing.events import FileChanged, FileFacts, Files, Message, Ok, Quic, Shared, TicketFor
-from framing.filenames import FileNameError, plain_name
 from framing.limits import PAGE
-from framing.names import LOBBY, is_private, key
+from framing.names import LOBBY, is_private, is_room, key
 from framing.requests import DeleteFile, Get, ListFiles, Put
 from parley.server.bans import Bans
 from parley.server.clock import Moment
-from parley.server.finding import Finding, NobodyError
+from parley.server.finding import Finding
 from parley.server.hall import Hall
+from parley.server.index import IndexBehindError
 from parley.server.records import Deed, Record, SharedFile
+from parley.server.scram import Secret
 from parley.server.session import Session, State
-from parley.server.shelf import LEAST, Item, Shelf, new_id, public_id
-from parley.server.talk import NoWayError, Talk
+from parley.server.shelf import Item, Shelf, public_id
+from parley.server.talk import Talk
 from parley.server.tickets import LASTS, Download, TicketError, Tickets, Upload
+from parley.server.uploads import Uploads, exists
 
 _WAITING: Final = 16  # files that one session waits for
 _PAGE_BYTES: Final = 48 * 1024
-_FULL: Final = "the shelf is full: something must be deleted first"
+_CLEARED: Final = 64  # files of rooms that are gone, in a tick
 
 Answer = Callable[[Ok | TicketError], None]
 """What the connection of an upload is told in the end."""
@@ -51,6 +53,7 @@ class Sharing:
         shelf: Shelf,
         append: Callable[[Record], None],
         new_secret: Callable[[], str],
+        secret: Secret,
     ) -> None:
         self._hall = hall
         self._finding = finding
@@ -59,9 +62,10 @@ class Sharing:
         self.shelf = shelf
         self._append = append
         self._new_secret = new_secret
-        self.tickets = Tickets(new_secret, self.ended)
+        self.uploads = Uploads(hall, finding, bans, talk, shelf, secret, self._sees)
+        self.tickets = Tickets(new_secret, self.uploads.ended)
         self.quic: Quic | None = None
-        self._running: set[Upload] = set()
+        self._homeless: deque[Item] = deque()
         self._waiting: list[tuple[Session, Get]] = []
         self._read = 0
         self._asked: dict[int, tuple[Session, str]] = {}
@@ -71,17 +75,17 @@ class Sharing:
 
     def files(self, session: Session, request: ListFiles, moment: Moment) -> None:
         """Answer with a page of the files somebody may have."""
+        if self.shelf.behind:
+            raise IndexBehindError  # what was put there by hand this very moment is listed too
         where = None if request.with_ is None else key(request.with_)
-        after = request.after
-        seen = sorted(self._seen_by(session), key=lambda item: item.order)
         files: list[Shared] = []
         size = 0
         end = True
         limit = min(request.limit, PAGE)
-        for item in seen:
-            if where is not None and key(self._place(session, item)) != where:
+        for item in self.shelf.after(request.after):
+            if not self._sees(session.person, item):
                 continue
-            if after is not None and item.order[0] <= public_id(after):
+            if where is not None and key(self._place(session, item)) != where:
                 continue
             shared = self._described(item)
             size += len(encode(Files("", [shared], True)))
@@ -105,7 +109,8 @@ class Sharing:
         if not item.sha256:
             self._wait(session, request, item)
             return
-        leave = Download(session.person, item.id, item.size, item.sha256)
+        who = session.person, session.key, session.address
+        leave = Download(*who, item.id, item.size, item.sha256)
         ticket = self.tickets.issue(leave, session, moment.mono)
         self._hand(session, request.ref, ticket, item.name, item.size, item.sha256, 0)
 
@@ -113,7 +118,7 @@ class Sharing:
         """Answer with a ticket to bring a file."""
         ref = request.ref
         try:
-            upload = self._upload(session, request, moment)
+            upload = self.uploads.offer(session, request, moment)
         except TicketError as problem:
             retry = None
             if problem.word is ErrorWord.LIMIT_EXCEEDED:
@@ -122,11 +127,8 @@ class Sharing:
             return
         ticket = self.tickets.issue(upload, session, moment.mono)
         if ticket is not None:
-            self._running.add(upload)
-        try:
-            here = self.shelf.part(upload.part).stat().st_size
-        except OSError:
-            here = 0
+            self.uploads.announced(upload)
+        here = self.shelf.parts.here(upload.part)
         self._hand(session, ref, ticket, upload.name, upload.size, upload.sha256, here)
 
     def delete(self, session: Session, request: DeleteFile, moment: Moment) -> None:
@@ -152,7 +154,7 @@ class Sharing:
         do = "unshare" if own else "take"
         deed = Deed(0, moment.utc, do, session.person, session.nick, file=file)
         deed.who, deed.whom = item.by or None, item.nick or None
-        deed.text = None if own else f"file {item.name} in {item.to}"
+        deed.text = None if own else self._named_for_moderators(item)
         self._asked[id(deed)] = session, request.ref
         self._append(deed)
 
@@ -163,32 +165,39 @@ class Sharing:
         leave = self.tickets.take(ticket, moment.mono)
         if isinstance(leave, Upload):
             try:
-                self._check(leave, moment)
+                self.uploads.begin(leave, moment)
             except TicketError:
-                self.ended(leave)
+                self.uploads.ended(leave)
                 raise
             return leave
-        item = next((i for i in self.shelf.items() if i.id == leave.id), None)
-        if item is None or item.size != leave.size or not self._sees(leave.person, item):
+        why = self._bans.banned(leave.person, leave.nick, leave.address, moment)
+        if why is not None:
+            raise TicketError(ErrorWord.BANNED, why)
+        item = self.shelf.there(leave.id)
+        if (
+            item is None
+            or (item.size, item.sha256) != (leave.size, leave.sha256)
+            or not self._sees(leave.person, item)
+        ):
             raise TicketError(ErrorWord.NO_SUCH_FILE, "the file is no longer there")
         return item, leave
-
-    def ended(self, upload: Upload) -> None:
-        """An upload has come to an end, or to nothing: its name is free again."""
-        self._running.discard(upload)
 
     def come(self, upload: Upload, moment: Moment, answer: Answer) -> None:
         """An upload is whole and durable: tell the log, and then give it its name and tell all."""
         try:
-            self._check(upload, moment)
-            if self.shelf.taken(upload.item):
-                raise _exists(upload.name)
+            self.uploads.finish(upload, moment)
         except TicketError as problem:
-            self.ended(upload)
+            self.uploads.ended(upload)
             answer(problem)
             return
         file = SharedFile(
-            upload.item, upload.name, upload.size, upload.sha256, upload.to, upload.part
+            upload.item,
+            upload.name,
+            upload.size,
+            upload.sha256,
+            upload.to,
+            upload.part,
+            "" if upload.payer == upload.person else upload.payer,
         )
         deed = Deed(0, moment.utc, "share", upload.person, upload.nick, who=upload.for_, file=file)
         self._answers[id(deed)] = upload, answer
@@ -200,7 +209,7 @@ class Sharing:
         """The log has a deed to a file: it is so from now on."""
         file = deed.file
         assert file is not None
-        known = self.shelf.item(file.id)
+        known = self.shelf.shared(file.id)
         self.shelf.apply(deed)
         answered = self._answers.pop(id(deed), None)
         if answered is not None and not self._brought_in(deed, *answered, moment):
@@ -222,13 +231,14 @@ class Sharing:
         answered = self._answers.pop(id(deed), None)
         if answered is not None:
             upload, answer = answered
-            self.ended(upload)
+            self.uploads.ended(upload)
             answer(TicketError(ErrorWord.STORE_UNAVAILABLE, text))
 
     def _brought_in(self, deed: Deed, upload: Upload, answer: Answer, moment: Moment) -> bool:
         """Give a file that the log has its name, and say so; False if that cannot be."""
-        self.ended(upload)
-        item = self.shelf.item(upload.item)
+        self.uploads.ended(upload)
+        self.tickets.void(upload.part)
+        item = self.shelf.shared(upload.item)
         assert item is not None and deed.file is not None
         try:
             self.shelf.bring_in(item)
@@ -237,12 +247,12 @@ class Sharing:
             undo = Deed(0, moment.utc, "unshare", deed.by, deed.nick, file=deed.file)
             self._append(undo)
             if isinstance(problem, FileExistsError):
-                answer(_exists(upload.name))
+                answer(exists(upload.name))
             else:
                 text = f"the server cannot store the file: {problem.strerror}"
                 answer(TicketError(ErrorWord.STORE_UNAVAILABLE, text))
             return False
-        self.shelf.count(upload.payer, upload.size, moment.utc)
+        self.shelf.count(upload.payer, upload.size)
         logger.info("shared nick=%s file=%r bytes=%d", deed.nick, upload.name, upload.size)
         self._say(upload, moment)
         answer(Ok(seq=deed.seq, sha256=upload.sha256))
@@ -278,7 +288,10 @@ class Sharing:
         self._waiting.append((session, request))
 
     def advance(self, moment: Moment) -> None:
-        """Hand out the tickets of files that have been read through by now."""
+        """Take away what is in rooms that are gone; hand out the tickets of files that have been
+        read through by now."""
+        for _ in range(min(_CLEARED, len(self._homeless))):
+            self._clear(self._homeless.popleft(), moment)
         if self._read == self.shelf.read:
             return
         self._read = self.shelf.read
@@ -287,6 +300,33 @@ class Sharing:
             if session.state is State.JOINED:
                 self.get(session, request, moment)
 
+    # Files of rooms that are gone
+
+    def clear_away(self, places: Iterable[str]) -> None:
+        """Take away, a few a tick, what is shared in those of these places that are rooms and
+        are gone: nobody could ever have it again."""
+        gone = {
+            place for place in places if is_room(place) and self._hall.rooms.get(place) is None
+        } - {LOBBY}
+        if gone:
+            self._homeless += (item for item in self.shelf.all_shared() if item.to in gone)
+
+    @property
+    def clearing(self) -> bool:
+        """Whether there is something to take away."""
+        return bool(self._homeless)
+
+    def _clear(self, item: Item, moment: Moment) -> None:
+        if self.shelf.shared(item.id) is not item:
+            return
+        try:
+            self.shelf.remove(item)
+        except OSError as problem:
+            logger.error("%s cannot be deleted: %s", item.path, problem.strerror)
+            return
+        file = SharedFile(item.id, item.name, item.size, item.sha256, item.to)
+        self._append(Deed(0, moment.utc, "unshare", item.by, item.nick, file=file))
+
     # Who may what
 
     def _sees(self, person: str, item: Item) -> bool:
@@ -294,9 +334,6 @@ class Sharing:
             return person in (item.by, item.for_)
         stream = self._hall.rooms.stream(person, item.to)
         return stream is not None and (item.to == LOBBY or item.seq > stream.floor)
-
-    def _seen_by(self, session: Session) -> list[Item]:
-        return [item for item in self.shelf.items() if self._sees(session.person, item)]
 
     def _place(self, session: Session, item: Item) -> str:
         """Name the conversation that a file is in, seen from a session."""
@@ -307,91 +344,19 @@ class Sharing:
     def _find(self, session: Session, request: Get | DeleteFile) -> Item | None:
         """Return the file that is meant, of several the newest; refuse if there is none."""
         where = None if request.with_ is None else key(request.with_)
-        wanted = public_id(request.name)
         found = [
             item
-            for item in self._seen_by(session)
-            if public_id(item.name) == wanted
+            for item in self.shelf.named(request.name)
+            if self._sees(session.person, item)
             and (where is None or key(self._place(session, item)) == where)
         ]
         if not found:
+            if self.shelf.behind:
+                raise IndexBehindError  # it may have been put there by hand this very moment
             text = f"there is no file {request.name!r}"
             self._hall.refuse(session, ErrorWord.NO_SUCH_FILE, text, request.ref)
             return None
         return max(found, key=lambda item: item.seq)
-
-    def _upload(self, session: Session, request: Put, moment: Moment) -> Upload:
-        """Return the upload that is asked for. Raises ``TicketError``."""
-        if (until := self._bans.muted(session.person, session.key, moment)) is not None:
-            raise TicketError(ErrorWord.MUTED, f"you can say nothing {until}")
-        try:
-            name = plain_name(request.name)
-        except FileNameError as problem:
-            raise TicketError(ErrorWord.BAD_REQUEST, str(problem)) from None
-        try:
-            to, for_ = self._talk.recipient(session, request.to)
-        except NoWayError as problem:
-            raise TicketError(problem.word, str(problem)) from None
-        limits = self.shelf.limits
-        if not limits.file:
-            raise TicketError(ErrorWord.FORBIDDEN, "nobody can share files here")
-        if request.size > limits.file:
-            most = humanize.naturalsize(limits.file)
-            raise TicketError(ErrorWord.TOO_LARGE, f"a file has at most {most} here")
-        where = (key(to), for_)
-        twin = any(
-            public_id(item.name) == public_id(name) and (key(item.to), item.for_) == where
-            for item in self._seen_by(session)
-        )
-        identity = f"{session.person}\0{key(to)}\0{name}\0{request.size}\0{request.sha256}"
-        part = hashlib.sha256(identity.encode()).hexdigest()[:32]
-        payer = session.person if session.account else session.address
-        others = {u.part: u for u in self._running if u.part != part}
-        item = public_id(name) if to == LOBBY else new_id()
-        coming_too = any(u.item == item for u in others.values())
-        if twin or coming_too or (to == LOBBY and self.shelf.taken(item)):
-            raise _exists(name)
-        mine = sum(max(u.size, LEAST) for u in others.values() if u.payer == payer)
-        if mine + max(request.size, LEAST) > self.shelf.left_today(payer, moment.utc):
-            most = humanize.naturalsize(limits.daily)
-            raise TicketError(ErrorWord.LIMIT_EXCEEDED, f"at most {most} a day: wait")
-        coming = sum(max(u.size, LEAST) for u in others.values()) + max(request.size, LEAST)
-        if not self.shelf.make_room(coming, {part, *others}):
-            raise TicketError(ErrorWord.STORE_UNAVAILABLE, _FULL)
-        return Upload(
-            session.person,
-            session.nick,
-            session.id,
-            session.address,
-            payer,
-            name,
-            request.size,
-            request.sha256,
-            to,
-            for_,
-            part,
-            item,
-        )
-
-    def _check(self, upload: Upload, moment: Moment) -> None:
-        """Raise ``TicketError`` if who brings a file may not share it any more."""
-        nick = key(upload.nick)
-        if (until := self._bans.muted(upload.person, nick, moment)) is not None:
-            raise TicketError(ErrorWord.MUTED, f"you can say nothing {until}")
-        if (why := self._bans.banned(upload.person, nick, upload.address, moment)) is not None:
-            raise TicketError(ErrorWord.BANNED, why)
-        try:
-            holder = self._finding.other(upload.nick).person
-        except NobodyError:
-            holder = ""
-        if holder != upload.person:
-            text = f"{upload.nick} is somebody else by now"
-            raise TicketError(ErrorWord.FORBIDDEN, text)
-        if is_private(upload.to) or upload.to == LOBBY:
-            return
-        room = self._hall.rooms.get(upload.to)
-        if room is None or upload.person not in room.members:
-            raise TicketError(ErrorWord.NO_SUCH_ROOM, f"there is no room {upload.to}")
 
     # Telling
 
@@ -411,6 +376,15 @@ class Sharing:
             return
         told = TicketFor(ref, ticket, name, size, sha256, LASTS, self.quic, offset)
         self._hall.tell(session, told)
+
+    def _named_for_moderators(self, item: Item) -> str:
+        """Say in the list of acts which file it was; of what is private, nothing."""
+        if is_private(item.to):
+            return "a private file"
+        room = self._hall.rooms.get(item.to)
+        if item.to != LOBBY and (room is None or room.private):
+            return "a file in a private room"
+        return f"file {item.name} in {item.to}"
 
     def _described(self, item: Item) -> Shared:
         return Shared(item.name, item.size, item.sha256, item.nick or None, item.time, item.to)
@@ -436,7 +410,3 @@ class Sharing:
             if known.seq > room.floor(person):
                 for session in self._hall.people.sessions_of(person):
                     self._hall.tell(session, changed)
-
-
-def _exists(name: str) -> TicketError:
-    return TicketError(ErrorWord.FILE_EXISTS, f"there is a file {name} already")

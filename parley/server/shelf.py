@@ -2,10 +2,11 @@
 
 A file for everybody stands in the shelf's directory under its own name, so that whoever keeps the
 server can put files there and take them away by hand. A file for a room or a person stands in
-``.kept`` under a name of the server's own; what is being uploaded stands in ``.parts``. Who
-shared what with whom is known by the log's deeds.
+``.kept`` under a name of the server's own; what is being uploaded stands in ``.parts``
+(``parley.server.parts``). Who shared what with whom is known by the log's deeds.
 
-A file put there by hand is read through for its SHA-256 a slice at a time (``work``).
+What came or went by hand is found by looking at the disk, which takes at most a fiftieth of the
+time; a file put there by hand is read through for its SHA-256 a slice at a time (``work``).
 """
 
 import contextlib
@@ -15,23 +16,28 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Container, Iterator
-from dataclasses import dataclass
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from framing.filenames import FileNameError, name_key, plain_name
 from framing.names import LOBBY
-from parley.server.records import Deed, SharedFile
+from parley.server.parts import LEAST, Parts
+from parley.server.records import Deed
+
+FILES: Final = 20_000
+"""Files that can be shared at a time: so many can be looked at on the disk in a tick."""
+
+FILES_A_DAY: Final = 1000
+"""Files that one account, or the guests of one address, may upload in a day."""
 
 _SLICE: Final = 1024 * 1024  # bytes of a file read through at a time: under a millisecond
 _COARSE: Final = 1_000_000_000  # nanoseconds
-_PARTS_KEPT: Final = 86400.0  # seconds for which an interrupted upload can be gone on with
-_SCAN_EVERY: Final = 0.5  # seconds, for each thousand files that were put there by hand
-
-LEAST: Final = 256
-"""Bytes that a file counts as at least, in every limit: an empty one costs something too."""
+_SCAN_PAUSE: Final = 50.0  # times as long as a look at the disk took it rests
+_SOON: Final = 1.0  # seconds that a question waits for the next look at the disk
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +56,7 @@ class Item:
     """A file. ``id`` is unique; ``by`` and ``nick`` are who shared it (empty: put there by hand)
     at ``time`` (UTC seconds) in the conversation ``to``; ``for_`` is the person it is for if that
     is private; ``seq`` the place of its deed. ``sha256`` is empty until it is known; ``order`` is
-    by what files are listed."""
+    by what files are listed: the name's key, and the id."""
 
     id: str
     name: str
@@ -65,6 +71,7 @@ class Item:
     seq: int = 0
     mtime_ns: int = 0
     part: str = ""
+    payer: str = ""
     order: tuple[str, str] = ("", "")
 
     def __post_init__(self) -> None:
@@ -75,11 +82,10 @@ class Item:
         """What a file on the disk is known by."""
         return self.id, self.size, self.mtime_ns
 
-
-class _Part(NamedTuple):
-    name: str
-    size: int
-    mtime: float
+    @property
+    def weight(self) -> int:
+        """Bytes that it counts."""
+        return max(self.size, LEAST)
 
 
 class _Reading:
@@ -98,20 +104,27 @@ class Shelf:
     def __init__(self, directory: Path, limits: ShelfLimits) -> None:
         self.directory = directory
         self.limits = limits
+        self.parts = Parts(directory / ".parts")
+        self._kept = directory / ".kept"
         self._shared: dict[str, Item] = {}
-        self._by_hand: dict[str, Item] = {}
-        self._gone: set[str] = set()  # ids of shared files that are not on the disk
-        self._scanned: int | None = None
-        self._scanned_at = 0.0
+        self._part_names: set[str] = set()
+        self._there: dict[str, Item] = {}  # what is on the disk, shared or put there by hand
+        self._order: list[tuple[str, str]] = []
+        self._used = 0
+        self._looked: dict[str, Item] = {}  # what was on the disk, by its name there
+        self._scanned: tuple[int, int] | None = None
+        self._scan_at = 0.0
         self._unread: dict[str, Item] = {}
         self._reading: _Reading | None = None
-        self._digests: dict[tuple[str, int, int], str] = {}
         self.writing: set[str] = set()
         """Ids of files that were written while they were read through."""
         self.read = 0
         """How many files have been read through, or given up."""
-        self._today: dict[str, int] = {}
+        self._today: dict[str, tuple[int, int]] = {}  # bytes and files of each payer
         self._day = 0
+
+    def __len__(self) -> int:
+        return len(self._there)
 
     # What the log says
 
@@ -120,18 +133,19 @@ class Shelf:
         file = deed.file
         if file is None:
             return
+        known = self._shared.pop(file.id, None)
+        if known is not None:
+            self._part_names.discard(known.part)
+            if self._there.get(file.id) is known:
+                self._drop(known)
         if deed.ends:
-            self._shared.pop(file.id, None)
-            self._gone.discard(file.id)
             return
-        self._by_hand.pop(file.id, None)
-        self._unread.pop(file.id, None)
-        self._shared[file.id] = Item(
+        item = self._shared[file.id] = Item(
             file.id,
             file.name,
             file.size,
             file.sha256,
-            self.place(file),
+            self.directory / (file.name if file.to == LOBBY else f".kept/{file.id}"),
             deed.by,
             deed.nick,
             deed.time,
@@ -139,150 +153,174 @@ class Shelf:
             deed.who,
             deed.seq,
             part=file.part,
+            payer=file.payer or deed.by,
         )
-
-    def place(self, file: SharedFile) -> Path:
-        """Return where a shared file stands."""
-        return self.directory / (file.name if file.to == LOBBY else f".kept/{file.id}")
+        self._part_names.add(file.part)
+        self._put(item)
 
     def bring_in(self, item: Item) -> None:
         """Give an upload that is whole and durable its name. Raises ``OSError``; a link, unlike a
         renaming, never takes the place of a file of this name (``FileExistsError``)."""
-        part = self.part(item.part)
-        os.link(part, item.path)
-        part.unlink()
-        self._gone.discard(item.id)
+        os.link(self.parts.path(item.part), item.path)
+        self.parts.delete(item.part)
 
     def recover(self) -> None:
-        """Bring in what the log has and a crash has left without its name."""
+        """At a start, bring in what the log has and a crash has left without its name."""
         for item in self._shared.values():
-            if item.part and not item.path.exists():
-                with contextlib.suppress(OSError):
-                    if self.part(item.part).stat().st_size == item.size:
-                        self.bring_in(item)
-                        logger.info("%s: brought in after a crash", item.path)
+            part = self.parts.path(item.part)
+            if not item.part or not part.exists():
+                continue
+            with contextlib.suppress(OSError):
+                if item.path.exists():
+                    self.parts.delete(item.part)
+                elif part.stat().st_size == item.size:
+                    self.bring_in(item)
+                    logger.info("%s: brought in after a crash", item.path)
+        self.parts.load()
+        self.scan()
 
     # What is there
 
-    def items(self) -> Iterator[Item]:
-        """Yield all files that are on the disk."""
+    def after(self, name: str | None) -> Iterator[Item]:
+        """Yield the files that are on the disk, by name, from behind ``name`` on."""
         self.scan()
-        for item in self._shared.values():
-            if item.id not in self._gone:
-                yield item
-        yield from self._by_hand.values()
+        at = 0 if name is None else bisect_left(self._order, (public_id(name) + "\0", ""))
+        for _, id_ in self._order[at:]:
+            yield self._there[id_]
 
-    def scan(self) -> None:
-        """Look at what is on the disk, if anything came or went there; a big directory not more
-        often than now and then."""
-        now = time.monotonic()
-        if now - self._scanned_at < _SCAN_EVERY * len(self._by_hand) / 1000:
-            return
-        try:
-            changed = self.directory.stat().st_mtime_ns
-        except OSError:
-            changed = 0
-        if changed == self._scanned:
-            return
-        # The clock of directories ticks coarsely: what came in the same tick must not be missed.
-        settled = time.time_ns() - changed > _COARSE
-        self._scanned = changed if settled else None
-        self._scanned_at = now
-        found: dict[str, Item] = {}
-        try:
-            for item in self._on_disk() if changed else ():
-                found.setdefault(item.id, item)
-        except OSError as problem:
-            logger.warning("%s cannot be listed: %s", self.directory, problem.strerror)
-        self._gone.clear()
-        for item in self._shared.values():
-            if item.to == LOBBY:
-                there = found.get(item.id)
-                if there is not None and there.size == item.size:
-                    item.path = there.path
-                    del found[item.id]
-                else:
-                    self._gone.add(item.id)
-            elif not item.path.is_file():
-                self._gone.add(item.id)
-        self._by_hand = found
-        self._digests = {
-            item.state: digest
-            for item in found.values()
-            if (digest := self._digests.get(item.state))
-        }
-        for item in found.values():
-            item.sha256 = self._digests.get(item.state, "")
-        self._unread = {i.id: i for i in found.values() if not i.sha256}
-        if self._reading is not None:
-            self._unread.pop(self._reading.item.id, None)
-
-    def _on_disk(self) -> Iterator[Item]:
-        with os.scandir(self.directory) as entries:
-            for entry in sorted(entries, key=lambda entry: entry.name):
-                try:
-                    name = _plain(entry.name)
-                    if not entry.is_file(follow_symlinks=False):
-                        continue
-                    found = entry.stat(follow_symlinks=False)
-                except (FileNameError, OSError):
-                    continue
-                path = self.directory / entry.name
-                yield Item(
-                    public_id(name), name, found.st_size, "", path, mtime_ns=found.st_mtime_ns
-                )
-
-    def check(self, item: Item) -> None:
-        """Look again at the disk if a file is not what it was."""
-        try:
-            found = item.path.stat(follow_symlinks=False)
-        except OSError:
-            self._look_again()
-            return
-        if item.mtime_ns and (found.st_size, found.st_mtime_ns) != (item.size, item.mtime_ns):
-            self._look_again()
-
-    def _look_again(self) -> None:
-        self._scanned = None
-        self._scanned_at = 0.0
-
-    def item(self, id_: str) -> Item | None:
-        """Return the file of this id, if it is shared or was put there by hand."""
-        return self._shared.get(id_) or self._by_hand.get(id_)
-
-    def taken(self, id_: str) -> bool:
-        """Tell whether there is a file of this id."""
+    def named(self, name: str) -> Iterator[Item]:
+        """Yield the files of this name that are on the disk."""
+        key = public_id(name)
         self.scan()
-        return id_ in self._by_hand or (id_ in self._shared and id_ not in self._gone)
+        for order, id_ in self._order[bisect_left(self._order, (key, "")) :]:
+            if order != key:
+                return
+            yield self._there[id_]
+
+    def there(self, id_: str) -> Item | None:
+        """Return the file of this id if it is on the disk."""
+        self.scan()
+        return self._there.get(id_)
+
+    def shared(self, id_: str) -> Item | None:
+        """Return what the log says of the file of this id, whether it is on the disk or not."""
+        return self._shared.get(id_)
+
+    def all_shared(self) -> Iterable[Item]:
+        """Return all files that the log says are shared."""
+        return self._shared.values()
 
     @property
     def used(self) -> int:
         """Bytes that the files take; each counts as a little at least."""
-        return sum(max(item.size, LEAST) for item in self.items())
+        self.scan()
+        return self._used
 
-    def make_room(self, size: int, running: Container[str]) -> bool:
-        """Delete uploads that nobody is going on with, the oldest first, until ``size`` bytes more
-        fit beside the parts that are ``running``, which are counted by the caller. Tell whether
-        they fit."""
-        used = self.used
-        idle = [part for part in self._parts() if part.name not in running]
-        held = sum(part.size for part in idle)
-        for part in sorted(idle, key=lambda part: part.mtime):
-            if used + held + size <= self.limits.shelf:
-                break
-            self.part(part.name).unlink(missing_ok=True)
-            held -= part.size
-        return used + held + size <= self.limits.shelf
+    def make_room(self, size: int, part: str) -> bool:
+        """Delete uploads that nobody is going on with, until ``size`` bytes more fit, the part
+        ``part`` among them. Tell whether they fit."""
+        return self.parts.make_room(self.limits.shelf - self.used - size, part)
 
-    def _parts(self) -> list[_Part]:
-        """Return the uploads that are not whole; they may go at any moment."""
-        found: list[_Part] = []
-        with contextlib.suppress(OSError), os.scandir(self.directory / ".parts") as entries:
-            for entry in entries:
-                with contextlib.suppress(OSError):
-                    seen = entry.stat(follow_symlinks=False)
-                    found.append(_Part(entry.name, seen.st_size, seen.st_mtime))
+    def was_part(self, part: str) -> bool:
+        """Tell whether a shared file was gathered under this name: no other may be, lest after a
+        crash the one is taken for the other."""
+        return part in self._part_names
+
+    def _put(self, item: Item) -> None:
+        """A file is there now, perhaps instead of another state of it."""
+        known = self._there.get(item.id)
+        if known is not None:
+            self._drop(known)
+        self._there[item.id] = item
+        self._used += item.weight
+        insort(self._order, item.order)
+
+    def _drop(self, item: Item) -> None:
+        """A file is there no more."""
+        del self._there[item.id]
+        del self._order[bisect_left(self._order, item.order)]
+        self._used -= item.weight
+        self._unread.pop(item.id, None)
+
+    # What came and went by hand
+
+    @property
+    def behind(self) -> bool:
+        """Whether something has come or gone by hand that will be seen soon."""
+        pause = self._scan_at - time.monotonic()
+        return 0 < pause < _SOON and self._changed() != self._scanned
+
+    def scan(self) -> None:
+        """Look at what is on the disk, if anything came or went there and it is time."""
+        began = time.monotonic()
+        if began < self._scan_at:
+            return
+        changed = self._changed()
+        if changed == self._scanned:
+            return
+        # The clock of directories ticks coarsely: what came in the same tick must not be missed.
+        settled = time.time_ns() - max(changed) > _COARSE
+        self._scanned = changed if settled else None
+        self._looked = self._look() if changed[0] else {}
+        self._compare(_names(self._kept) if changed[1] else set())
+        self._scan_at = time.monotonic()
+        self._scan_at += _SCAN_PAUSE * (self._scan_at - began)
+
+    def _changed(self) -> tuple[int, int]:
+        """Return when something came or went, in nanoseconds; 0 for a directory not there."""
+        return _mtime(self.directory), _mtime(self._kept)
+
+    def _look(self) -> dict[str, Item]:
+        """Return what is in the directory, by its name there: what has not changed, as it was."""
+        found: dict[str, Item] = {}
+        for file in _names(self.directory):
+            path = f"{self.directory}/{file}"
+            try:
+                name = _plain(file)
+                seen = os.lstat(path)
+            except (FileNameError, OSError):
+                continue
+            if not stat.S_ISREG(seen.st_mode):
+                continue
+            item = self._looked.get(file)
+            if item is None or (item.size, item.mtime_ns) != (seen.st_size, seen.st_mtime_ns):
+                id_ = public_id(name)
+                item = Item(id_, name, seen.st_size, "", Path(path), mtime_ns=seen.st_mtime_ns)
+            found[file] = item
         return found
+
+    def _compare(self, kept: set[str]) -> None:
+        """Let what was found on the disk be what is there. Of two names that are one by their
+        keys, the first counts."""
+        there = {item.id: item for _, item in sorted(self._looked.items(), reverse=True)}
+        for item in self._shared.values():
+            if item.to != LOBBY:
+                if item.id in kept:
+                    there[item.id] = item
+                continue
+            found = there.get(item.id)
+            if found is not None and found.size == item.size:
+                item.path = found.path
+                there[item.id] = item
+        self._there = there
+        self._order = sorted(item.order for item in there.values())
+        self._used = sum(item.weight for item in there.values())
+        reading = None if self._reading is None else self._reading.item
+        self._unread = {
+            item.id: item for item in there.values() if not item.sha256 and item is not reading
+        }
+
+    def check(self, item: Item) -> None:
+        """Look again at a file: it may be gone, or, put there by hand, another than it was."""
+        try:
+            found = item.path.stat(follow_symlinks=False)
+        except OSError:
+            self._drop(item)
+            return
+        if item.mtime_ns and (found.st_size, found.st_mtime_ns) != (item.size, item.mtime_ns):
+            again = replace(item, size=found.st_size, mtime_ns=found.st_mtime_ns, sha256="")
+            self._put(again)
+            self._looked[again.path.name] = self._unread[again.id] = again
 
     # Reading through what was put there by hand
 
@@ -300,8 +338,9 @@ class Shelf:
             self._read(self._reading)
         except OSError as problem:
             logger.warning("%s cannot be read: %s", item.path, problem.strerror)
-            self._by_hand.pop(item.id, None)
             self.read += 1
+            if self._there.get(item.id) is item:
+                self._drop(item)
             if self._reading is not None:
                 os.close(self._reading.fd)
                 self._reading = None
@@ -319,55 +358,45 @@ class Shelf:
         item = reading.item
         if reading.at == item.size == now.st_size and now.st_mtime_ns == item.mtime_ns:
             self.writing.discard(item.id)
-            digest = self._digests[item.state] = reading.hash.hexdigest()
-            known = self._by_hand.get(item.id)
-            if known is not None and known.state == item.state:
-                known.sha256 = digest
+            item.sha256 = reading.hash.hexdigest()
         else:
             self.writing.add(item.id)
-            self._look_again()
+            if self._there.get(item.id) is item:
+                self.check(item)
 
     # Uploads
 
-    def part(self, upload_key: str) -> Path:
-        """Return where the bytes of an upload go until it is whole."""
-        return self.directory / ".parts" / upload_key
-
     def prepare(self) -> None:
         """Make the directories. Raises ``OSError``."""
-        for path in (self.directory, self.directory / ".parts", self.directory / ".kept"):
+        for path in (self.directory, self.parts.directory, self._kept):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-    def clean(self) -> None:
-        """Delete uploads that nobody has gone on with for long."""
-        for part in self._parts():
-            if time.time() - part.mtime > _PARTS_KEPT:
-                with contextlib.suppress(OSError):
-                    self.part(part.name).unlink(missing_ok=True)
 
     def remove(self, item: Item) -> None:
         """Delete a file. Raises ``OSError``."""
         item.path.unlink(missing_ok=True)
-        self._by_hand.pop(item.id, None)
-        self._unread.pop(item.id, None)
-        if item.id in self._shared:
-            self._gone.add(item.id)
+        if self._there.get(item.id) is item:
+            self._drop(item)
 
-    def left_today(self, who: str, utc: float) -> int:
-        """Return how many bytes ``who`` may still upload on this day (UTC)."""
+    def fits_today(self, who: str, size: int, files: int, utc: float) -> bool:
+        """Tell whether ``who`` may upload ``files`` more of ``size`` bytes in all on this day
+        (UTC)."""
         day = int(utc // 86400)
         if day != self._day:
             self._day = day
             self._today = {}
             for item in self._shared.values():
                 if item.time is not None and item.time // 86400 == day:
-                    self._today[item.by] = self._today.get(item.by, 0) + max(item.size, LEAST)
-        return self.limits.daily - self._today.get(who, 0)
+                    self._add_today(item.payer, item.weight)
+        had, number = self._today.get(who, (0, 0))
+        return had + size <= self.limits.daily and number + files <= FILES_A_DAY
 
-    def count(self, who: str, size: int, utc: float) -> None:
+    def count(self, who: str, size: int) -> None:
         """Count what ``who`` has uploaded."""
-        self.left_today(who, utc)
-        self._today[who] = self._today.get(who, 0) + max(size, LEAST)
+        self._add_today(who, max(size, LEAST))
+
+    def _add_today(self, who: str, size: int) -> None:
+        had, number = self._today.get(who, (0, 0))
+        self._today[who] = had + size, number + 1
 
 
 @lru_cache(maxsize=65536)
@@ -375,6 +404,7 @@ def _plain(name: str) -> str:
     return plain_name(name)
 
 
+@lru_cache(maxsize=65536)
 def public_id(name: str) -> str:
     """Return the id of a file for everybody: of two with one name there is one."""
     return name_key(name)
@@ -396,3 +426,18 @@ def open_regular(path: Path) -> tuple[int, int]:
         os.close(fd)
         raise OSError(22, "not a regular file", str(path))
     return fd, found.st_size
+
+
+def _mtime(directory: Path) -> int:
+    try:
+        return directory.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _names(directory: Path) -> set[str]:
+    try:
+        return set(os.listdir(directory))
+    except OSError as problem:
+        logger.warning("%s cannot be listed: %s", directory, problem.strerror)
+        return set()

@@ -21,7 +21,7 @@ from parley.server.finding import Finding, NobodyError
 from parley.server.hall import Hall
 from parley.server.index import IndexBehindError
 from parley.server.limits import Bucket, Rate
-from parley.server.outbox import Outbox
+from parley.server.outbox import Audience, Outbox
 from parley.server.records import Deed, Origin, Record, Said
 from parley.server.session import Session
 
@@ -255,7 +255,11 @@ class Talk:
                 self._archive.has_read(origin.by, stream.name, message.seq)
         if origin.for_ is None:
             room = None if message.to == LOBBY else self._hall.rooms.get(message.to)
-            place = self._outbox.say(self._hall.lobby if room is None else room.audience, body)
+            if room is None and message.to != LOBBY:
+                heard = Audience()  # the room went in this very tick: nobody is in it
+            else:
+                heard = self._hall.lobby if room is None else room.audience
+            place = self._outbox.say(heard, body)
             original = message.edit_of or message.redact_of
             if room is not None and room.private and original is not None:
                 # Who came in after something was said learns nothing of it by its change.

@@ -26,9 +26,12 @@ class TicketError(Exception):
 
 @dataclass(slots=True)
 class Download:
-    """Leave to fetch the file ``id`` of the shelf, as it was then, for ``person``."""
+    """Leave to fetch the file ``id`` of the shelf, as it was then, for ``person``, who is called
+    ``nick`` (its key) and is at ``address``."""
 
     person: str
+    nick: str
+    address: str
     id: str
     size: int
     sha256: str
@@ -95,6 +98,13 @@ class Tickets:
             raise TicketError(ErrorWord.TICKET_EXPIRED, text)
         self._forget(ticket)
         return issued.leave
+
+    def void(self, part: str) -> None:
+        """What is gathered under this name is shared: no other ticket for it is good."""
+        for ticket, issued in list(self._issued.items()):
+            if isinstance(issued.leave, Upload) and issued.leave.part == part:
+                self._forget(ticket)
+                self._lapsed(issued.leave)
 
     def sweep(self, mono: float) -> None:
         """Forget the tickets that nobody has used in time."""

@@ -6,7 +6,6 @@ waits for the disk to have an upload: a short-lived process of its own syncs it,
 and syncs the directory, and the loop is told when that process has ended.
 """
 
-import contextlib
 import errno
 import hashlib
 import logging
@@ -99,6 +98,11 @@ class Incoming:
         self.path = path
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         self._fd = os.open(path, flags, 0o600)
+        if os.fstat(self._fd).st_nlink != 1:
+            # It has become a shared file too, which is not to be touched.
+            os.close(self._fd)
+            path.unlink()
+            self._fd = os.open(path, flags, 0o600)
         here = os.fstat(self._fd).st_size
         self.offset = min(offset, here, upload.size)
         os.ftruncate(self._fd, self.offset)
@@ -179,20 +183,20 @@ class Transfers:
     def __init__(self, loop: Loop, sharing: Sharing) -> None:
         self._loop = loop
         self._sharing = sharing
+        self._parts = sharing.shelf.parts
         self._catching_up: dict[Incoming, Carrier] = {}
         self._gathering: dict[str, tuple[Incoming, Carrier]] = {}
         self._settling: set[str] = set()  # parts that are whole and being shared
         self._to_sync: deque[tuple[Sequence[Path], Callable[[int], None]]] = deque()
         self._syncing = 0
-        self._cleaned = 0.0
+        self._cleaned = -_CLEAN_EVERY
         self.running = 0
-        sharing.shelf.clean()
 
-    def sweep(self, mono: float) -> None:
+    def sweep(self, moment: Moment) -> None:
         """Now and then, delete uploads that nobody goes on with."""
-        if mono - self._cleaned > _CLEAN_EVERY:
-            self._cleaned = mono
-            self._sharing.shelf.clean()
+        if moment.mono - self._cleaned > _CLEAN_EVERY:
+            self._cleaned = moment.mono
+            self._parts.clean(moment.utc)
 
     @property
     def chunk(self) -> int:
@@ -228,7 +232,7 @@ class Transfers:
         """Open what a ticket is for. Raises ``TicketError``."""
         found = self._sharing.open(request.ticket, moment)
         if isinstance(found, Upload):
-            self._sharing.ended(found)
+            self._sharing.uploads.ended(found)
             raise TicketError(ErrorWord.BAD_REQUEST, "this ticket is to store a file")
         item, leave = found
         try:
@@ -252,7 +256,7 @@ class Transfers:
         """Begin or go on with an upload, which ``carrier`` brings; an earlier carrier of the same
         is broken off. Raises ``TicketError``. ``carrier.caught_up`` may be called at once."""
         if upload.part in self._settling:
-            self._sharing.ended(upload)
+            self._sharing.uploads.ended(upload)
             text = f"{upload.name} has come whole and is being shared"
             raise TicketError(ErrorWord.FILE_EXISTS, text)
         earlier = self._gathering.get(upload.part)
@@ -261,11 +265,12 @@ class Transfers:
         shelf = self._sharing.shelf
         try:
             shelf.prepare()
-            incoming = Incoming(upload, shelf.part(upload.part), offset)
+            incoming = Incoming(upload, self._parts.path(upload.part), offset)
         except OSError as problem:
-            self._sharing.ended(upload)
+            self._sharing.uploads.ended(upload)
             logger.error("no upload can be stored: %s", problem)
             raise _unavailable(problem) from None
+        self._parts.begin(upload.part)
         self._gathering[upload.part] = incoming, carrier
         if not incoming.caught_up:
             self._catching_up[incoming] = carrier
@@ -275,7 +280,8 @@ class Transfers:
         """A carrier is gone before all has come; what has come stays for another try."""
         self._catching_up.pop(incoming, None)
         self._forget(incoming)
-        self._sharing.ended(incoming.upload)
+        self._parts.leave(incoming.upload.part, incoming.upload.payer, clock.now().utc)
+        self._sharing.uploads.ended(incoming.upload)
 
     def failed(self, incoming: Incoming, problem: OSError) -> TicketError:
         """An upload could not be written. Return what to tell its carrier."""
@@ -289,9 +295,8 @@ class Transfers:
         right = incoming.right
         self._forget(incoming)
         if not right:
-            with contextlib.suppress(OSError):
-                incoming.path.unlink()
-            self._sharing.ended(upload)
+            self._parts.delete(upload.part)
+            self._sharing.uploads.ended(upload)
             text = "what came is not what was announced: its SHA-256 is another"
             answer(TicketError(ErrorWord.BAD_REQUEST, text))
             return
@@ -300,7 +305,7 @@ class Transfers:
 
         def synced(code: int) -> None:
             if code:
-                self._sharing.ended(upload)
+                self._sharing.uploads.ended(upload)
                 done(_unavailable(OSError(code, os.strerror(code))))
             else:
                 self._sharing.come(upload, clock.now(), shared)
@@ -320,6 +325,8 @@ class Transfers:
 
         def done(result: Ok | TicketError) -> None:
             self._settling.discard(upload.part)
+            if isinstance(result, TicketError):
+                self._parts.leave(upload.part, upload.payer, clock.now().utc)
             answer(result)
 
         self._sync([incoming.path, parts], synced)
@@ -330,21 +337,21 @@ class Transfers:
         self._sync_next()
 
     def _sync_next(self) -> None:
-        if not self._to_sync or self._syncing >= _AT_ONCE:
-            return
-        paths, ended = self._to_sync.popleft()
-        self._syncing += 1
+        while self._to_sync and self._syncing < _AT_ONCE:
+            paths, ended = self._to_sync.popleft()
 
-        def over(code: int) -> None:
-            self._syncing -= 1
-            ended(code)
-            self._sync_next()
+            def over(code: int, ended: Callable[[int], None] = ended) -> None:
+                self._syncing -= 1
+                ended(code)
+                self._sync_next()
 
-        try:
-            _Syncing(self._loop, paths, over)
-        except OSError as problem:
-            logger.error("no process can be started: %s", problem.strerror)
-            over(problem.errno or errno.EAGAIN)
+            try:
+                _Syncing(self._loop, paths, over)
+            except OSError as problem:
+                logger.error("no process can be started: %s", problem.strerror)
+                ended(problem.errno or errno.EAGAIN)
+            else:
+                self._syncing += 1
 
     def _forget(self, incoming: Incoming) -> None:
         part = incoming.upload.part

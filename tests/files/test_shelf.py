@@ -3,7 +3,6 @@
 import contextlib
 import os
 import random
-import signal
 import subprocess
 import sys
 import threading
@@ -199,22 +198,6 @@ def test_twins_are_one_name(server: ChatServer) -> None:
         assert put(ann, twin, b"y")["error"] == "FILE_EXISTS"
 
 
-def test_limits_of_a_file_the_shelf_and_the_day(make_server: Make) -> None:
-    server = make_server(
-        "--rate", "0", "--file-size", "1K", "--shelf-size", "2600", "--file-day", "2500"
-    ).start()
-    ann = server.joined("ann")
-    assert put(ann, "big", b"x" * 1025)["error"] == "TOO_LARGE"
-    assert bring(server, ann, "one", b"x" * 1024)["purpose"] == "ok"
-    assert bring(server, ann, "two", b"x" * 1000)["purpose"] == "ok"
-    refused = put(ann, "three", b"x" * 600)
-    assert refused["error"] == "LIMIT_EXCEEDED" and 0 < refused["retry_after"] <= 86400
-    (server.data / "files" / "by hand").write_bytes(b"y" * 470)
-    refused = put(ann, "four", b"x" * 20)
-    assert refused["error"] == "STORE_UNAVAILABLE" and "full" in refused["text"]
-    assert names(ann) == ["by hand", "one", "two"]
-
-
 def test_a_ticket_is_good_once_and_for_one_thing(server: ChatServer) -> None:
     ann = server.joined("ann")
     bring(server, ann, "file", DATA)
@@ -341,20 +324,6 @@ def test_a_full_disk_is_said_and_the_chat_goes_on(make_server: Make) -> None:
     assert names(ann) == []
 
 
-def test_limits_are_read_again(make_server: Make) -> None:
-    server = make_server()
-    conf = server.data / "server.conf"
-    conf.write_text("file-size = 10\n")
-    server.options = ("--config", str(conf))
-    server.start()
-    ann = server.joined("ann")
-    assert put(ann, "file", DATA)["error"] == "TOO_LARGE"
-    conf.write_text("file-size = 1M\n")
-    server.signal(signal.SIGHUP)
-    server.wait_for("read again")
-    assert put(ann, "file", DATA)["purpose"] == "ticket"
-
-
 def test_many_files_are_listed_by_pages(server: ChatServer) -> None:
     shelf = server.data / "files"
     shelf.mkdir()
@@ -470,26 +439,6 @@ def test_who_left_a_room_fetches_nothing_from_it_with_an_earlier_ticket(
     ticket = ask(bob, "get", name="plan")["ticket"]
     ask(bob, "leave", room="#lab")
     assert Carrying(server.port, purpose="fetch", ticket=ticket).event()["error"] == "NO_SUCH_FILE"
-
-
-def test_unfinished_uploads_take_nobody_the_room(make_server: Make) -> None:
-    server = make_server("--rate", "0", "--shelf-size", "1000000").start()
-    ann, bob = server.joined("ann"), server.joined("ben")
-    for number in range(4):
-        upload = begun(server, ann, f"part{number}", bytes([number]) * 240_000)
-        upload.sock.sendall(bytes([number]) * 200_000)
-        while not [p for p in (server.data / "files/.parts").iterdir() if p.stat().st_size == 2e5]:
-            ann.quiet()
-        upload.close()
-    assert put(ann, "part3", bytes([3]) * 240_000)["purpose"] == "ticket", (
-        "its own part counts once"
-    )
-    assert bring(server, bob, "whole", b"x" * 600_000)["purpose"] == "ok"
-
-
-def test_nobody_shares_where_files_have_no_size(make_server: Make) -> None:
-    server = make_server("--file-size", "0").start()
-    assert put(server.joined("ann"), "empty", b"")["error"] == "FORBIDDEN"
 
 
 def test_what_the_log_has_and_a_crash_left_without_its_name_is_brought_in(

@@ -1,14 +1,23 @@
 """Files over QUIC: whole over bad networks, to the right server only, and nothing for strangers."""
 
+import contextlib
 import random
 import socket
 import threading
+import time
 from pathlib import Path
 
 import pytest
-from qh3.quic.connection import QuicConnection
+from qh3.quic.connection import QuicConnection, QuicConnectionError
+from qh3.quic.events import (
+    ConnectionTerminated,
+    HandshakeCompleted,
+    QuicEvent,
+    StreamDataReceived,
+)
 
 from framing.events import Quic, TicketFor
+from framing.frames import encode_frame
 from parley.client.files.disk import Saving
 from parley.client.files.job import Job
 from parley.client.files.link import CarryingError
@@ -204,6 +213,42 @@ def test_strangers_cannot_keep_others_out(server: ChatServer, tmp_path: Path) ->
             while True:
                 kinds.append(sock.recv(65536)[0] & 0x30)
     assert kinds.count(0x30) > 40, "most were asked to prove where they are"
+
+
+def test_who_fetches_nothing_more_is_let_go_however_it_pings(
+    server: ChatServer, tmp_path: Path
+) -> None:
+    ann = server.joined("ann")
+    bring(server, ann, "file", DATA)
+    ticket = ticket_for(ann, "file")
+    assert ticket.quic is not None
+    address = "127.0.0.1", server.port
+    quic = QuicConnection(configuration=for_client(ticket.quic.fingerprint))
+    quic.connect(address, time.monotonic())
+    told: list[QuicEvent] = []
+    got, pings = b"", 0
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(0.2)
+        while not any(isinstance(event, ConnectionTerminated) for event in told):
+            for data, _ in quic.datagrams_to_send(time.monotonic()):
+                sock.sendto(data, address)
+            try:
+                quic.receive_datagram(sock.recv(65536), address, time.monotonic())
+            except TimeoutError:
+                pings += 1
+                assert pings < 200, "it stays for ever"
+                with contextlib.suppress(QuicConnectionError):  # closed, and not told yet
+                    quic.send_ping(pings)
+            if (due := quic.get_timer()) is not None and due <= time.monotonic():
+                quic.handle_timer(time.monotonic())
+            while (event := quic.next_event()) is not None:
+                told.append(event)
+                if isinstance(event, HandshakeCompleted):
+                    request = b'{"purpose":"fetch","ticket":"%b"}' % ticket.ticket.encode()
+                    quic.send_stream_data(0, encode_frame(request))
+                elif isinstance(event, StreamDataReceived):
+                    got += event.data
+    assert got.endswith(DATA) and pings > 10
 
 
 def test_a_retry_proves_an_address_and_for_a_while() -> None:

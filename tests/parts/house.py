@@ -127,12 +127,18 @@ class House:
     def quiet(self) -> None:
         """Tick until nothing is left to be done."""
         self.tick()
-        while self._parked or self.chat.due is not None or self.index.behind or self._unsent:
+        while (
+            self._parked
+            or self.log.waiting
+            or self.chat.due is not None
+            or self.index.behind
+            or self._unsent
+        ):
             self.tick(1.0)
 
     @property
     def _unsent(self) -> bool:
-        return not self.chat.outbox.empty
+        return self.log.waiting or not self.chat.outbox.empty
 
     def rotate(self) -> None:
         """Close history.json and begin another."""
