@@ -25,6 +25,9 @@ class Owner(Protocol):
     def received(self, connection: "Connection", data: bytes) -> None:
         """Bytes have come."""
 
+    def blocked(self, connection: "Connection") -> None:
+        """Not all that was to be sent has been taken."""
+
     def drained(self, connection: "Connection") -> None:
         """All that was to be sent has been taken."""
 
@@ -42,6 +45,7 @@ class Connection:
         "_finishing",
         "_limit",
         "_loop",
+        "_open",
         "_owner",
         "_sock",
         "unsent",
@@ -56,6 +60,7 @@ class Connection:
         self.unsent = 0
         self._events = READ
         self._finishing = False
+        self._open = True  # whether what is to be sent can be sent at once
         loop.watch(sock, READ, self)
 
     @property
@@ -81,10 +86,8 @@ class Connection:
 
     def send(self, buffers: list[Buffer], size: int) -> None:
         """Send ``size`` bytes in ``buffers``, now as far as they are taken, the rest later."""
-        if self.closed or self._finishing:
-            return
         sent = 0
-        if not self.unsent:
+        if self._open:
             try:
                 if len(buffers) == 1:
                     sent = self._sock.send(buffers[0])
@@ -97,11 +100,14 @@ class Connection:
                 return
             if sent == size:
                 return
+        elif self.closed or self._finishing:
+            return
         self.unsent += size - sent
         if self.unsent > self._limit:
             self.close("slow")
             return
         self._keep(buffers, sent)
+        self._owner.blocked(self)
 
     def finish(self) -> None:
         """Send what is left, say that nothing more will come, and close once the other side
@@ -109,6 +115,7 @@ class Connection:
         if self.closed or self._finishing:
             return
         self._finishing = True
+        self._open = False
         self._watch(self._events | READ)
         if not self.unsent:
             self._shut_down()
@@ -116,6 +123,7 @@ class Connection:
     def detach(self) -> socket.socket:
         """Give the socket away: from now on it is another's, and this connection is no more."""
         self._watch(0)
+        self._open = False
         sock = socket.socket(fileno=self._sock.detach())
         sock.setblocking(False)
         self._backlog = None
@@ -126,6 +134,7 @@ class Connection:
         if self.closed:
             return
         self._watch(0)
+        self._open = False
         self._sock.close()
         self._backlog = None
         self.unsent = 0
@@ -146,6 +155,7 @@ class Connection:
 
     def _keep(self, buffers: list[Buffer], sent: int) -> None:
         """Keep ``buffers`` but for their first ``sent`` bytes, in front of which all is sent."""
+        self._open = False
         if self._backlog is None:
             self._backlog = deque()
         for buffer in buffers:
@@ -179,6 +189,7 @@ class Connection:
             if self._finishing:
                 self._shut_down()
             else:
+                self._open = True
                 self._owner.drained(self)
 
     def _shut_down(self) -> None:

@@ -6,19 +6,22 @@ What differs for one recipient - its own ``ok`` where others get its message, a
 reply to it alone - is a *patch* at a place in the order, and cuts that one's
 share into slices of the common bytes; nothing is copied.
 
-No sockets here: ``flush`` returns for each recipient the buffers to send in one call.
+No sockets here: ``flush`` returns the buffers to send to each recipient in one call.
 """
 
 from bisect import bisect_left
 from collections.abc import Callable
 from itertools import accumulate
 from operator import itemgetter
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 Buffer = bytes | memoryview
 Frame = Callable[[bytes], bytes]
 """How a door puts a body on the wire. Recipients with the same one share bytes."""
 
+
+Deliver = Callable[[list[Buffer], int], None]
+"""Takes buffers for one recipient, and the number of bytes in them."""
 
 Patch = tuple[int, bytes | None]
 """What a recipient gets at a place in the order, instead of what was said there if something
@@ -26,18 +29,18 @@ was; None: nothing."""
 
 
 class Recipient(Protocol):
-    """Whoever can be told something. ``patches`` is the outbox's own, None between ticks."""
+    """Whoever can be told something. ``deliver`` takes the buffers, and the bytes in them;
+    ``patches`` is the outbox's own, None between ticks."""
 
-    carrier: Any
-    congested: bool
     frame: Frame
+    deliver: Deliver
     patches: "list[Patch] | None"
 
 
 class Share(NamedTuple):
-    """What one recipient gets this tick: ``size`` bytes in ``buffers``, in order."""
+    """What each of ``recipients`` gets this tick: ``size`` bytes in ``buffers``, in order."""
 
-    recipient: "Recipient"
+    recipients: "list[Recipient]"
     buffers: list[Buffer]
     size: int
 
@@ -112,28 +115,29 @@ class Outbox:
             recipient.patches.insert(at, (order, body))
 
     def flush(self) -> list[Share]:
-        """Return everybody's share, and begin anew."""
-        heard: dict[Recipient, int] = {}  # which audiences each hears, as bits
-        if len(self._active) == 1:
-            heard = dict.fromkeys(self._active[0].members, 1)
-        else:
-            for number, audience in enumerate(self._active):
-                for recipient in audience.members:
-                    heard[recipient] = heard.get(recipient, 0) | 1 << number
-        for recipient in self._patched:
-            heard.setdefault(recipient, 0)
+        """Return all shares, those first in which somebody is answered, and begin anew."""
+        alike = self._alike()
         streams: dict[tuple[int, Frame], _Stream] = {}
+
+        def stream(bits: int, frame: Frame) -> _Stream:
+            found = streams.get((bits, frame))
+            if found is None:
+                found = streams[bits, frame] = _Stream(self._said(bits), frame)
+            return found
+
         shares: list[Share] = []
-        for recipient, bits in heard.items():
-            stream = streams.get((bits, recipient.frame))
-            if stream is None:
-                stream = streams[bits, recipient.frame] = self._stream(bits, recipient.frame)
+        for recipient in self._patched:
+            bits = 0
+            for number, audience in enumerate(self._active):
+                if recipient in audience.members:
+                    bits |= 1 << number
             patches = recipient.patches
-            if patches is None:
-                shares.append(Share(recipient, stream.whole, stream.size))
-            else:
-                shares.append(stream.cut(recipient, patches))
-                recipient.patches = None
+            assert patches is not None
+            recipient.patches = None
+            shares.append(Share([recipient], *stream(bits, recipient.frame).cut(patches)))
+        for (bits, frame), recipients in alike.items():
+            common = stream(bits, frame)
+            shares.append(Share(recipients, common.whole, common.size))
         for audience in self._active:
             audience.said.clear()
         self._active.clear()
@@ -141,7 +145,27 @@ class Outbox:
         self._order = 0
         return shares
 
-    def _stream(self, bits: int, frame: Frame) -> "_Stream":
+    def _alike(self) -> dict[tuple[int, Frame], list[Recipient]]:
+        """Return those without patches, together who hear the same audiences (as bits) and are
+        framed for alike."""
+        alike: dict[tuple[int, Frame], list[Recipient]] = {}
+        if len(self._active) == 1:
+            framed: dict[Frame, list[Recipient]] = {}
+            for recipient in self._active[0].members:
+                if recipient.patches is None:
+                    framed.setdefault(recipient.frame, []).append(recipient)
+            return {(1, frame): recipients for frame, recipients in framed.items()}
+        heard: dict[Recipient, int] = {}
+        for number, audience in enumerate(self._active):
+            for recipient in audience.members:
+                heard[recipient] = heard.get(recipient, 0) | 1 << number
+        for recipient, bits in heard.items():
+            if recipient.patches is None:
+                alike.setdefault((bits, recipient.frame), []).append(recipient)
+        return alike
+
+    def _said(self, bits: int) -> list[tuple[int, bytes]]:
+        """Return what was said to these audiences, in order."""
         said = [
             entry
             for number, audience in enumerate(self._active)
@@ -150,7 +174,7 @@ class Outbox:
         ]
         if bits & (bits - 1):
             said.sort()
-        return _Stream(said, frame)
+        return said
 
 
 class _Stream:
@@ -168,7 +192,8 @@ class _Stream:
         self.size = len(joined)
         self.whole: list[Buffer] = [joined]
 
-    def cut(self, recipient: Recipient, patches: list[Patch]) -> Share:
+    def cut(self, patches: list[Patch]) -> tuple[list[Buffer], int]:
+        """Return the buffers for somebody with ``patches``, and how many bytes they hold."""
         buffers: list[Buffer] = []
         size = 0
         at = 0
@@ -187,4 +212,4 @@ class _Stream:
         if at < self.size:
             buffers.append(self._view[at:])
             size += self.size - at
-        return Share(recipient, buffers, size)
+        return buffers, size

@@ -53,6 +53,7 @@ class Peer:
         self.session = session
         session.carrier = self
         self.connection = Connection(sock, loop, self, backlog_limit)
+        session.deliver = self.connection.send
         self.connected = self.heard = host.mono
         self.frame_since: float | None = None
         self.finished_at: float | None = None
@@ -64,6 +65,10 @@ class Peer:
         self.heard = self._host.mono
         self.door.receive_data(data)
         self._host.has_input(self)
+
+    def blocked(self, connection: Connection) -> None:
+        """The client takes no more for now."""
+        self.session.congested = True
 
     def drained(self, connection: Connection) -> None:
         """The client has taken all that was sent."""

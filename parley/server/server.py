@@ -288,12 +288,9 @@ class Server:
 
     def _send(self) -> None:
         """Send every client its share of the tick, in one call each."""
-        for session, buffers, size in self._chat.outbox.flush():
-            peer: Peer = session.carrier
-            connection = peer.connection
-            connection.send(buffers, size)
-            if connection.unsent:
-                session.congested = True
+        for recipients, buffers, size in self._chat.outbox.flush():
+            for recipient in recipients:
+                recipient.deliver(buffers, size)
         for session in self._chat.settle():
             peer = session.carrier
             if peer in self._peers:

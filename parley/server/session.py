@@ -4,7 +4,7 @@ from enum import Enum, auto
 from typing import Any
 
 from parley.server.limits import Bucket
-from parley.server.outbox import Frame, Patch
+from parley.server.outbox import Buffer, Deliver, Frame, Patch
 from parley.server.scram import Exchange
 
 
@@ -28,7 +28,7 @@ class Session:
     it joined, ``floor`` one up to which it has nothing to send again. ``congested`` is set from
     outside while its client takes nothing more; ``typing`` is where it was last said to type, and
     when (monotonic); ``bot`` wants no replay; ``carrier`` is whatever
-    brings it the bytes.
+    brings it the bytes, by ``deliver``.
     """
 
     __slots__ = (
@@ -38,6 +38,7 @@ class Session:
         "carrier",
         "congested",
         "cursor",
+        "deliver",
         "entered",
         "exchange",
         "floor",
@@ -59,6 +60,7 @@ class Session:
         self.address = address
         self.frame = frame
         self.carrier: Any = None
+        self.deliver: Deliver = _to_nobody
         self.patches: list[Patch] | None = None
         self.state = State.NEW
         self.nick = ""
@@ -82,3 +84,7 @@ class Session:
     def moderator(self) -> bool:
         """Whether it may moderate."""
         return self.role in ("moderator", "admin")
+
+
+def _to_nobody(buffers: list[Buffer], size: int) -> None:
+    """Nothing carries this session yet."""

@@ -16,6 +16,7 @@ from parley.server.entrance import Greeting
 from parley.server.index import Index, IndexBehindError
 from parley.server.limits import Rate
 from parley.server.log import Log, StoreUnavailableError
+from parley.server.outbox import Buffer
 from parley.server.records import Said
 from parley.server.recovery import Recovery
 from parley.server.retention import Keep, Retention
@@ -34,8 +35,10 @@ class Client:
         self.session = session
         self._decoder = FrameDecoder()
 
-    def take(self, data: bytes) -> None:
+    def take(self, buffers: list[Buffer], size: int) -> None:
         """Bytes have come."""
+        data = b"".join(buffers)
+        assert len(data) == size
         self._decoder.receive_data(data)
 
     def events(self) -> Iterator[AnyEvent]:
@@ -85,6 +88,7 @@ class House:
         session = self.chat.connect(address, encode_frame)
         client = Client(session)
         session.carrier = client
+        session.deliver = client.take
         self.clients.append(client)
         return client
 
@@ -116,8 +120,8 @@ class House:
         self.chat.commit_accounts()
         self.chat.advance(self.moment)
         for share in self.chat.outbox.flush():
-            client: Client = share.recipient.carrier
-            client.take(b"".join(share.buffers))
+            for recipient in share.recipients:
+                recipient.deliver(share.buffers, share.size)
         self.closed += self.chat.settle()
         self.index.fill()
         parked, self._parked = self._parked, []
