@@ -1,63 +1,94 @@
-"""How many deliveries a second: Parley beside Redis Pub/Sub, in turns, with the same load.
+"""How many deliveries a second: Parley beside other servers, in turns, with the same load.
 
-    python -m benchmarks.fanout [--clients 1000] [--senders 10] [--inflight 16] ...
+    python -m benchmarks.fanout [--peers redis,limit] [--clients 1000] [--senders 10] ...
 
 The server has one core, the load another. Parley keeps its history on disk, synced before
-anything is acknowledged or delivered; Redis keeps nothing. A message is answered to its
+anything is acknowledged or delivered; the others keep nothing. A message is answered to its
 sender when Parley has made it durable and sent it on, and when Redis has queued it for
 all subscribers. The load checks that everything arrives, once and in order.
 """
 
 import argparse
+import contextlib
 import json
 import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.programs import Parley, ProgramError, Redis, built, pin, resident, stop
+from benchmarks.peers.start import KINDS, Peer
+from benchmarks.programs import Parley, ProgramError, built, pin, resident, stop
 
-SIDES = ("parley", "redis")
+
+@contextlib.contextmanager
+def server(side: str, fsync: str) -> Iterator[Parley | Peer]:
+    """Run a server on the first core."""
+    if side != "parley":
+        peer = Peer(side, core=0)
+        try:
+            yield peer
+        finally:
+            peer.stop()
+        return
+    with tempfile.TemporaryDirectory(prefix="parley-fanout-") as place:
+        settings = ("--rate", "0", "--timeout", "3600")
+        parley = Parley(Path(place), [*settings, "--fsync", fsync])
+        try:
+            pin(parley.pid, 0)
+            yield parley
+        finally:
+            stop(parley.process)
 
 
 def measure(side: str, options: argparse.Namespace) -> dict[str, float]:
     """Run one side once. Raises ``ProgramError`` if the load found something wrong."""
-    with tempfile.TemporaryDirectory(prefix="parley-fanout-") as place:
-        server: Parley | Redis
-        if side == "parley":
-            server = Parley(Path(place), ["--rate", "0", "--fsync", options.fsync])
-        else:
-            server = Redis()
+    wanted = {
+        "clients": options.clients,
+        "senders": options.senders,
+        "inflight": options.inflight,
+        "size": options.size,
+        "warmup": options.warmup,
+        "seconds": options.seconds,
+    }
+    with server(side, options.fsync) as running:
+        empty = resident(running.pid)
+        load = subprocess.Popen(
+            [
+                str(built("load")),
+                f"--protocol={running.protocol}",
+                f"--port={running.port}",
+                *(f"--{name}={value}" for name, value in wanted.items()),
+            ],
+            stdout=subprocess.PIPE,
+        )
         try:
-            pin(server.pid, 0)
-            empty = resident(server.pid)
-            numbers = (options.clients, options.senders, options.inflight, options.size)
-            load = subprocess.Popen(
-                [
-                    str(built("load")),
-                    side,
-                    str(server.port),
-                    *map(str, numbers),
-                    str(options.warmup),
-                    str(options.seconds),
-                ],
-                stdout=subprocess.PIPE,
-            )
             pin(load.pid, 1)
             out, _ = load.communicate(timeout=options.seconds + options.warmup + 120)
-            if load.returncode:
-                raise ProgramError(f"{side}: the load found errors: {out.decode()}")
-            found: dict[str, float] = json.loads(out)
-            found["resident_growth"] = resident(server.pid) - empty
-            return found
         finally:
-            stop(server.process)
+            load.kill()
+        if load.returncode:
+            raise ProgramError(f"{side}: the load found errors: {out.decode()}")
+        found: dict[str, float] = json.loads(out)
+        found["resident_growth"] = resident(running.pid) - empty
+        return found
 
 
-def main() -> int:
-    """Measure and print. Return 1 if something was lost, or Parley was under ``--at-least``."""
+def peers(value: str) -> list[str]:
+    """Return the names in a list with commas."""
+    names = value.split(",")
+    if unknown := [name for name in names if name not in KINDS]:
+        raise argparse.ArgumentTypeError(
+            f"no such peer: {unknown[0]}; there are {', '.join(KINDS)}"
+        )
+    return names
+
+
+def read_options() -> argparse.Namespace:
+    """Return what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser.add_argument("--peers", type=peers, default=["redis"], help=", ".join(KINDS))
     parser.add_argument("--clients", type=int, default=1000)
     parser.add_argument("--senders", type=int, default=10)
     parser.add_argument("--inflight", type=int, default=16, help="messages in flight per sender")
@@ -66,12 +97,24 @@ def main() -> int:
     parser.add_argument("--warmup", type=float, default=1.0)
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--fsync", default="always")
-    parser.add_argument("--at-least", type=float, default=0.0, help="least ratio to Redis")
+    parser.add_argument("--at-least", type=float, default=0.0, help="least ratio to the first peer")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-    options = parser.parse_args()
-    rates: dict[str, list[float]] = {side: [] for side in SIDES}
+    return parser.parse_args()
+
+
+def spread(values: list[float], unit: float = 1.0) -> str:
+    """Return the median, the least and the most."""
+    low, middle, high = (f(values) / unit for f in (min, statistics.median, max))
+    return f"{middle:.2f} ({low:.2f} to {high:.2f})"
+
+
+def main() -> int:
+    """Measure and print. Return 1 if something was lost, or Parley was under ``--at-least``."""
+    options = read_options()
+    sides = ["parley", *options.peers]
+    rates: dict[str, list[float]] = {side: [] for side in sides}
     for run in range(options.runs):
-        for side in SIDES if run % 2 == 0 else SIDES[::-1]:
+        for side in sides if run % 2 == 0 else sides[::-1]:
             try:
                 found = measure(side, options)
             except ProgramError as problem:
@@ -80,21 +123,23 @@ def main() -> int:
             rates[side].append(found["deliveries_per_s"])
             if not options.json:
                 print(
-                    f"{side:8} {found['deliveries_per_s'] / 1e6:8.2f} M deliveries/s  "
+                    f"{side:10} {found['deliveries_per_s'] / 1e6:8.2f} M deliveries/s  "
                     f"{found['messages_per_s']:8.0f} messages/s  load's core "
                     f"{100 * found['cpu']:.0f} % busy",
                     flush=True,
                 )
-    ratios = [a / b for a, b in zip(rates["parley"], rates["redis"], strict=True)]
-    ratio = statistics.median(ratios)
+    ratios = {
+        peer: [a / b for a, b in zip(rates["parley"], rates[peer], strict=True)]
+        for peer in options.peers
+    }
     if options.json:
         print(json.dumps({"deliveries_per_s": rates, "ratios": ratios}))
     else:
-        for side in SIDES:
-            low, middle, high = min(rates[side]), statistics.median(rates[side]), max(rates[side])
-            print(f"{side:8} {middle / 1e6:.2f} M/s ({low / 1e6:.2f} to {high / 1e6:.2f})")
-        print(f"ratio    {ratio:.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
-    return 0 if ratio >= options.at_least else 1
+        for side in sides:
+            print(f"{side:10} {spread(rates[side], 1e6)} M/s")
+        for peer in options.peers:
+            print(f"ratio to {peer}: {spread(ratios[peer])}")
+    return 0 if statistics.median(ratios[options.peers[0]]) >= options.at_least else 1
 
 
 if __name__ == "__main__":

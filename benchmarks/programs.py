@@ -1,8 +1,8 @@
 """Starting, pinning and stopping the programs that benchmarks and the hunt run, on loopback."""
 
+import contextlib
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -26,19 +26,30 @@ def free_port() -> int:
 
 
 def built(name: str) -> Path:
-    """Compile ``name``.c and return the program."""
-    source, target = Path(__file__).resolve().parent / f"{name}.c", BUILD / name
-    if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
+    """Compile ``name``.c, or the C files of the folder ``name``, and return the program."""
+    place, target = Path(__file__).resolve().parent / name, BUILD / name
+    sources = sorted(place.glob("*.c")) if place.is_dir() else [place.with_suffix(".c")]
+    needed = [*sources, *place.glob("*.h")]
+    changed = max(source.stat().st_mtime for source in needed)
+    if not target.exists() or target.stat().st_mtime < changed:
         BUILD.mkdir(exist_ok=True)
-        command = ["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", str(target), str(source)]
+        made = BUILD / f"{name}.{os.getpid()}"  # tests may compile side by side
+        command = ["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", str(made), *map(str, sources)]
         subprocess.run(command, check=True)
+        made.replace(target)
     return target
 
 
 def pin(pid: int, core: int) -> None:
-    """Keep a process on one core, if the machine has that many."""
-    if core < (os.cpu_count() or 1):
-        os.sched_setaffinity(pid, {core})
+    """Keep a process, with all its threads, on one core, if the machine has that many."""
+    if core >= (os.cpu_count() or 1):
+        return
+    pinned: set[int] = set()
+    while missing := {int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()} - pinned:
+        for task in missing:
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setaffinity(task, {core})
+        pinned |= missing
 
 
 def resident(pid: int) -> int:
@@ -62,6 +73,11 @@ def stop(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> int:
 class Parley:
     """The chat server on ``data``, started by way of ``prefix``. ``said`` is what it has written
     to standard error."""
+
+    name = "parley"
+    protocol = "parley"
+    cannot: frozenset[str] = frozenset()
+    longest = 16_000
 
     def __init__(
         self, data: Path, options: Sequence[str] = (), port: int = 0, prefix: Sequence[str] = ()
@@ -98,47 +114,6 @@ class Parley:
     def said(self) -> str:
         """All that servers on this data have written to standard error."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
-
-    @property
-    def pid(self) -> int:
-        """The server's process."""
-        return self.process.pid
-
-
-class Redis:
-    """A Redis server that keeps nothing on disk and drops no subscriber: its fastest."""
-
-    def __init__(self) -> None:
-        program = shutil.which("redis-server")
-        if program is None:
-            raise ProgramError("redis-server is not installed (Debian: redis-server)")
-        self.port = free_port()
-        self.process = subprocess.Popen(
-            [
-                program,
-                "--port",
-                str(self.port),
-                "--bind",
-                "127.0.0.1",
-                "--save",
-                "",
-                "--appendonly",
-                "no",
-                "--client-output-buffer-limit",
-                "pubsub 0 0 0",
-                "--maxclients",
-                "20000",
-                "--tcp-backlog",
-                "4096",
-            ],
-            stdout=subprocess.DEVNULL,
-        )
-        for _ in range(1000):
-            with socket.socket() as sock:
-                if sock.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.01)
-        raise ProgramError("redis-server did not start")
 
     @property
     def pid(self) -> int:
