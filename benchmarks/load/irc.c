@@ -92,4 +92,11 @@ static size_t take(Client *c, const char *data, size_t n) {
     }
 }
 
-const Protocol irc = {"irc", 0, 0, greet, say, take, NULL};
+const Protocol irc = {
+    .name = "irc",
+    .prompt = 1,
+    .at_once = 1000, /* InspIRCd lets people in once a second */
+    .greet = greet,
+    .say = say,
+    .take = take,
+};

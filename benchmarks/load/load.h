@@ -31,8 +31,8 @@ typedef struct {
     int writing; /* it waits until its socket takes more */
     char *rest;  /* the beginning of something whose end has not come */
     size_t rest_size;
-    char *out; /* what the socket did not take */
-    size_t out_size, out_room;
+    char *out; /* what the socket did not take: from out_at to out_end */
+    size_t out_at, out_end, out_room;
     char *head; /* what every message to it begins with, if that is always the same */
     size_t head_size;
     size_t verb, unit; /* IRC: where in a line PRIVMSG stands, and bytes of a line */
@@ -44,6 +44,10 @@ typedef struct {
     const char *name;
     int apart;  /* senders are connections of their own, which hear nothing */
     int echoes; /* a sender hears its own messages too */
+    /* What has come is acknowledged at once: its servers leave Nagle's algorithm on, and would
+     * wait for that up to 40 ms. */
+    int prompt;
+    int at_once; /* connections that are opened and have not joined yet, at most */
     /* Write into out what is said on a new connection; return its size. */
     size_t (*greet)(Client *, char *out);
     /* Write a message with this text into out; return its size. */

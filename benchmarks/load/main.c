@@ -14,10 +14,9 @@
 
 #include "load.h"
 
-#define AT_ONCE 50           /* connections that are opened and have not joined yet */
 #define PATIENCE (20 * SECOND) /* how long nothing may happen while something is awaited */
-#define QUIET (SECOND / 2)   /* after the last join's news */
-#define KEEP (25 * SECOND)   /* how often an idle client says something */
+#define QUIET (SECOND / 2)     /* after the last join's news */
+#define KEEP (25 * SECOND)     /* how often an idle client says something */
 
 typedef struct {
     uint64_t at, deliveries, acks, bytes;
@@ -56,7 +55,7 @@ static void wait_quiet(void) {
 static void join_all(void) {
     for (int i = 0; i < total && !counts.errors; i++) {
         connect_client(&all[i]);
-        wait_joined(i + 1 - AT_ONCE);
+        wait_joined(i + 1 - options.protocol->at_once);
     }
     wait_joined(total);
 }

@@ -99,4 +99,11 @@ static size_t take(Client *c, const char *data, size_t n) {
     }
 }
 
-const Protocol mqtt = {"mqtt", 0, 1, greet, say, take, NULL};
+const Protocol mqtt = {
+    .name = "mqtt",
+    .echoes = 1,
+    .at_once = 50,
+    .greet = greet,
+    .say = say,
+    .take = take,
+};

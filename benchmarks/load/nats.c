@@ -42,4 +42,10 @@ static size_t take(Client *c, const char *data, size_t n) {
     }
 }
 
-const Protocol nats = {"nats", 0, 0, greet, say, take, NULL};
+const Protocol nats = {
+    .name = "nats",
+    .at_once = 50,
+    .greet = greet,
+    .say = say,
+    .take = take,
+};

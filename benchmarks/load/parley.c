@@ -109,4 +109,11 @@ static size_t take(Client *c, const char *data, size_t n) {
     return at;
 }
 
-const Protocol parley = {"parley", 0, 0, greet, say, take, keep};
+const Protocol parley = {
+    .name = "parley",
+    .at_once = 50,
+    .greet = greet,
+    .say = say,
+    .take = take,
+    .keep = keep,
+};

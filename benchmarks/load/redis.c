@@ -50,4 +50,11 @@ static size_t take(Client *c, const char *data, size_t n) {
     return at;
 }
 
-const Protocol redis = {"redis", 1, 0, greet, say, take, NULL};
+const Protocol redis = {
+    .name = "redis",
+    .apart = 1,
+    .at_once = 50,
+    .greet = greet,
+    .say = say,
+    .take = take,
+};

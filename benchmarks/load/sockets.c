@@ -75,25 +75,29 @@ void connect_client(Client *c) {
 
 /* Keep what the socket does not take now. */
 static void keep(Client *c, const char *data, size_t n) {
-    if (c->out_size + n > c->out_room) {
-        c->out_room = 2 * (c->out_size + n);
+    if (c->out_end + n > c->out_room) {
+        memmove(c->out, c->out + c->out_at, c->out_end -= c->out_at);
+        c->out_at = 0;
+        c->out_room = 2 * (c->out_end + n);
         c->out = realloc(c->out, c->out_room);
     }
-    memcpy(c->out + c->out_size, data, n);
-    c->out_size += n;
+    memcpy(c->out + c->out_end, data, n);
+    c->out_end += n;
     if (!c->writing) watch(c, EPOLL_CTL_MOD, 1);
 }
 
 void put(Client *c, const char *data, size_t n) {
-    ssize_t done = c->out_size ? 0 : send(c->fd, data, n, MSG_NOSIGNAL);
+    ssize_t done = c->writing ? 0 : send(c->fd, data, n, MSG_NOSIGNAL);
     if (done < 0) done = 0; /* full; a connection that is lost is seen when it is read */
     if ((size_t)done < n) keep(c, data + done, n - done);
 }
 
 static void writable(Client *c) {
-    ssize_t done = send(c->fd, c->out, c->out_size, MSG_NOSIGNAL);
-    if (done > 0) memmove(c->out, c->out + done, c->out_size -= done);
-    if (!c->out_size) watch(c, EPOLL_CTL_MOD, 0);
+    ssize_t done = send(c->fd, c->out + c->out_at, c->out_end - c->out_at, MSG_NOSIGNAL);
+    if (done > 0) c->out_at += done;
+    if (c->out_at < c->out_end) return;
+    c->out_at = c->out_end = 0;
+    watch(c, EPOLL_CTL_MOD, 0);
 }
 
 /* Keep what is not whole until more comes. */
@@ -109,6 +113,11 @@ static void keep_rest(Client *c, const char *data, size_t n) {
     c->rest_size = n;
 }
 
+static void acknowledge(Client *c) {
+    int one = 1;
+    setsockopt(c->fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof one);
+}
+
 static void readable(Client *c) {
     if (c->rest_size) memcpy(buffer, c->rest, c->rest_size);
     ssize_t n = recv(c->fd, buffer + c->rest_size, READ_SIZE, 0);
@@ -119,6 +128,7 @@ static void readable(Client *c) {
         return;
     }
     if (options.rate > 0) read_at = now();
+    if (options.protocol->prompt) acknowledge(c);
     counts.bytes += n;
     size_t have = c->rest_size + n, used = options.protocol->take(c, buffer, have);
     keep_rest(c, buffer + used, have - used);
@@ -160,7 +170,7 @@ void turn(uint64_t wait) {
             read_stdin();
             continue;
         }
-        if (events[i].events & EPOLLOUT && c->out_size) writable(c);
+        if (events[i].events & EPOLLOUT && c->writing) writable(c);
         if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) readable(c);
         send_due();
     }

@@ -60,4 +60,10 @@ static size_t take(Client *c, const char *data, size_t n) {
     return at;
 }
 
-const Protocol websocket = {"websocket", 0, 0, greet, say, take, NULL};
+const Protocol websocket = {
+    .name = "websocket",
+    .at_once = 50,
+    .greet = greet,
+    .say = say,
+    .take = take,
+};
