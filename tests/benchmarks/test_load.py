@@ -68,18 +68,17 @@ class Faulty:
 
     def _serve(self) -> None:
         with selectors.DefaultSelector() as selector:
-            for sock in (self._listener, self._stopped):
-                selector.register(sock, selectors.EVENT_READ)
+            for opened in (self._listener, self._stopped):
+                selector.register(opened, selectors.EVENT_READ, opened)
             while True:
                 for key, _ in selector.select():
-                    sock = key.fileobj
-                    assert isinstance(sock, socket.socket)
+                    sock: socket.socket = key.data
                     if sock is self._stopped:
                         return
                     if sock is self._listener:
                         client = sock.accept()[0]
                         self._decoders[client] = FrameDecoder()
-                        selector.register(client, selectors.EVENT_READ)
+                        selector.register(client, selectors.EVENT_READ, client)
                     elif data := self._received(sock):
                         self._take(sock, data)
                     else:
