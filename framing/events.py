@@ -270,8 +270,8 @@ class Files(Event, tag="files"):
 class Quic(Struct, frozen=True, gc=False):
     """Where files also go by QUIC: a UDP port, and the SHA-256 of the certificate in hex."""
 
-    port: int
-    fingerprint: str
+    port: Annotated[int, Meta(ge=1, le=65535)]
+    fingerprint: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
 
 class TicketFor(Event, tag="ticket"):

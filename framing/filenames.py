@@ -28,7 +28,11 @@ def plain_name(name: str) -> str:
     what would act on a terminal.
     """
     name = unicodedata.normalize("NFC", name)
-    if len(name.encode(errors="replace")) > NAME_BYTES:
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        raise FileNameError("a file's name is text in UTF-8: rename it") from None
+    if size > NAME_BYTES:
         raise FileNameError(f"a file's name has at most {NAME_BYTES} bytes")
     if any(_acts(char) for char in name):
         raise FileNameError("a file's name has no control characters")
@@ -52,7 +56,7 @@ def name_key(name: str) -> str:
 
 def _acts(char: str) -> bool:
     """Tell whether a character does something other than to be seen: controls, overrides of
-    direction, surrogates, separators of lines."""
+    direction, separators of lines."""
     if char in _JOINERS:
         return False
     category = unicodedata.category(char)

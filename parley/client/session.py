@@ -163,7 +163,8 @@ class Session:
     async def ask(self, make: Callable[[str], AnyRequest]) -> AnyEvent:
         """Send the request that ``make`` returns for a new ref, and return the answer.
 
-        Raises ``ConnectionError`` if there is no connection, or it breaks before the answer.
+        Raises ``ConnectionError`` if there is no connection, it breaks before the answer, or the
+        answer is none.
         """
         if self.status is not Status.ONLINE:
             raise ConnectionError("not connected just now")
@@ -336,9 +337,10 @@ class Session:
         except UnknownPurposeError:
             return  # of a later version
         except BodyError as problem:
-            raise ConnectionError(
-                f"the server sent something that is no event: {problem}"
-            ) from None
+            text = f"the server sent something that is no event: {problem}"
+            if not self._answer_broken(problem.ref, text):
+                raise ConnectionError(text) from None
+            return
         if isinstance(event, Message):
             if self.cursor is not None and event.seq <= self.cursor:
                 return
@@ -487,6 +489,13 @@ class Session:
         answer = self._answers.get(ref or "")
         if answer is not None and not answer.done():
             answer.set_result(event)
+
+    def _answer_broken(self, ref: str | None, why: str) -> bool:
+        """Fail a request whose answer cannot be read. Return whether there is such a one."""
+        answer = self._answers.get(ref or "")
+        if answer is not None and not answer.done():
+            answer.set_exception(ConnectionError(why))
+        return answer is not None
 
     def _new_ref(self) -> str:
         self._count += 1
