@@ -2,7 +2,9 @@
 to go."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.completion import CompleteEvent, Completer, DummyCompleter
@@ -12,60 +14,76 @@ from prompt_toolkit.layout import BufferControl, Window
 from prompt_toolkit.layout.processors import BeforeInput, ConditionalProcessor, PasswordProcessor
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Question:
+    prompt: str
+    done: Callable[[str | None], None]
+    hidden: bool
+    completer: Completer | None
+
+
 class Asking:
-    """One question at a time. ``focus`` moves the cursor to the answer (True) or back."""
+    """One question at a time, in their order. ``focus`` moves the cursor to the answer (True) or
+    back."""
 
     def __init__(self, focus: Callable[[bool], None]) -> None:
         self._focus = focus
-        self._done: Callable[[str | None], None] | None = None
-        self._prompt = ""
-        self._hidden = False
-        self._completer: Completer | None = None
+        self._questions: deque[_Question] = deque()  # the first is shown
         self.buffer = Buffer(multiline=False, complete_while_typing=True, name="answer")
         self.window = Window(
             BufferControl(
                 self.buffer,
                 input_processors=[
-                    ConditionalProcessor(PasswordProcessor(), Condition(lambda: self._hidden)),
+                    ConditionalProcessor(PasswordProcessor(), Condition(self._hides)),
                     BeforeInput(lambda: [("class:prompt", self._prompt)]),
                 ],
             ),
             height=1,
         )
-        self.is_open = Condition(lambda: self._done is not None)
+        self.is_open = Condition(lambda: bool(self._questions))
 
     def open(
         self,
         prompt: str,
         done: Callable[[str | None], None],
-        hidden: bool = False,
         completer: Completer | None = None,
     ) -> None:
-        """Ask, at once: the next key answers. ``done`` gets the answer, None if the person would
-        rather not give one or another question comes first.
+        """Ask: the next key answers, if no other question is open. ``done`` gets the answer, None
+        if the person would rather not give one.
 
         With a ``completer`` the answer is what it offers first for what is typed, or what was
         chosen of that, or what is typed if it offers nothing.
         """
-        self._answer(None)
-        self._prompt, self._hidden, self._completer = prompt, hidden, completer
-        self._done = done
+        self._add(_Question(prompt, done, False, completer))
+
+    def _add(self, question: _Question) -> None:
+        self._questions.append(question)
+        if len(self._questions) == 1:
+            self._show()
+
+    def _show(self) -> None:
+        """Show the question whose turn it is, or that there is none."""
+        completer = self._completer
         self.buffer.completer = completer or DummyCompleter()
         self.buffer.reset()
-        self._focus(True)
+        self._focus(bool(self._questions))
         if completer is not None:
             self.buffer.start_completion()
 
     async def ask(self, prompt: str, hidden: bool = False) -> str | None:
-        """Ask, and return the answer."""
+        """Ask, and return the answer. Who no longer waits for it no longer asks."""
         answer: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
 
         def done(text: str | None) -> None:
             if not answer.done():
                 answer.set_result(text)
 
-        self.open(prompt, done, hidden)
-        return await answer
+        question = _Question(prompt, done, hidden, None)
+        self._add(question)
+        try:
+            return await answer
+        finally:
+            self._withdraw(question)
 
     def keys(self) -> KeyBindings:
         """Return the bindings for while it is open."""
@@ -103,8 +121,24 @@ class Asking:
         return self.buffer.text
 
     def _answer(self, text: str | None) -> None:
-        if self._done is not None:
-            done, self._done = self._done, None
-            self.buffer.reset()
-            self._focus(False)
-            done(text)
+        question = self._questions.popleft()
+        self._show()
+        question.done(text)
+
+    def _withdraw(self, question: _Question) -> None:
+        if question in self._questions:
+            shown = question is self._questions[0]
+            self._questions.remove(question)
+            if shown:
+                self._show()
+
+    @property
+    def _prompt(self) -> str:
+        return self._questions[0].prompt if self._questions else ""
+
+    @property
+    def _completer(self) -> Completer | None:
+        return self._questions[0].completer if self._questions else None
+
+    def _hides(self) -> bool:
+        return bool(self._questions) and self._questions[0].hidden
