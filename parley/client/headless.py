@@ -27,8 +27,9 @@ from framing.filenames import FileNameError, plain_name
 from framing.names import LOBBY
 from framing.requests import Enter, Say
 from parley.client.clean import clean, clean_text, sane
-from parley.client.files.disk import same
-from parley.client.files.job import Job, State
+from parley.client.files.disk import FileProblemError
+from parley.client.files.job import CancelledByPersonError, Job, State
+from parley.client.files.paths import expanded, taken
 from parley.client.files.work import FileRefusedError, Work
 from parley.client.happenings import (
     Change,
@@ -52,6 +53,13 @@ REFUSED: Final = 4
 
 _PROGRESS: Final = 0.1  # seconds between two looks at how far a file is
 _BAR: Final = 20  # cells
+_EXPECTED: Final = (
+    FileRefusedError,
+    FileProblemError,
+    FileNameError,
+    CancelledByPersonError,
+    OSError,
+)
 _LINES_AHEAD: Final = 1000  # lines read before they are acknowledged; more wait in the pipe
 
 
@@ -96,13 +104,22 @@ class Headless:
 
     async def run(self) -> int:
         """Run until the input ends. Return the exit code."""
+        try:
+            return await self._run()
+        finally:
+            self._cancel_files()
+
+    def _cancel_files(self) -> None:
+        if self._files is not None:
+            for job in self._files.running:
+                self._files.cancel(job)
+
+    async def _run(self) -> int:
         session = asyncio.create_task(self.session.run())
         work = asyncio.create_task(self._work())
         closed = asyncio.create_task(self._out_closed.wait())
         await asyncio.wait({session, work, closed}, return_when=asyncio.FIRST_COMPLETED)
-        if self._files is not None:
-            for job in self._files.running:
-                self._files.cancel(job)
+        self._cancel_files()
         if not session.done():
             waiting = await self.session.quit(self._wait)
             if waiting:
@@ -155,16 +172,18 @@ class Headless:
         work = self._files = Work(self.session, self._job_changed)
         udp = self._errands.udp
         for path in self._errands.put:
-            path = path.expanduser()
-            await self._finish(work, work.put(path, self._to, udp), path.name)
+            await self._finish(work, self._put(work, path, udp), path.name or str(path))
         for name in self._errands.get:
             await self._finish(work, self._get(work, name, udp), name)
+
+    async def _put(self, work: Work, path: Path, udp: bool) -> Job:
+        return await work.put(expanded(path), self._to, udp)
 
     async def _get(self, work: Work, name: str, udp: bool) -> Job:
         ticket = await work.look(name)
         path = self._errands.downloads / plain_name(ticket.name)
-        if path.exists() or path.is_symlink():
-            if await asyncio.to_thread(same, path, ticket.size, ticket.sha256):
+        if taken(path):
+            if await work.is_here(ticket, path):
                 return Job(False, path.name, path, ticket.size, ticket.size, State.DONE)
             raise FileRefusedError(f"{path} is there: nothing is written over")
         return await work.get(ticket, None, path, udp)
@@ -179,7 +198,7 @@ class Headless:
         self._draw("")
         try:
             job = task.result()
-        except (FileRefusedError, FileNameError, ConnectionError) as problem:
+        except _EXPECTED as problem:
             self._complain(f"{name}: {problem}")
             self._code = REFUSED
             return

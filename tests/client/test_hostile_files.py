@@ -235,7 +235,7 @@ def test_a_device_is_not_shared(server: ChatServer) -> None:
         [*command, "1", "--put", "/dev/zero"], stdin=subprocess.DEVNULL, capture_output=True,
         text=True, timeout=30,
     )  # fmt: skip
-    assert done.returncode == 4 and "/dev/zero is no file" in done.stderr
+    assert done.returncode == 4 and "/dev/zero is no plain file" in done.stderr
 
 
 def test_servers_that_stall_keep_nobody_from_coming_back(open_client: Open, folder: Path) -> None:

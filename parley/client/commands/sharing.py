@@ -1,7 +1,8 @@
 """Commands about files."""
 
-import asyncio
 import shlex
+import shutil
+import stat
 import time
 from pathlib import Path
 
@@ -15,13 +16,14 @@ from parley.client.cells import cut, width_of
 from parley.client.clean import clean, sane
 from parley.client.commands.face import Face, UsageError
 from parley.client.conversation import Kind
-from parley.client.files.disk import same
-from parley.client.files.job import Job, State
-from parley.client.files.work import FileRefusedError, free_path
+from parley.client.files.disk import FileProblemError
+from parley.client.files.job import CancelledByPersonError, Job, State
+from parley.client.files.paths import expanded, free_path, taken
+from parley.client.files.work import FileRefusedError
 
 _UDP = "--udp"
 _NAMES = 34  # cells of a name in a list
-_LONG = 1.5  # seconds without an answer before that is said
+_QUESTION = 45  # cells of the question for another name, and of an answer, without the names
 
 
 async def files(face: Face, rest: str) -> None:
@@ -51,30 +53,30 @@ async def get(face: Face, rest: str) -> None:
         if not shared:
             raise UsageError("Which file? None was shared here.")
         rest = shared
-    looking = asyncio.ensure_future(_meant(face, rest))
-    done, _ = await asyncio.wait({looking}, timeout=_LONG)
-    if not done:
-        face.model.note("The server is still reading that file through …", time.time())
-    ticket, where, name = await looking
-    await fetch(face, ticket, where, name, udp)
+    try:
+        ticket, where, name = await _meant(face, rest)
+        await fetch(face, ticket, where, name, udp)
+    except CancelledByPersonError:
+        face.model.note(f"{clean(_unquoted(rest))} was not fetched.", time.time())
 
 
 async def fetch(face: Face, ticket: TicketFor, where: str | None, name: str, udp: bool) -> None:
     """Fetch a file and say how it went; ask for another name if there is one of this."""
     path = face.downloads / name
-    while path.exists() or path.is_symlink():
-        if await asyncio.to_thread(same, path, ticket.size, ticket.sha256):
+    while taken(path):
+        if await face.work.is_here(ticket, path):
             face.model.note(f"{name} is here already: {_shown(path)}", time.time())
             return
         other = free_path(path.parent, path.name).name
-        answer = await face.ask(f"{path.name} is there already. Save as ({other}): ")
+        answer = await face.ask(_question(path.name, other))
         if answer is None:
             face.model.note(f"{name} was not fetched.", time.time())
             return
+        chosen = answer.strip() or other
         try:
-            path = face.downloads / plain_name(answer.strip() or other)
+            path = face.downloads / plain_name(chosen)
         except FileNameError as problem:
-            face.model.note(f"{clean(answer)}: {problem}", time.time(), Kind.TROUBLE)
+            face.model.note(f"{clean(chosen)}: {problem}", time.time(), Kind.TROUBLE)
     job = await face.work.get(ticket, where, path, udp)
     said = f"{job.name} is here: {_shown(job.path)} · SHA-256 {job.sha256[:16]}… is right"
     _say(face, job, said)
@@ -86,9 +88,9 @@ async def put(face: Face, rest: str) -> None:
     before, _, last = rest.rpartition(" ")
     if before and (is_room(last) or is_private(last)):
         rest, to = before, last
-    path = Path(_unquoted(rest)).expanduser()
-    if not rest or not path.is_file():
-        raise UsageError(f"There is no file {path}." if rest else "Which file?")
+    if not rest:
+        raise UsageError("Which file?")
+    path = _path(_unquoted(rest))
     _plain(path.name)
     job = await face.work.put(path, to, udp)
     _say(face, job, f"{job.name} is shared · SHA-256 {job.sha256[:16]}…")
@@ -136,6 +138,27 @@ async def _meant(face: Face, typed: str) -> tuple[TicketFor, str | None, str]:
                     raise
                 problem = refused
     raise problem
+
+
+def _question(name: str, other: str) -> str:
+    room = max(8, (shutil.get_terminal_size().columns - _QUESTION) // 2)
+    shown, offered = cut(clean(name), room), cut(clean(other), room)
+    return f"{shown} is there already. Save as ({offered}): "
+
+
+def _path(typed: str) -> Path:
+    try:
+        path = expanded(Path(typed))
+        found = path.stat()
+    except FileProblemError as problem:
+        raise UsageError(f"{clean(str(problem))}.") from None
+    except FileNotFoundError:
+        raise UsageError(f"There is no file {clean(typed)}.") from None
+    except OSError as problem:
+        raise UsageError(f"{clean(typed)}: {problem.strerror}.") from None
+    if not stat.S_ISREG(found.st_mode):
+        raise UsageError(f"{clean(typed)} is no plain file.")
+    return path
 
 
 def _plain(name: str) -> str:

@@ -29,6 +29,8 @@ from parley.client.commands.searching import search
 from parley.client.commands.sharing import cancel, files, get, put, rmfile
 from parley.client.commands.talking import edit, go, history, me, msg, redact
 from parley.client.conversation import Kind
+from parley.client.faults import fault
+from parley.client.files.disk import FileProblemError
 from parley.client.files.work import FileRefusedError
 from parley.client.login import LoginError
 from parley.client.store import StoreError
@@ -36,7 +38,8 @@ from parley.client.store import StoreError
 _EXPECTED: Final = (
     UsageError,
     FileRefusedError,
-    ConnectionError,
+    FileProblemError,
+    OSError,
     LoginError,
     StoreError,
     ValueError,
@@ -69,7 +72,7 @@ def run(face: Face, line: str) -> Coroutine[None, None, None] | None:
         return None
     try:
         work = command.handler(face, rest.strip())
-    except _EXPECTED as problem:
+    except Exception as problem:  # noqa: BLE001
         _say_problem(face, command, problem)
         return None
     return None if work is None else _finish(face, command, work)
@@ -78,7 +81,7 @@ def run(face: Face, line: str) -> Coroutine[None, None, None] | None:
 async def _finish(face: Face, command: Command, work: Awaitable[None]) -> None:
     try:
         await work
-    except _EXPECTED as problem:
+    except Exception as problem:  # noqa: BLE001
         _say_problem(face, command, problem)
 
 
@@ -86,6 +89,8 @@ def _say_problem(face: Face, command: Command, problem: Exception) -> None:
     text = f"/{command.name}: {problem}"
     if isinstance(problem, UsageError):
         text = f"{problem} It is typed: {command.usage}"
+    elif not isinstance(problem, _EXPECTED):
+        text = f"/{command.name}: {fault(problem)}"
     face.model.note(text, time.time(), Kind.TROUBLE)
 
 

@@ -5,6 +5,7 @@ Blocking, for a thread of its own. Hashing goes on beside reading and writing: b
 """
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import io
@@ -20,6 +21,7 @@ from parley.client.files.job import Job
 
 CHUNK: Final = 1024 * 1024
 _BUFFERS: Final = 4
+_CHANGED: Final = "what had come was changed meanwhile: fetch it again"
 
 
 class FileProblemError(Exception):
@@ -82,8 +84,15 @@ class Saving:
             folder.mkdir(parents=True, exist_ok=True)
             self._fd = os.open(self.part, flags, 0o600)
             self._own()
+        except (FileExistsError, NotADirectoryError):
+            raise FileProblemError(f"{folder} is no folder") from None
         except OSError as problem:
+            if problem.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+                text = f"cannot write in {folder}: choose another with --downloads"
+                raise FileProblemError(text) from None
             raise FileProblemError(f"{self.part}: {problem.strerror}") from None
+        self._stamp = self._on_disk()
+        self._doubtful = False
         self._hasher = _Hasher()
         self.offset = 0
 
@@ -109,7 +118,7 @@ class Saving:
             self._job.check_cancelled()
             with self._disk():
                 self.fill(lambda view: os.preadv(self._fd, [view], self.offset), here, write=False)
-        with self._disk():
+        with self._changing():
             os.ftruncate(self._fd, self.offset)
 
     def fill(self, receive: Callable[[memoryview], int], end: int, write: bool = True) -> int:
@@ -121,7 +130,7 @@ class Saving:
             view = memoryview(buffer)[: end - self.offset]
             count = receive(view)
             if write:
-                with self._disk():
+                with self._changing():
                     self._write(view[:count])
         except BaseException:
             count = 0
@@ -159,15 +168,38 @@ class Saving:
         except OSError as problem:
             raise FileProblemError(f"{self._job.path}: {problem.strerror}") from None
 
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[None]:
+        """What changes the part: it is to be as it was left, or somebody else writes to it too."""
+        with self._disk():
+            self._doubtful |= self._on_disk() != self._stamp
+            yield
+            self._stamp = self._on_disk()
+
+    def _on_disk(self) -> tuple[int, int, int]:
+        """Return by what one sees that somebody has written to the part."""
+        found = os.fstat(self._fd)
+        return found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
     def finish(self) -> None:
         """Check it and give it its name, if there is no file of this name by now.
 
-        Raises ``WrongBytesError``, ``FileProblemError`` or ``OSError``.
+        Raises ``WrongBytesError``, ``FileProblemError``, ``OSError`` or
+        ``CancelledByPersonError``.
         """
+        if not self._is_at(self.part):
+            raise FileProblemError(_CHANGED)
         self._job.sha256 = self._hasher.hexdigest()
         if self._job.sha256 != self._sha256:
-            self.part.unlink(missing_ok=True)
+            self.part.unlink()
             raise WrongBytesError("what came is not what was announced: its SHA-256 is another")
+        self._doubtful |= self._on_disk() != self._stamp
+        if self._doubtful and _read_through(self._job, self._fd) != self._sha256:
+            self.part.unlink()
+            raise FileProblemError(_CHANGED)
+        self._name()
+
+    def _name(self) -> None:
         final = self._job.path
         try:
             os.link(self.part, final)
@@ -178,7 +210,18 @@ class Saving:
                 raise FileProblemError(f"there is a file {final} by now") from None
             self.part.rename(final)
         else:
+            if not self._is_at(final):
+                final.unlink()
+                raise FileProblemError(_CHANGED)
             self.part.unlink()
+
+    def _is_at(self, path: Path) -> bool:
+        """Tell whether ``path`` is what is written to, and not something put in its place."""
+        try:
+            found = path.lstat()
+        except OSError:
+            return False
+        return stat.S_ISREG(found.st_mode) and os.path.samestat(found, os.fstat(self._fd))
 
     def close(self) -> None:
         """Close the file; what has come stays."""
@@ -187,19 +230,29 @@ class Saving:
 
 
 def digest(job: Job) -> str:
-    """Return the SHA-256 of the job's file, in hex. Raises ``OSError``, ``FileProblemError``."""
+    """Return the SHA-256 of the job's file, in hex. Raises ``OSError``, ``FileProblemError`` or
+    ``CancelledByPersonError``."""
     with open_regular(job.path) as file:
         job.size = os.fstat(file.fileno()).st_size
-        job.moved = 0
-        hash_ = hashlib.sha256()
-        buffer = bytearray(CHUNK)
-        while count := file.readinto(buffer):
-            job.check_cancelled()
-            hash_.update(memoryview(buffer)[:count])
-            job.moved += count
-        if job.moved != job.size:
-            raise FileProblemError(f"{job.path} is being written: wait until it is whole")
+        found = _read_through(job, file.fileno())
+    if job.moved and not job.size:
+        raise FileProblemError(f"{job.path}: its size is not known: copy it first")
+    if job.moved != job.size:
+        raise FileProblemError(f"{job.path} is being written: wait until it is whole")
     job.moved = 0
+    return found
+
+
+def _read_through(job: Job, fd: int) -> str:
+    """Return the SHA-256 of a file, in hex; of one that is over the job's size, of more than
+    that. ``moved`` tells how far it is."""
+    job.moved = 0
+    hash_ = hashlib.sha256()
+    buffer = bytearray(CHUNK)
+    while job.moved <= job.size and (count := os.preadv(fd, [buffer], job.moved)):
+        job.check_cancelled()
+        hash_.update(memoryview(buffer)[:count])
+        job.moved += count
     return hash_.hexdigest()
 
 
@@ -209,16 +262,14 @@ def open_regular(path: Path) -> io.FileIO:
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
-        raise FileProblemError(f"{path} is no file")
+        raise FileProblemError(f"{path} is no plain file")
     return io.FileIO(fd)
 
 
-def same(path: Path, size: int, sha256: str) -> bool:
-    """Tell whether a file here is this one already."""
+def is_same(job: Job, sha256: str) -> bool:
+    """Tell whether the job's file is one of its size and this SHA-256. Raises
+    ``CancelledByPersonError``."""
     try:
-        if path.stat().st_size != size:
-            return False
-        job = Job(False, path.name, path)
-        return digest(job) == sha256
+        return job.path.stat().st_size == job.size and digest(job) == sha256
     except (OSError, FileProblemError):
         return False

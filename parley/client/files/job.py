@@ -58,7 +58,7 @@ class Job:
     def check_cancelled(self) -> None:
         """Raise ``CancelledByPersonError`` if the person has cancelled it."""
         if self.cancelled.is_set():
-            raise CancelledByPersonError
+            raise CancelledByPersonError("it was broken off")
 
     def rate(self, now: float) -> float:
         """Return bytes a second over the last seconds. ``now`` is monotonic seconds; ask again

@@ -31,6 +31,16 @@ def where_from(begins: Ok, offset: int) -> int:
     return begins.offset or 0
 
 
+def no_answer_in(decoder: FrameDecoder) -> None:
+    """See to it that the server has not answered while it is being brought a file: it has no
+    reason to, unless something is wrong. What may remain is part of one frame.
+
+    Raises ``CarryingError``.
+    """
+    if ok_in(decoder) is not None:
+        raise CarryingError("the server's answer makes no sense")
+
+
 def ok_in(decoder: FrameDecoder) -> Ok | None:
     """Return the next event that has come, which must be an ``ok``; None if none has.
 

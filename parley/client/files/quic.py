@@ -20,7 +20,7 @@ from framing.frames import FrameDecoder, encode_frame
 from framing.requests import Fetch, Request, Store
 from parley.client.files.disk import Saving, open_regular
 from parley.client.files.job import Job, State
-from parley.client.files.link import QUIET, CarryingError, ok_in, where_from
+from parley.client.files.link import QUIET, CarryingError, no_answer_in, ok_in, where_from
 from parley.udp.datagrams import Datagrams
 from parley.udp.settings import for_client
 
@@ -49,6 +49,7 @@ class QuicLink:
         self._ok: Ok | None = None
         self._raw: Callable[[bytes], None] | None = None
         self._ended = ""
+        self._stream = -1  # none yet
         self._open = False
         self._moved = time.monotonic()
         try:
@@ -94,6 +95,7 @@ class QuicLink:
             file.seek(job.moved)
             given = job.moved
             while given < job.size:
+                no_answer_in(self._decoder)
                 waiting = self._waiting
                 job.moved = given - waiting
                 if waiting < _CREDIT:
@@ -171,11 +173,17 @@ class QuicLink:
             if isinstance(event, HandshakeCompleted):
                 self._open = True
             elif isinstance(event, StreamDataReceived):
-                if self._raw is not None:
-                    self._raw(event.data)
-                else:
-                    self._decoder.receive_data(event.data)
-            elif isinstance(event, StreamReset):
+                self._receive(event)
+            elif isinstance(event, StreamReset) and event.stream_id == self._stream:
                 self._ended = "the server broke off"
             elif isinstance(event, ConnectionTerminated):
                 self._ended = event.reason_phrase or "the connection ended"
+
+    def _receive(self, event: StreamDataReceived) -> None:
+        """Take in what came on the stream of the file; others are not asked for."""
+        if event.stream_id != self._stream:
+            return
+        if self._raw is not None:
+            self._raw(event.data)
+        else:
+            self._decoder.receive_data(event.data)

@@ -1,6 +1,7 @@
 """A file over a TCP connection of its own. Blocking, for a thread of its own."""
 
 import os
+import select
 import socket
 import struct
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from framing.frames import FrameDecoder, encode_frame
 from framing.requests import Fetch, Request, Store
 from parley.client.files.disk import CHUNK, Saving, open_regular
 from parley.client.files.job import Job, State
-from parley.client.files.link import QUIET, CarryingError, ok_in, where_from
+from parley.client.files.link import QUIET, CarryingError, no_answer_in, ok_in, where_from
 
 CONNECT: Final = 10.0
 
@@ -51,17 +52,13 @@ class TcpLink:
         job.moved = where_from(begins, offset)
         job.state = State.MOVING
         with open_regular(job.path) as file:
+            self._sock.setblocking(False)
             while job.moved < job.size:
-                job.check_cancelled()
-                size = min(CHUNK, job.size - job.moved)
-                sent = self._patiently(
-                    lambda n=size: os.sendfile(  # type: ignore[misc]
-                        self._sock.fileno(), file.fileno(), job.moved, n
-                    )
-                )
+                sent = self._patiently(lambda: self._send_some(file.fileno()))
                 if not sent:
                     raise CarryingError("the file became shorter", "CHANGED")
                 job.moved += sent
+            self._sock.settimeout(None)
         job.state = State.CHECKING
         answer = self._event()
         if answer.sha256 != sha256:
@@ -81,10 +78,26 @@ class TcpLink:
         while True:
             if (event := ok_in(self._decoder)) is not None:
                 return event
-            count = self._receive(memoryview(buffer))
-            if not count:
-                raise CarryingError("the connection ended")
-            self._decoder.receive_data(bytes(buffer[:count]))
+            self._decode(memoryview(buffer), self._receive(memoryview(buffer)))
+
+    def _send_some(self, file: int) -> int:
+        """Send what goes at once, within a second; an answer comes before that."""
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN | select.POLLOUT)
+        ready = dict(poll.poll(1000)).get(self._sock.fileno(), 0)
+        if ready & ~select.POLLOUT:
+            buffer = bytearray(65536)
+            self._decode(memoryview(buffer), self._sock.recv_into(buffer))
+            no_answer_in(self._decoder)
+        if not ready & select.POLLOUT:
+            raise BlockingIOError
+        size = min(CHUNK, self._job.size - self._job.moved)
+        return os.sendfile(self._sock.fileno(), file, self._job.moved, size)
+
+    def _decode(self, view: memoryview, count: int) -> None:
+        if not count:
+            raise CarryingError("the connection ended")
+        self._decoder.receive_data(bytes(view[:count]))
 
     def _receive(self, view: memoryview) -> int:
         return self._patiently(lambda: self._sock.recv_into(view))

@@ -5,20 +5,22 @@ its own, in a thread of its own; gone on with when it breaks off.
 import asyncio
 import contextlib
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
 
 from framing.errors import ErrorWord
 from framing.events import AnyEvent, Error, Files, Shared, TicketFor
-from framing.filenames import NAME_BYTES, FileNameError, name_key, plain_name
+from framing.filenames import FileNameError, name_key, plain_name
 from framing.requests import DeleteFile, Get, ListFiles, Put, Request
 from parley.client.clean import clean
+from parley.client.faults import fault
 from parley.client.files import disk
 from parley.client.files.disk import FileProblemError, Saving, WrongBytesError
 from parley.client.files.job import CancelledByPersonError, Job, State
 from parley.client.files.link import CarryingError
+from parley.client.files.paths import check_shareable
 from parley.client.files.quic import NoWayError, QuicLink
 from parley.client.files.tcp import TcpLink
 from parley.client.happenings import Status
@@ -31,6 +33,7 @@ _PAUSE: Final = 1.0  # seconds between two of them
 _AT_ONCE: Final = 4  # files carried at the same time; more wait their turn
 _MOST: Final = 100_000  # files in a list
 _ANSWER: Final = 120.0  # seconds for a ticket: the server may have to read a file through
+_LONG: Final = 1.5  # seconds without a ticket before that is said
 _DIGEST: Final = re.compile("[0-9a-f]{64}")
 _BACK: Final = 120.0  # seconds in which the connection to the server must come back
 
@@ -54,6 +57,16 @@ class FileRefusedError(Exception):
     def __init__(self, text: str, word: str = "") -> None:
         super().__init__(text)
         self.word = word
+
+
+_FORESEEN: Final = (
+    FileProblemError,
+    FileRefusedError,
+    FileNameError,
+    CarryingError,
+    NoWayError,
+    OSError,
+)
 
 
 class Work:
@@ -101,7 +114,25 @@ class Work:
         await self._ask(lambda ref: DeleteFile(ref, name, where))
 
     async def look(self, name: str, where: str | None = None) -> TicketFor:
-        """Ask for a ticket: what the file is. Raises as ``files`` does."""
+        """Ask for a ticket: what the file is. If that takes long, it is a job to be cancelled.
+
+        Raises as ``files`` does, and ``CancelledByPersonError``.
+        """
+        job = Job(False, clean(name), Path())
+        asking = asyncio.ensure_future(self._patiently(job, self._look(name, where)))
+        try:
+            await asyncio.wait({asking}, timeout=_LONG)
+            if not asking.done():
+                job.problem = "the server is still reading it through"
+                self._begin(job)
+                job.problem = ""
+            return await asking
+        finally:
+            asking.cancel()
+            job.state = State.DONE
+            self._changed(job)
+
+    async def _look(self, name: str, where: str | None) -> TicketFor:
         ticket = await self._ask(lambda ref: Get(ref, name, where))
         if not isinstance(ticket, TicketFor):
             raise FileRefusedError("the server's answer makes no sense")
@@ -116,10 +147,25 @@ class Work:
             raise FileRefusedError(text) from None
         return ticket
 
+    async def is_here(self, ticket: TicketFor, path: Path) -> bool:
+        """Tell whether the file at ``path`` is the one that ``ticket`` is for: a job, since it is
+        read through. Raises ``CancelledByPersonError``."""
+        job = Job(False, clean(path.name), path, ticket.size, state=State.CHECKING)
+        same = False
+        self._begin(job)
+        with self._ending(job):
+            same = await self._in_thread(job, disk.is_same, job, ticket.sha256)
+        job.check_cancelled()
+        return same
+
     async def get(self, ticket: TicketFor, where: str | None, path: Path, udp: bool) -> Job:
         """Fetch the file that ``ticket`` is for, to ``path``. Return the job when it is over."""
         job = Job(False, clean(ticket.name), path, ticket.size)
-        self._begin(job)
+        sha256 = ticket.sha256
+        first: list[TicketFor] = [ticket]
+
+        async def next_ticket() -> TicketFor:
+            return first.pop() if first else await self._look(ticket.name, where)
 
         def carry(ticket: TicketFor, quic: bool) -> None:
             if (ticket.size, ticket.sha256) != (job.size, sha256):
@@ -128,50 +174,26 @@ class Work:
             with contextlib.closing(self._link(job, ticket, quic)) as link:
                 link.fetch(ticket.ticket, saving)
 
-        sha256 = ticket.sha256
-        if any(other.path == path and other is not job for other in self.running):
+        if any(other.path == path for other in self.running):
             return self._fail(job, f"{path} is being fetched already")
-        try:
-            saving = await self._in_thread(Saving, job, sha256)
-        except (FileProblemError, OSError, ValueError) as problem:
-            return self._fail(job, _words(problem))
-        first: list[TicketFor] = [ticket]
-
-        async def next_ticket() -> TicketFor:
-            return first.pop() if first else await self.look(ticket.name, where)
-
-        try:
-            await self._persist(job, next_ticket, carry, udp)
-            if job.state is State.MOVING:
+        self._begin(job)
+        with self._ending(job):
+            saving = await self._in_thread(job, Saving, job, sha256)
+            try:
+                await self._persist(job, next_ticket, carry, udp)
                 job.state = State.CHECKING
-                await self._in_thread(saving.finish)
-                job.state = State.DONE
-        except (FileProblemError, OSError) as problem:
-            self._fail(job, _words(problem))
-        finally:
-            await self._in_thread(saving.close)
-        self._changed(job)
+                await self._in_thread(job, saving.finish)
+            finally:
+                await self._in_thread(job, saving.close)
         return job
 
     async def put(self, path: Path, to: str, udp: bool) -> Job:
         """Bring the file at ``path``, for the conversation ``to``. Return the job when it is
         over."""
-        job = Job(True, clean(path.name), path)
-        if any(other.upload and other.path == path for other in self.running):
-            return self._fail(job, "it is on its way already")
-        job.state = State.CHECKING
-        self._begin(job)
-        try:
-            sha256 = await self._in_thread(disk.digest, job)
-        except (OSError, FileProblemError) as problem:
-            return self._fail(job, _words(problem))
-        except CancelledByPersonError:
-            return self._fail(job, "", State.CANCELLED)
-        job.sha256 = sha256
-        job.state = State.WAITING
+        job = Job(True, clean(path.name), path, state=State.CHECKING)
 
         async def next_ticket() -> TicketFor:
-            request = lambda ref: Put(ref, path.name, job.size, sha256, to)  # noqa: E731
+            request = lambda ref: Put(ref, path.name, job.size, job.sha256, to)  # noqa: E731
             ticket = await self._ask(request)
             if not isinstance(ticket, TicketFor):
                 raise FileRefusedError("the server's answer makes no sense")
@@ -179,25 +201,41 @@ class Work:
 
         def carry(ticket: TicketFor, quic: bool) -> None:
             with contextlib.closing(self._link(job, ticket, quic)) as link:
-                link.store(ticket.ticket, ticket.offset, sha256)
+                link.store(ticket.ticket, ticket.offset, job.sha256)
 
-        try:
+        if any(other.upload and other.path == path for other in self.running):
+            return self._fail(job, "it is on its way already")
+        self._begin(job)
+        with self._ending(job):
+            await self._in_thread(job, check_shareable, path)
+            job.sha256 = await self._in_thread(job, disk.digest, job)
+            job.state = State.WAITING
             await self._persist(job, next_ticket, carry, udp)
-            if not job.over:
-                job.state = State.DONE
-        except (FileProblemError, OSError) as problem:
-            self._fail(job, _words(problem))
-        self._changed(job)
         return job
 
     def _begin(self, job: Job) -> None:
         self.jobs = [*self.running, job]
         self._changed(job)
 
-    def _fail(self, job: Job, problem: str, state: State = State.FAILED) -> Job:
-        job.state, job.problem = state, problem
+    def _fail(self, job: Job, problem: str) -> Job:
+        job.state, job.problem = State.FAILED, problem
         self._changed(job)
         return job
+
+    @contextlib.contextmanager
+    def _ending(self, job: Job) -> Iterator[None]:
+        """See to it that a job is over at the end, whatever happens, and says how."""
+        try:
+            yield
+            job.state = State.DONE
+        except CancelledByPersonError as cancelled:
+            job.state, job.problem = State.CANCELLED, str(cancelled)
+        except asyncio.CancelledError:
+            job.state = State.CANCELLED
+            raise
+        except Exception as problem:  # noqa: BLE001
+            job.state, job.problem = State.FAILED, _words(problem)
+        self._changed(job)
 
     async def _persist(
         self,
@@ -206,8 +244,8 @@ class Work:
         carry: Callable[[TicketFor, bool], None],
         udp: bool,
     ) -> None:
-        """Carry a job, and go on with it when it breaks off, as long as it comes any further. If
-        it cannot be, it is over."""
+        """Carry a job, and go on with it when it breaks off, as long as it comes any further.
+        Raises what keeps it from that."""
         tries = 0
         furthest = -1
         problem: Exception = ConnectionError("the connection was lost")
@@ -217,10 +255,7 @@ class Work:
                 ticket = await self._patiently(job, next_ticket())
                 quic = udp and ticket.quic is not None
                 job.via = "UDP" if quic else "TCP"
-                await self._in_thread(carry, ticket, quic)
-                return
-            except CancelledByPersonError:
-                self._fail(job, "", State.CANCELLED)
+                await self._in_thread(job, carry, ticket, quic)
                 return
             except NoWayError as no_way:
                 problem = no_way
@@ -232,7 +267,7 @@ class Work:
             except (FileRefusedError, CarryingError) as refused:
                 problem = refused
                 if refused.word and refused.word not in _AGAIN:
-                    break
+                    raise
             except (OSError, ConnectionError) as broken:
                 problem = broken
             tries = 1 if job.moved > furthest else tries + 1
@@ -240,7 +275,7 @@ class Work:
             job.state = State.WAITING
             await self._online(job)
             await asyncio.sleep(_PAUSE)
-        self._fail(job, _words(problem))
+        raise problem
 
     async def _patiently(self, job: Job, asking: Coroutine[None, None, TicketFor]) -> TicketFor:
         """Wait for a ticket, or until the job is cancelled."""
@@ -248,10 +283,11 @@ class Work:
         try:
             return await asyncio.wait_for(task, _ANSWER)
         except asyncio.CancelledError:
-            job.check_cancelled()
+            if task.cancelled() and not _is_cancelled():
+                job.check_cancelled()
             raise
         except TimeoutError:
-            raise CarryingError("the server does not answer") from None
+            raise FileRefusedError("the server does not answer") from None
         finally:
             self._asking.pop(job, None)
 
@@ -264,10 +300,18 @@ class Work:
                 return
             await asyncio.sleep(0.2)
 
-    async def _in_thread(self, do: Callable[..., Answer], *given: object) -> Answer:
-        """Do what blocks in a thread. They are the files' own: whatever happens to files, names of
-        hosts can be looked up."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, do, *given)
+    async def _in_thread(self, job: Job, do: Callable[..., Answer], *given: object) -> Answer:
+        """Do what blocks for a job in a thread; when this is over, so is that. They are the files'
+        own threads: whatever happens to files, names of hosts can be looked up."""
+        doing = asyncio.get_running_loop().run_in_executor(self._threads, do, *given)
+        try:
+            return await asyncio.shield(doing)
+        except asyncio.CancelledError:
+            job.cancelled.set()
+            while not doing.done():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait({doing})
+            raise
 
     def _link(self, job: Job, ticket: TicketFor, quic: bool) -> TcpLink | QuicLink:
         settings = self._session.settings
@@ -282,17 +326,10 @@ class Work:
         return answer
 
 
-def free_path(folder: Path, name: str) -> Path:
-    """Return a path in ``folder`` that is free: of this name, or one with a number."""
-    path = folder / name
-    stem, suffix = path.stem, path.suffix
-    while stem and len(f"{stem} (99){suffix}".encode()) > NAME_BYTES:
-        stem = stem[:-1]
-    number = 1
-    while path.exists() or path.is_symlink():
-        path = folder / f"{stem} ({number}){suffix}"
-        number += 1
-    return path
+def _is_cancelled() -> bool:
+    """Tell whether it is the whole task that is to end."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _words(problem: Exception) -> str:
@@ -302,4 +339,7 @@ def _words(problem: Exception) -> str:
     if isinstance(problem, OSError) and problem.strerror:
         where = f"{problem.filename}: " if problem.filename else ""
         return f"{where}{problem.strerror}"
-    return clean(str(problem)) or "the connection was lost"
+    text = clean(str(problem))
+    if not isinstance(problem, _FORESEEN):
+        return fault(problem)
+    return text or "the connection was lost"
