@@ -10,7 +10,7 @@ import contextlib
 import functools
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import run_in_terminal
@@ -20,6 +20,7 @@ from parley.client import terminal
 from parley.client.clean import clean
 from parley.client.commands import table
 from parley.client.conversation import Conversation, Entry, Fate
+from parley.client.faults import fault
 from parley.client.files.job import Job, State
 from parley.client.files.work import Work
 from parley.client.happenings import Change, Happening, RefusedError, Status
@@ -70,6 +71,7 @@ class Plain:
     async def run(self) -> int:
         """Run until the person leaves. Return the exit code."""
         self._print("Parley. /help lists the commands, q! leaves.")
+        asyncio.get_running_loop().set_exception_handler(self._unforeseen)
         session = asyncio.create_task(self.session.run())
         tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._leaving.wait())]
         printer = asyncio.create_task(self._write())
@@ -93,6 +95,9 @@ class Plain:
             print(f"{len(waiting)} messages are not stored yet; the next start sends them.")
         return code
 
+    def _unforeseen(self, _loop: object, context: dict[str, Any]) -> None:
+        self._print(f"{fault(context.get('exception'), context['message'])}. It goes on.")
+
     # What a command needs
 
     async def ask_password(self, prompt: str) -> str | None:
@@ -115,7 +120,9 @@ class Plain:
         async with self._prompting:
             try:
                 asked: PromptSession[str] = PromptSession()
-                return await asked.prompt_async(prompt, is_password=hidden)
+                return await asked.prompt_async(
+                    prompt, is_password=hidden, set_exception_handler=False
+                )
             except (EOFError, KeyboardInterrupt):
                 return None
             finally:
@@ -171,7 +178,9 @@ class Plain:
             async with self._prompting:
                 try:
                     line = await self._prompts.prompt_async(
-                        lambda: f"{self.model.current.name}> ", default=draft
+                        lambda: f"{self.model.current.name}> ",
+                        default=draft,
+                        set_exception_handler=False,
                     )
                 except (EOFError, KeyboardInterrupt):
                     return
@@ -205,7 +214,8 @@ class Plain:
         if job.problem and not job.over:
             self._print(f"{job.name}: {job.problem}.")
         elif not job.over and job.state is not State.MOVING:
-            self._print(f"{job.name} is on its way; /cancel breaks it off.")
+            what = "is read through" if job.state is State.CHECKING else "is on its way"
+            self._print(f"{job.name} {what}; /cancel breaks it off.")
             asyncio.get_running_loop().call_later(_PROGRESS, self._say_progress, job)
 
     def _say_progress(self, job: Job) -> None:

@@ -10,7 +10,7 @@ import shlex
 import time
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import Application, in_terminal
@@ -32,6 +32,7 @@ from parley.client.cells import MARK_SAMPLE, set_mark_width
 from parley.client.clean import clean
 from parley.client.commands import rooms, searching, table, talking
 from parley.client.conversation import Conversation, Entry, Fate, Kind
+from parley.client.faults import fault
 from parley.client.files.job import Job
 from parley.client.files.work import Work
 from parley.client.happenings import Change, Happening, RefusedError, Status
@@ -100,6 +101,7 @@ class Screen:
         self._progress: asyncio.TimerHandle | None = None
         self._drawn_at = 0.0
         self._greeted = ""
+        self._fault = ""
         self.confirming = ""
         self._asking = Asking(self._focus)
         self._has_focus: bool | None = None  # as far as the terminal says
@@ -149,10 +151,11 @@ class Screen:
         self.input.set_document(Document(self.model.current.draft))
         terminal.report_focus(self.app.output, True)
         self._every_second()
+        asyncio.get_running_loop().set_exception_handler(self._unforeseen)
         session = asyncio.create_task(self._run_session())
         session.add_done_callback(self._session_ended)
         try:
-            await self.app.run_async()
+            await self.app.run_async(set_exception_handler=False)
         finally:
             terminal.report_focus(self.app.output, False)
         for job in self.work.running:
@@ -187,6 +190,14 @@ class Screen:
         """End the program with what broke the session, if something did that should not."""
         if not session.cancelled() and session.exception() is not None and self.app.is_running:
             self.app.exit(exception=session.exception() or RuntimeError())
+
+    def _unforeseen(self, _loop: object, context: dict[str, Any]) -> None:
+        """Say what nobody foresaw, once if it comes again and again, and go on."""
+        text = fault(context.get("exception"), context["message"])
+        if text != self._fault:
+            self._fault = text
+            self.model.note(f"{text}. It goes on.", time.time(), Kind.TROUBLE)
+            self._redraw_soon()
 
     # What happens
 
@@ -289,7 +300,9 @@ class Screen:
         async with in_terminal():
             print("\n".join(lines))
             with contextlib.suppress(EOFError, KeyboardInterrupt):
-                await PromptSession[str]().prompt_async("-- Enter goes back to the chat --")
+                await PromptSession[str]().prompt_async(
+                    "-- Enter goes back to the chat --", set_exception_handler=False
+                )
         terminal.report_focus(self.app.output, True)
 
     def clear(self) -> None:
