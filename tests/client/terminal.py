@@ -21,10 +21,17 @@ PATIENCE = 15.0
 
 
 class Terminal:
-    """``chat_client.py`` with these arguments, on a terminal of ``columns`` by ``lines``."""
+    """``chat_client.py`` (or another ``program``) with these arguments, on a terminal of
+    ``columns`` by ``lines``."""
 
     def __init__(
-        self, config: Path, *arguments: str, columns: int = 80, lines: int = 24, **env: str
+        self,
+        config: Path,
+        *arguments: str,
+        columns: int = 80,
+        lines: int = 24,
+        program: Path = ROOT / "chat_client.py",
+        **env: str,
     ) -> None:
         self.screen = pyte.Screen(columns, lines)
         self.stream = pyte.ByteStream(self.screen)
@@ -39,8 +46,7 @@ class Terminal:
             )  # fmt: skip
             os.environ.pop("COLUMNS")
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-            program = str(ROOT / "chat_client.py")
-            os.execv(sys.executable, [sys.executable, program, *arguments])
+            os.execv(sys.executable, [sys.executable, str(program), *arguments])
         self._size(columns, lines)
 
     def resize(self, columns: int, lines: int) -> None:

@@ -1,9 +1,7 @@
 """A server that lies about files: nothing is written elsewhere, nothing is written over, nothing
 hangs, and what went wrong is said."""
 
-import contextlib
 import hashlib
-import json
 import os
 import signal
 import socket
@@ -11,19 +9,15 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.client.conftest import Open
-from tests.client.hostile import FakeServer
+from tests.client.lying import DATA, client, honest, lying, ok
 from tests.conftest import ROOT, ChatServer
 from tests.files.carrying import sha256
-from tests.wire import frame
-
-DATA = bytes(range(256)) * 800
 
 
 @pytest.fixture(autouse=True)
@@ -38,83 +32,8 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-Carry = Callable[[socket.socket, dict[str, Any]], None]
-
-
-class LyingServer:
-    """Lets one in, answers ``get`` and ``put`` with ``told``, and carries files by ``carry``."""
-
-    def __init__(self, carry: Carry, **told: Any) -> None:
-        self._fake = FakeServer()
-        self.port = self._fake.port
-        self._carry = carry
-        self._told = told
-        self.carried = 0
-        threading.Thread(target=self._run, daemon=True).start()
-
-    def _run(self) -> None:
-        with contextlib.suppress(OSError, AssertionError):
-            while True:
-                peer = self._fake.accept()
-                event = peer.recv()
-                if event is None:
-                    continue
-                run = self._chat if event["purpose"] == "join" else self._file
-                threading.Thread(target=run, args=(peer, event), daemon=True).start()
-
-    def _chat(self, peer: Any, event: dict[str, Any]) -> None:
-        with contextlib.suppress(OSError, AssertionError, TimeoutError):
-            peer.let_in(event["nick"])
-            peer.send(purpose="history", messages=[], end=True, replay=True)
-            while (event := peer.recv(60)) is not None:
-                if event["purpose"] in ("get", "put"):
-                    known = {
-                        "purpose": "ticket", "ref": event["ref"], "ticket": "t", "name":
-                        event["name"], "size": len(DATA), "sha256": sha256(DATA), "lasts": 60,
-                        "quic": None,
-                    }  # fmt: skip
-                    peer.send(**{**known, **self._told})
-                elif event["purpose"] == "ping":
-                    peer.send(purpose="pong", ref=event["ref"], time=0)
-
-    def _file(self, peer: Any, event: dict[str, Any]) -> None:
-        self.carried += 1
-        with contextlib.suppress(OSError):
-            self._carry(peer.sock, event)
-        peer.close()
-
-    def close(self) -> None:
-        self._fake.close()
-
-
-def ok(sock: socket.socket, **fields: Any) -> None:
-    sock.sendall(frame(json.dumps({"purpose": "ok", **fields}).encode()))
-
-
-def honest(sock: socket.socket, event: dict[str, Any]) -> None:
-    ok(sock, offset=event.get("offset", 0), size=len(DATA))
-    sock.sendall(DATA[event.get("offset", 0) :])
-
-
 def reset(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-
-@contextlib.contextmanager
-def lying(carry: Carry, **told: Any) -> Iterator[LyingServer]:
-    server = LyingServer(carry, **told)
-    try:
-        yield server
-    finally:
-        server.close()
-
-
-def client(server: LyingServer, *arguments: str, **more: Any) -> Any:
-    command = [sys.executable, str(ROOT / "chat_client.py"), "127.0.0.1", str(server.port), "ann"]
-    return subprocess.run(
-        [*command, "1", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        timeout=60, **more,
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

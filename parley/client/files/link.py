@@ -13,8 +13,8 @@ QUIET: Final = 60.0
 
 
 class CarryingError(Exception):
-    """A transfer broke off. ``word`` is the server's, if it said why; without, it can be gone on
-    with."""
+    """A transfer broke off. ``word`` is the server's, if it said why, or ours; without, it can be
+    gone on with."""
 
     def __init__(self, text: str, word: str | None = None) -> None:
         super().__init__(text)
@@ -38,7 +38,7 @@ def no_answer_in(decoder: FrameDecoder) -> None:
     Raises ``CarryingError``.
     """
     if ok_in(decoder) is not None:
-        raise CarryingError("the server's answer makes no sense")
+        raise CarryingError("the server's answer makes no sense", "CHANGED")
 
 
 def ok_in(decoder: FrameDecoder) -> Ok | None:
@@ -50,9 +50,10 @@ def ok_in(decoder: FrameDecoder) -> Ok | None:
         body = decoder.next_body()
         event = None if body is None else decode_event(body)
     except (FrameError, BodyError) as problem:
-        raise CarryingError(f"the server's answer makes no sense: {problem}") from None
+        text = f"the server's answer makes no sense: {problem}"
+        raise CarryingError(text, "CHANGED") from None
     if event is None or isinstance(event, Ok):
         return event
     if isinstance(event, Error):
         raise CarryingError(event.text, event.error)
-    raise CarryingError("the server's answer makes no sense")
+    raise CarryingError("the server's answer makes no sense", "CHANGED")

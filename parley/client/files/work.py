@@ -305,13 +305,15 @@ class Work:
         own threads: whatever happens to files, names of hosts can be looked up."""
         doing = asyncio.get_running_loop().run_in_executor(self._threads, do, *given)
         try:
-            return await asyncio.shield(doing)
+            await asyncio.wait({doing})
         except asyncio.CancelledError:
             job.cancelled.set()
             while not doing.done():
                 with contextlib.suppress(asyncio.CancelledError):
                     await asyncio.wait({doing})
+            doing.exception()  # it is over, however it went
             raise
+        return doing.result()
 
     def _link(self, job: Job, ticket: TicketFor, quic: bool) -> TcpLink | QuicLink:
         settings = self._session.settings
