@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,74 @@ def test_wrong_bytes_get_no_name(folder: Path) -> None:
         done = client(server, "--get", "a.txt", "--downloads", str(folder))
     assert done.returncode == 4 and "SHA-256 is another; it was deleted" in done.stderr
     assert list(folder.iterdir()) == []
+
+
+def evil(part: Path) -> None:
+    """Write over the beginning, as a program does that knows nothing of downloads."""
+    before = part.stat().st_mtime_ns
+    while part.stat().st_mtime_ns == before:  # clocks of file systems are coarse
+        with part.open("r+b") as file:
+            file.write(b"EVIL")
+
+
+def replace(part: Path) -> None:
+    part.unlink()
+    part.write_bytes(b"another")
+
+
+CHANGES: dict[str, Callable[[Path], None]] = {
+    "bytes": evil,
+    "shorter": lambda part: os.truncate(part, 0),
+    "gone": Path.unlink,
+    "another": replace,
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_what_is_changed_on_the_disk_meanwhile_gets_no_name(folder: Path, what: str) -> None:
+    carried = 0
+
+    def carry(sock: socket.socket, event: dict[str, Any]) -> None:
+        nonlocal carried
+        carried += 1
+        if carried == 1:
+            ok(sock, offset=0, size=len(DATA))
+            sock.sendall(DATA[:100_000])
+            return
+        if carried == 2:
+            [part] = folder.iterdir()
+            CHANGES[what](part)
+        honest(sock, event)
+
+    with lying(carry) as server:
+        done = client(server, "--get", "a.txt", "--downloads", str(folder))
+        assert done.returncode == 4
+        text = "chat_client: a.txt: what had come was changed meanwhile: fetch it again\n"
+        assert done.stderr == text and not (folder / "a.txt").exists()
+        if what != "another":
+            done = client(server, "--get", "a.txt", "--downloads", str(folder))
+            assert (done.returncode, done.stderr) == (0, "")
+            assert (folder / "a.txt").read_bytes() == DATA
+
+
+def test_what_is_only_touched_meanwhile_is_whole(folder: Path) -> None:
+    carried = 0
+
+    def carry(sock: socket.socket, event: dict[str, Any]) -> None:
+        nonlocal carried
+        carried += 1
+        if carried == 1:
+            ok(sock, offset=0, size=len(DATA))
+            sock.sendall(DATA[:100_000])
+            return
+        [part] = folder.iterdir()
+        part.touch()
+        honest(sock, event)
+
+    with lying(carry) as server:
+        done = client(server, "--get", "a.txt", "--downloads", str(folder))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (folder / "a.txt").read_bytes() == DATA
 
 
 @pytest.mark.parametrize("how", ["reset", "ended"])
