@@ -43,7 +43,7 @@ class QuicLink:
     Close it."""
 
     def __init__(self, job: Job, host: str, quic: Quic) -> None:
-        """Connect. Raises ``NoWayError``."""
+        """Connect. Raises ``NoWayError``, or ``CancelledByPersonError``."""
         self._job = job
         self._decoder = FrameDecoder()
         self._ok: Ok | None = None
@@ -61,10 +61,17 @@ class QuicLink:
             self._quic.connect(address, time.monotonic())
         except (OSError, ValueError) as problem:
             raise NoWayError(str(problem)) from None
+        try:
+            self._shake_hands()
+        except BaseException:
+            self.close()
+            raise
+
+    def _shake_hands(self) -> None:
         until = time.monotonic() + _GETS_THROUGH
         while not self._open:
+            self._job.check_cancelled()
             if self._ended or time.monotonic() > until:
-                self.close()
                 raise NoWayError(self._ended or "no answer")
             self._turn()
 
