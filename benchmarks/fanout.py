@@ -9,70 +9,19 @@ all subscribers. The load checks that everything arrives, once and in order.
 """
 
 import argparse
-import contextlib
 import json
 import statistics
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 
-from benchmarks.peers.start import KINDS, Peer
-from benchmarks.programs import Parley, ProgramError, built, pin, resident, stop
+from benchmarks.measuring import Found, measure
+from benchmarks.peers.start import KINDS
+from benchmarks.programs import ProgramError
 
 
-@contextlib.contextmanager
-def server(side: str, fsync: str) -> Iterator[Parley | Peer]:
-    """Run a server on the first core."""
-    if side != "parley":
-        peer = Peer(side, core=0)
-        try:
-            yield peer
-        finally:
-            peer.stop()
-        return
-    with tempfile.TemporaryDirectory(prefix="parley-fanout-") as place:
-        settings = ("--rate", "0", "--timeout", "3600")
-        parley = Parley(Path(place), [*settings, "--fsync", fsync])
-        try:
-            pin(parley.pid, 0)
-            yield parley
-        finally:
-            stop(parley.process)
-
-
-def measure(side: str, options: argparse.Namespace) -> dict[str, float]:
+def once(side: str, options: argparse.Namespace) -> Found:
     """Run one side once. Raises ``ProgramError`` if the load found something wrong."""
-    wanted = {
-        "clients": options.clients,
-        "senders": options.senders,
-        "inflight": options.inflight,
-        "size": options.size,
-        "warmup": options.warmup,
-        "seconds": options.seconds,
-    }
-    with server(side, options.fsync) as running:
-        empty = resident(running.pid)
-        load = subprocess.Popen(
-            [
-                str(built("load")),
-                f"--protocol={running.protocol}",
-                f"--port={running.port}",
-                *(f"--{name}={value}" for name, value in wanted.items()),
-            ],
-            stdout=subprocess.PIPE,
-        )
-        try:
-            pin(load.pid, 1)
-            out, _ = load.communicate(timeout=options.seconds + options.warmup + 120)
-        finally:
-            load.kill()
-        if load.returncode:
-            raise ProgramError(f"{side}: the load found errors: {out.decode()}")
-        found: dict[str, float] = json.loads(out)
-        found["resident_growth"] = resident(running.pid) - empty
-        return found
+    names = ("clients", "senders", "inflight", "size", "warmup", "seconds")
+    return measure(side, {name: getattr(options, name) for name in names}, options.fsync)
 
 
 def peers(value: str) -> list[str]:
@@ -116,7 +65,7 @@ def main() -> int:
     for run in range(options.runs):
         for side in sides if run % 2 == 0 else sides[::-1]:
             try:
-                found = measure(side, options)
+                found = once(side, options)
             except ProgramError as problem:
                 print(problem, file=sys.stderr)
                 return 1
