@@ -23,8 +23,8 @@ class Case:
     name: str
     more: Mapping[str, object]
     sides: tuple[str, ...]
-    seconds: float = 2.0
-    warmup: float = 0.7
+    seconds: float = 1.5
+    warmup: float = 0.5
 
     @property
     def wanted(self) -> dict[str, object]:
@@ -40,7 +40,7 @@ class Case:
 
 def _broadcast(name: str, all_: bool = False, **more: object) -> Case:
     big = more.get("clients") == 10_000 or more.get("size") == 16_000
-    times = {"seconds": 4.0, "warmup": 2.0} if big else {}
+    times = {"seconds": 3.0, "warmup": 1.5} if big else {}
     return Case("broadcast", name, more, FAST + SLOW if all_ else FAST, **times)
 
 

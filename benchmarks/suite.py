@@ -89,7 +89,7 @@ def delays(runs: int, before: Results) -> Results:
 
 def _delay(delay: Delay, highest: dict[str, float], runs: int) -> Results:
     rate = round(highest[delay.of] * delay.share)
-    wanted = {**BASE, "rate": rate, "seconds": 3.0, "warmup": 1.0}
+    wanted = {**BASE, "rate": rate, "seconds": 2.0, "warmup": 0.7}
     sides = [side for side in delay.sides if highest.get(side, 0) > rate]
     name = f"{delay.name}, {rate} messages a second"
     return {"rate": rate, "found": in_turns(sides, runs, lambda side: measure(side, wanted), name)}

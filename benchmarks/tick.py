@@ -77,10 +77,12 @@ class _Reader:
 
 def serve(data: str) -> int:
     """Be the server, with clocks; print them as JSON at each SIGUSR1."""
+    from parley.server import reporting
     from parley.server.options import parse
     from parley.server.start import start
 
     arguments = ["0", "--data", data, "--rate", "0", "--timeout", "3600"]
+    reporting.set_up("info", False)
     server = start(parse(arguments), lambda: parse(arguments))
     read = clocked(server)
     signal.signal(signal.SIGUSR1, lambda *_: print(json.dumps(read()), flush=True))

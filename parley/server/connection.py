@@ -8,6 +8,7 @@ to say when more can be sent.
 import errno
 import socket
 from collections import deque
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from parley.server.loop import READ, WRITE, Loop
@@ -89,18 +90,30 @@ class Connection:
         sent = 0
         if self._open:
             try:
-                if len(buffers) == 1:
-                    sent = self._sock.send(buffers[0])
-                else:
-                    sent = self._sock.sendmsg(buffers[:_BUFFERS_PER_SEND])
+                sent = self._sock.sendmsg(buffers[:_BUFFERS_PER_SEND])
             except BlockingIOError:
                 pass
             except OSError:
                 self.close("lost")
                 return
-            if sent == size:
-                return
-        elif self.closed or self._finishing:
+        if sent != size:
+            self.keep(buffers, size, sent)
+
+    def hold(self, data: Buffer) -> int:
+        """Keep ``data`` behind what could not be sent yet, in the place of ``direct``."""
+        size = len(data)
+        self.keep([data], size, 0)
+        return size
+
+    @property
+    def direct(self) -> Callable[[Buffer], int]:
+        """The socket's own ``send``: the shortest way while nothing waits. Whoever calls it gives
+        ``keep`` what it did not take, and closes a connection of which it raises ``OSError``."""
+        return self._sock.send
+
+    def keep(self, buffers: list[Buffer], size: int, sent: int) -> None:
+        """Send later what of ``size`` bytes in ``buffers`` is behind the first ``sent``."""
+        if self.closed or self._finishing:
             return
         self.unsent += size - sent
         if self.unsent > self._limit:

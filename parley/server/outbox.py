@@ -13,12 +13,15 @@ from bisect import bisect_left
 from collections.abc import Callable
 from itertools import accumulate
 from operator import itemgetter
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 Buffer = bytes | memoryview
 Frame = Callable[[bytes], bytes]
 """How a door puts a body on the wire. Recipients with the same one share bytes."""
 
+
+Send = Callable[[Buffer], int]
+"""Takes one buffer for one recipient, or the beginning of it. Returns how many bytes it took."""
 
 Deliver = Callable[[list[Buffer], int], None]
 """Takes buffers for one recipient, and the number of bytes in them."""
@@ -29,10 +32,13 @@ was; None: nothing."""
 
 
 class Recipient(Protocol):
-    """Whoever can be told something. ``deliver`` takes the buffers, and the bytes in them;
+    """Whoever can be told something. ``carrier`` is whatever does the sending, by ``send`` or
+    ``deliver``;
     ``patches`` is the outbox's own, None between ticks."""
 
     frame: Frame
+    carrier: Any
+    send: Send
     deliver: Deliver
     patches: "list[Patch] | None"
 

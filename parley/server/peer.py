@@ -53,6 +53,7 @@ class Peer:
         self.session = session
         session.carrier = self
         self.connection = Connection(sock, loop, self, backlog_limit)
+        session.send = self.connection.direct
         session.deliver = self.connection.send
         self.connected = self.heard = host.mono
         self.frame_since: float | None = None
@@ -69,10 +70,12 @@ class Peer:
     def blocked(self, connection: Connection) -> None:
         """The client takes no more for now."""
         self.session.congested = True
+        self.session.send = connection.hold
 
     def drained(self, connection: Connection) -> None:
         """The client has taken all that was sent."""
         self.session.congested = False
+        self.session.send = connection.direct
 
     def ended(self, connection: Connection, reason: str) -> None:
         """The connection is closed."""

@@ -289,8 +289,22 @@ class Server:
     def _send(self) -> None:
         """Send every client its share of the tick, in one call each."""
         for recipients, buffers, size in self._chat.outbox.flush():
+            if len(buffers) > 1:
+                for recipient in recipients:
+                    recipient.deliver(buffers, size)
+                continue
+            # Here is most of a tick's time: so there is nothing in it but the system call.
+            data = buffers[0]
             for recipient in recipients:
-                recipient.deliver(buffers, size)
+                try:
+                    sent = recipient.send(data)
+                except BlockingIOError:
+                    sent = 0
+                except OSError:
+                    recipient.carrier.connection.close("lost")
+                    continue
+                if sent != size:
+                    recipient.carrier.connection.keep(buffers, size, sent)
         for session in self._chat.settle():
             peer = session.carrier
             if peer in self._peers:

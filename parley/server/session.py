@@ -4,7 +4,7 @@ from enum import Enum, auto
 from typing import Any
 
 from parley.server.limits import Bucket
-from parley.server.outbox import Buffer, Deliver, Frame, Patch
+from parley.server.outbox import Buffer, Deliver, Frame, Patch, Send
 from parley.server.scram import Exchange
 
 
@@ -28,7 +28,7 @@ class Session:
     it joined, ``floor`` one up to which it has nothing to send again. ``congested`` is set from
     outside while its client takes nothing more; ``typing`` is where it was last said to type, and
     when (monotonic); ``bot`` wants no replay; ``carrier`` is whatever
-    brings it the bytes, by ``deliver``.
+    brings it the bytes, by ``send`` or ``deliver``.
     """
 
     __slots__ = (
@@ -52,6 +52,7 @@ class Session:
         "person",
         "queries",
         "role",
+        "send",
         "state",
         "typing",
     )
@@ -60,6 +61,7 @@ class Session:
         self.address = address
         self.frame = frame
         self.carrier: Any = None
+        self.send: Send = len
         self.deliver: Deliver = _to_nobody
         self.patches: list[Patch] | None = None
         self.state = State.NEW
