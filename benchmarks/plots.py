@@ -105,6 +105,7 @@ def _bars(axes: Any, found: Mapping[str, Any], names: Mapping[str, str]) -> None
 
 def _save(figure: Any, axes: Any, path: Path) -> None:
     axes.set_yscale("log")
-    axes.legend(fontsize=7)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=7)
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})

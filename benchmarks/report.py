@@ -129,6 +129,20 @@ def _idle(found: Results) -> str:
     return table(["", "resident bytes for each idle client", "joins a second"], rows)
 
 
+def _coming(found: Results) -> str:
+    logins, storm = found["logins"]["per_s"], found["storm"]
+    return table(
+        ["", ""],
+        [
+            ["logins a second", spread(logins)],
+            [
+                f"seconds until {storm['clients']:,} are in who come at the same moment",
+                spread(storm["seconds"], lambda one: f"{one:.1f}"),
+            ],
+        ],
+    )
+
+
 def _fsync(found: Results) -> str:
     rows = [
         [f"`{policy}`", spread([run["messages_per_s"] for run in runs])]
@@ -185,6 +199,7 @@ def write(results: Results) -> None:
         "rooms": lambda: _rates(results["rooms"], "deliveries_per_s"),
         "delays": lambda: _delays(results["delays"]),
         "idle": lambda: _idle(results["idle"]),
+        "storm": lambda: _coming(results) if "logins" in results else "",
         "fsync": lambda: _fsync(results["fsync"]),
         "tick": lambda: _tick(results["tick"]),
     }

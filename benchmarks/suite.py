@@ -22,6 +22,7 @@ from typing import Any, Final
 
 from benchmarks import report
 from benchmarks.cases import BASE, BROADCAST, DELAYS, FSYNC, PRIVATE, ROOMS, Case, Delay
+from benchmarks.logins import logins_per_s
 from benchmarks.measuring import PARLEY, Found, measure, server, start_load
 from benchmarks.peers.start import KINDS
 from benchmarks.programs import ProgramError, resident, stop
@@ -128,6 +129,23 @@ def _idle(side: str, clients: int) -> Found:
                 stop(load)
 
 
+def storm(clients: int, runs: int) -> Results:
+    """Measure how long it takes until all are in who come at the same moment."""
+    found = []
+    for _ in range(runs):
+        with server(PARLEY) as running:
+            wanted = {"idle": True, "clients": clients, "at-once": clients}
+            load = start_load(running, wanted)
+            try:
+                assert load.stdout is not None
+                joins = json.loads(load.stdout.readline())["joins_per_s"]
+                found.append(clients / joins)
+            finally:
+                stop(load)
+    print(f"storm: {found} s", flush=True)
+    return {"clients": clients, "seconds": found}
+
+
 def fsync(runs: int) -> Results:
     """Measure what the log's policies cost."""
     found: dict[str, list[Found]] = {policy: [] for policy in FSYNC}
@@ -159,6 +177,8 @@ def main() -> int:
         "rooms": lambda: cases(ROOMS, runs),
         "delays": lambda: delays(runs, results),
         "idle": lambda: idle(10_000, min(runs, 2)),
+        "logins": lambda: {"per_s": [logins_per_s(2000) for _ in range(runs)]},
+        "storm": lambda: storm(10_000, min(runs, 2)),
         "fsync": lambda: fsync(runs),
         "tick": lambda: profile(16) | {"alone": profile(1)},
     }

@@ -66,7 +66,7 @@ typedef struct {
     const Protocol *protocol;
     Pattern pattern;
     const char *host, *source, *prefix;
-    int port, clients, senders, inflight, size, rooms, idle;
+    int port, clients, senders, inflight, size, rooms, idle, at_once;
     double rate, warmup, seconds;
 } Options;
 

@@ -55,7 +55,7 @@ static void wait_quiet(void) {
 static void join_all(void) {
     for (int i = 0; i < total && !counts.errors; i++) {
         connect_client(&all[i]);
-        wait_joined(i + 1 - options.protocol->at_once);
+        wait_joined(i + 1 - options.at_once);
     }
     wait_joined(total);
 }

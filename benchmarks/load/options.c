@@ -16,7 +16,7 @@ static const struct option names[] = {
     {"pattern", 1, 0, 'a'},  {"clients", 1, 0, 'c'}, {"senders", 1, 0, 's'},
     {"inflight", 1, 0, 'i'}, {"size", 1, 0, 'z'},    {"rooms", 1, 0, 'r'},
     {"rate", 1, 0, 'R'},     {"warmup", 1, 0, 'w'},  {"seconds", 1, 0, 't'},
-    {"idle", 0, 0, 'I'},     {"source", 1, 0, 'S'},  {"prefix", 1, 0, 'x'},
+    {"at-once", 1, 0, 'o'},  {"idle", 0, 0, 'I'},     {"source", 1, 0, 'S'},  {"prefix", 1, 0, 'x'},
     {0, 0, 0, 0},
 };
 
@@ -26,7 +26,7 @@ static void refuse(const char *why) {
             "usage: load --protocol parley|redis|nats|irc|mqtt|websocket --port P [--host H]\n"
             "  [--pattern broadcast|pairs|rooms] [--clients N] [--senders S, 0: everybody]\n"
             "  [--inflight K] [--size BYTES] [--rooms R] [--rate MESSAGES_A_SECOND, 0: by answers]\n"
-            "  [--warmup S] [--seconds S] [--idle] [--source FIRST_ADDRESS] [--prefix WORD]\n",
+            "  [--warmup S] [--seconds S] [--idle] [--at-once CONNECTIONS] [--source FIRST_ADDRESS] [--prefix WORD]\n",
             why);
     exit(2);
 }
@@ -59,6 +59,7 @@ static void take_option(int name, const char *value) {
     case 'R': options.rate = atof(value); break;
     case 'w': options.warmup = atof(value); break;
     case 't': options.seconds = atof(value); break;
+    case 'o': options.at_once = atoi(value); break;
     case 'I': options.idle = 1; break;
     case 'S': options.source = value; break;
     case 'x': options.prefix = value; break;
@@ -78,6 +79,7 @@ void read_options(int argc, char **argv) {
     if (options.pattern != ROOMS) options.rooms = 1;
     if (options.rooms < 1 || options.rooms > options.clients) refuse("rooms: 1 to clients");
     if (options.idle) options.senders = 0;
+    if (options.at_once < 1) options.at_once = options.protocol->at_once;
     if (options.senders < 0 || options.senders > options.clients || options.senders > 10000)
         refuse("senders: at most as many as clients, and 10,000");
     if (options.inflight < 1 || options.inflight > 10000) refuse("in flight: 1 to 10,000");
