@@ -121,7 +121,8 @@ class Outbox:
             recipient.patches.insert(at, (order, body))
 
     def flush(self) -> list[Share]:
-        """Return all shares, those first in which somebody is answered, and begin anew."""
+        """Return all shares, those first in which somebody is answered, and begin anew. None is
+        empty."""
         alike = self._alike()
         streams: dict[tuple[int, Frame], _Stream] = {}
 
@@ -140,7 +141,9 @@ class Outbox:
             patches = recipient.patches
             assert patches is not None
             recipient.patches = None
-            shares.append(Share([recipient], *stream(bits, recipient.frame).cut(patches)))
+            share = Share([recipient], *stream(bits, recipient.frame).cut(patches))
+            if share.size:
+                shares.append(share)
         for (bits, frame), recipients in alike.items():
             common = stream(bits, frame)
             shares.append(Share(recipients, common.whole, common.size))
