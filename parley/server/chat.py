@@ -349,8 +349,6 @@ class Chat:
             return
         person = self._people.get(session.key)
         assert person is not None
-        person.status = "online" if request.text is None else "away"
-        person.text = request.text
-        person.since = moment.utc
+        person.be("online" if request.text is None else "away", request.text, moment.utc)
         self._hall.tell(session, Ok(request.ref))
         self._hall.announce(Presence(person.nick, person.status, person.since, person.text))

@@ -3,7 +3,7 @@
 import bisect
 import heapq
 from collections.abc import Container, Iterable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -25,10 +25,21 @@ _PAGE_BYTES: Final = 48 * 1024
 """Users in one frame, as JSON; what else stands in a ``welcome`` has the rest of the frame."""
 
 
+class Entry(NamedTuple):
+    """A user in a list, and what that takes of a frame, in bytes."""
+
+    user: User
+    size: int
+
+
+def _entry(user: User) -> Entry:
+    return Entry(user, len(msgspec.json.encode(user)) + 1)
+
+
 class Person:
     """Somebody online, with all their sessions by id."""
 
-    __slots__ = ("account", "name", "nick", "sessions", "since", "status", "text")
+    __slots__ = ("_entry", "account", "name", "nick", "sessions", "since", "status", "text")
 
     def __init__(self, nick: str, name: str, account: bool, since: float) -> None:
         self.nick = nick
@@ -38,12 +49,32 @@ class Person:
         self.status: Status = "online"
         self.since = since
         self.text: str | None = None
+        self._entry: Entry | None = None
 
-    def described(self) -> User:
-        """Return what others are told of this person."""
-        return User(
-            self.nick, self.status, self.since, sorted(self.sessions), self.text, self.account
-        )
+    def add(self, session: Session) -> None:
+        """Take in a session."""
+        self.sessions[session.id] = session
+        self._entry = None
+
+    def remove(self, session: Session) -> None:
+        """Take out a session."""
+        del self.sessions[session.id]
+        self._entry = None
+
+    def be(self, status: Status, text: str | None, since: float) -> None:
+        """Be online or away, and say why, since then (UTC seconds)."""
+        self.status, self.text, self.since = status, text, since
+        self._entry = None
+
+    @property
+    def entry(self) -> Entry:
+        """What others are told of this person. It is kept: in a storm of joins each is told
+        of hundreds."""
+        if self._entry is None:
+            ids = sorted(self.sessions)
+            user = User(self.nick, self.status, self.since, ids, self.text, self.account)
+            self._entry = _entry(user)
+        return self._entry
 
 
 class People:
@@ -87,12 +118,12 @@ class People:
             person = Person(session.nick, session.person, session.account, utc)
             self._online[session.key] = self._by_name[session.person] = person
             bisect.insort(self._keys, session.key)
-        person.sessions[session.id] = session
+        person.add(session)
 
     def remove(self, session: Session) -> None:
         """Take out a session; its person is offline when it was the last."""
         person = self._online[session.key]
-        del person.sessions[session.id]
+        person.remove(session)
         if not person.sessions:
             del self._online[session.key]
             del self._by_name[session.person]
@@ -100,7 +131,7 @@ class People:
 
     def online(self, limit: int, size: int) -> list[User]:
         """Return the first people online by nick: at most ``limit``, in ``size`` bytes."""
-        return _fit((self._online[k].described() for k in self._keys[:limit]), size)
+        return _fit((self._online[k].entry for k in self._keys[:limit]), size)
 
     def among(
         self, members: Container[str], after: str, limit: int
@@ -108,7 +139,7 @@ class People:
         """Return of the users online those who are ``members``, as ``page`` does."""
         here = [k for k in self._keys if self._online[k].name in members]
         wanted = here[bisect.bisect_right(here, after) :]
-        page = _fit(self._online[k].described() for k in wanted[:limit])
+        page = _fit(self._online[k].entry for k in wanted[:limit])
         return page, len(here), len(page) == len(wanted)
 
     def page(self, after: str, limit: int) -> tuple[list[User], int, bool]:
@@ -116,24 +147,24 @@ class People:
         page reaches the last."""
         online = self._keys[bisect.bisect_right(self._keys, after) :]
         offline = (
-            (key(account.nick), User(account.nick, "offline", None, [], None, True))
+            (key(account.nick), _entry(User(account.nick, "offline", None, [], None, True)))
             for account in self._accounts.after(after)
             if key(account.nick) not in self._online
         )
-        here = ((k, self._online[k].described()) for k in online)
-        both = (user for _, user in heapq.merge(here, offline, key=lambda pair: pair[0]))
-        wanted = [user for user, _ in zip(both, range(limit + 1), strict=False)]
+        here = ((k, self._online[k].entry) for k in online)
+        both = (entry for _, entry in heapq.merge(here, offline, key=lambda pair: pair[0]))
+        wanted = [entry for entry, _ in zip(both, range(limit + 1), strict=False)]
         page = _fit(wanted[:limit])
         absent = sum(1 for k in self._accounts.keys if k not in self._online)
         return page, len(self._online) + absent, len(page) == len(wanted)
 
 
-def _fit(users: Iterator[User] | list[User], most: int = _PAGE_BYTES) -> list[User]:
+def _fit(entries: Iterable[Entry], most: int = _PAGE_BYTES) -> list[User]:
     """Return the first users that together have at most ``most`` bytes, at least one."""
     fitting: list[User] = []
     size = 0
-    for user in users:
-        size += len(msgspec.json.encode(user)) + 1
+    for user, takes in entries:
+        size += takes
         if size > most and fitting:
             break
         fitting.append(user)
