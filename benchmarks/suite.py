@@ -174,13 +174,13 @@ def main() -> int:
     sections: dict[str, Callable[[], Results]] = {
         "broadcast": lambda: cases(BROADCAST, runs),
         "private": lambda: cases(PRIVATE, runs),
-        "rooms": lambda: cases(ROOMS, runs),
         "delays": lambda: delays(runs, results),
-        "idle": lambda: idle(10_000, min(runs, 2)),
+        "rooms": lambda: cases(ROOMS, runs),
+        "tick": lambda: profile(16) | {"alone": profile(1)},
+        "fsync": lambda: fsync(runs),
         "logins": lambda: {"per_s": [logins_per_s(2000) for _ in range(runs)]},
         "storm": lambda: storm(10_000, min(runs, 2)),
-        "fsync": lambda: fsync(runs),
-        "tick": lambda: profile(16) | {"alone": profile(1)},
+        "idle": lambda: idle(10_000, min(runs, 2)),
     }
     wanted = asked.only.split(",") if asked.only else list(sections)
     if unknown := [name for name in wanted if name not in sections]:
