@@ -297,8 +297,13 @@ class Sharing:
         self._read = self.shelf.read
         waiting, self._waiting = self._waiting, []
         for session, request in waiting:
-            if session.state is State.JOINED:
+            if session.state is not State.JOINED:
+                continue
+            try:
                 self.get(session, request, moment)
+            except IndexBehindError:
+                self._waiting.append((session, request))
+                self._read = -1  # the next tick asks again
 
     # Files of rooms that are gone
 

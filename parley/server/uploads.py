@@ -18,6 +18,7 @@ from parley.server.bans import Bans
 from parley.server.clock import Moment
 from parley.server.finding import Finding, NobodyError
 from parley.server.hall import Hall
+from parley.server.index import IndexBehindError
 from parley.server.parts import LEAST
 from parley.server.scram import Secret
 from parley.server.session import Session
@@ -159,6 +160,9 @@ class Uploads:
             holder = self._finding.other(upload.nick).person
         except NobodyError:
             holder = ""
+        except IndexBehindError:
+            text = "who you are cannot be looked up just now: try again"
+            raise TicketError(ErrorWord.STORE_UNAVAILABLE, text) from None
         if holder != upload.person:
             text = f"{upload.nick} is somebody else by now"
             raise TicketError(ErrorWord.FORBIDDEN, text)

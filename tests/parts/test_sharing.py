@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from framing.events import Message, Ok
-from framing.requests import Enter, Join, Leave, Put
+from framing.events import AnyEvent, Error, Message, Ok
+from framing.requests import Enter, Get, Join, Leave, Put
+from parley.server.archive import Archive
+from parley.server.index import IndexUnavailableError
 from parley.server.loop import Loop
 from parley.server.sharing import Answer
+from parley.server.shelf import Shelf
 from parley.server.tickets import TicketError, Upload
 from parley.server.transfers import Incoming, Transfers
 from tests.files.carrying import sha256
@@ -54,6 +57,47 @@ def test_a_line_about_a_file_goes_to_nobody_when_its_room_goes_in_the_same_tick(
     assert [type(answer) for answer in answers] == [Ok]
     assert [said.message.to for said in house.said] == ["#secret"]
     assert [event for event in eve.events() if isinstance(event, Message)] == []
+
+
+def test_who_waits_for_a_file_that_goes_meanwhile_is_told(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = joined(house, "ann")
+    shelf = house.chat.sharing.shelf
+    shelf.prepare()
+    (shelf.directory / "notes").write_bytes(b"by hand")
+    house.ask(ann, Get("g", "notes"))
+    house.quiet()
+    assert list(ann.events()) == []  # it is read through first
+    (shelf.directory / "notes").unlink()
+    while shelf.busy:
+        shelf.work()
+    with monkeypatch.context() as soon:
+        soon.setattr(Shelf, "behind", True)  # what went will be seen, not yet
+        house.tick()
+        house.tick()
+    told: list[AnyEvent] = []
+    while not told:
+        house.tick()
+        told += ann.events()
+    assert [event.error for event in told if isinstance(event, Error)] == ["NO_SUCH_FILE"]
+
+
+def test_an_upload_is_refused_while_its_owner_cannot_be_looked_up(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = joined(house, "ann")
+    upload = offered(house, ann, "plan", b"plan", "#lobby")
+    house.lose(ann)
+
+    def full(_: object, __: str) -> None:
+        raise IndexUnavailableError("the disk is full")
+
+    monkeypatch.setattr(Archive, "holder", full)
+    answers: list[Ok | TicketError] = []
+    house.chat.sharing.come(upload, house.moment, answers.append)
+    (answer,) = answers
+    assert isinstance(answer, TicketError) and answer.word.value == "STORE_UNAVAILABLE"
 
 
 class Carrier:
