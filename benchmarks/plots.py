@@ -55,6 +55,7 @@ def draw(results: Mapping[str, Any], names: Mapping[str, str], place: Path) -> N
         for side, label in names.items():
             _line(axes, side, label, {x: broadcast.get(case, {}) for x, case in cases.items()})
         axes.set_xscale("log")
+        axes.set_yscale("log")
         axes.set_xlabel(title)
         axes.set_ylabel("million deliveries a second")
         _save(figure, axes, place / f"{name}.svg")
@@ -100,11 +101,11 @@ def _bars(axes: Any, found: Mapping[str, Any], names: Mapping[str, str]) -> None
                 high = statistics.median(run["latency"]["p99"] for run in runs) / 1000
                 axes.bar(at + number * width, high, width, color=_COLOURS[side], label=label)
                 label = None
-    axes.set_xticks([at + 0.4 for at in range(len(rows))], rows, fontsize=7)
+    axes.grid(visible=False, axis="x")
+    axes.set_xticks([at + 0.4 for at in range(len(rows))], rows, fontsize=6)
 
 
 def _save(figure: Any, axes: Any, path: Path) -> None:
-    axes.set_yscale("log")
     if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize=7)
     figure.tight_layout()
