@@ -3,7 +3,7 @@
     python -m benchmarks.growth [--upto 10000000]
 
 For 10,000 messages and ten times as many each time: a tenth private, half in a thousand rooms. Ten
-million take some 5 GB of disk and a quarter of an hour.
+million take some 5 GB of disk and half an hour.
 """
 
 import argparse
