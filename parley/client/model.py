@@ -89,6 +89,7 @@ class Model:
         self._mention = ""
         self._been_online = False
         self._lost = False
+        self._stopped = False  # the server has said that it stops
         self._missed: set[Conversation] = set()
         self._online: list[Person] | None = None
         self.resumed = False  # whether one was here before: what is replayed was missed
@@ -207,6 +208,7 @@ class Model:
             elif isinstance(event, Change):
                 self._changed(event, time)
             elif isinstance(event, Shutdown):
+                self._stopped = True
                 self._tell(f"The server is stopping: {event.reason}.", time)
             elif isinstance(event, OtherLog):
                 for conversation in self.conversations.values():
@@ -364,10 +366,13 @@ class Model:
         change = replace(change, text=clean(change.text[:REASON_CHARS]))
         before, self.connection = self.connection, change
         if change.status is Connection.WAITING and before.status is Connection.ONLINE:
-            self._tell(f"Connection lost: {change.text}.", time, Kind.TROUBLE)
+            if self._stopped:
+                self._tell("It has stopped. You are back here as soon as it is.", time)
+            else:
+                self._tell(f"Connection lost: {change.text}.", time, Kind.TROUBLE)
         elif change.status is Connection.ONLINE and self._been_online and self._lost:
             self._tell("Connected again.", time)
-            self._lost = False
+            self._lost = self._stopped = False
         if change.status is Connection.WAITING:
             self._lost = True
 

@@ -574,6 +574,8 @@ def _sentence(failure: BaseException, host: str, port: int) -> str:
         return f"{where} does not answer"
     if isinstance(failure, ConnectionRefusedError):
         return f"no server is listening on {where}: is it running, and is this its port?"
+    if isinstance(failure, (ConnectionResetError, BrokenPipeError)):
+        return f"{where} has broken off the connection"
     if isinstance(failure, OSError) and failure.errno is not None:
         if "Multiple exceptions" in str(failure):
             return f"no server is listening on {where}: is it running, and is this its port?"

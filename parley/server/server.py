@@ -428,7 +428,7 @@ class Server:
         self._stop_by = moment.mono + self.settings.grace
         for listener in self._listeners:
             listener.close()
-        self._chat.stop("the server is being stopped", self.settings.grace)
+        self._chat.stop("shut down by its operator", self.settings.grace)
         for peer in list(self._peers):
             if peer.session.state is not State.JOINED:
                 text = "the server is being stopped"

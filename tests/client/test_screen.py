@@ -306,7 +306,8 @@ def test_the_grace_of_a_stop_is_kept_by_the_client(server: ChatServer, open_clie
     server.signal(signal.SIGINT)
     assert server.wait(10) == 0
     assert time.monotonic() - began < 5, "the client did not acknowledge"
-    ann.see("The server is stopping", "again in")
+    ann.see("The server is stopping: shut down", "It has stopped.", "again in")
+    assert "Connection lost" not in ann.text
 
 
 def test_a_silent_server_is_noticed(make_server: Make, open_client: Open) -> None:

@@ -48,8 +48,9 @@ async def topic(face: Face, rest: str) -> None:
     elif rest:
         say_refusal(face, await face.session.ask(lambda ref: SetTopic(ref, room, rest)))
     else:
-        topic = face.model.current.topic or "nothing that was said"
-        face.model.note(f"{room} is about {topic}.", time.time())
+        topic = face.model.current.topic
+        said = f"{room} is about {topic}." if topic else f"Nobody has said what {room} is about."
+        face.model.note(said, time.time())
 
 
 async def invite(face: Face, rest: str) -> None:

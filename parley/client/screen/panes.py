@@ -4,6 +4,7 @@ Each is text made from the model; each fits the width it is given. ``go`` is cal
 name of what was clicked on.
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -167,7 +168,7 @@ def status(
             left += f" · {fates.count(Fate.FAILED)} not sent"
         style = "class:status"
     elif change.status is Status.WAITING:
-        seconds = max(0, round((change.retry_at or now) - now))
+        seconds = max(1, math.ceil((change.retry_at or now) - now))
         left = f" {model.nick} ○ again in {seconds} s · {change.text}"
         style = "class:status.trouble"
     elif change.status is Status.ENDED:
