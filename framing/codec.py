@@ -39,6 +39,8 @@ def encode(message: Request | Event) -> bytes:
 def decode_request(body: bytes) -> AnyRequest:
     """Return the request in ``body``. Raises ``BodyError``."""
     try:
+        if not body.isascii():
+            body.decode()  # msgspec looks only into the strings that it keeps
         return _requests.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
         raise _explain(body, problem, REQUEST_PURPOSES) from None
@@ -51,6 +53,8 @@ def decode_event(body: bytes) -> AnyEvent:
     over, and ``BodyError`` for anything else that is not an event.
     """
     try:
+        if not body.isascii():
+            body.decode()
         return _events.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
         raise _explain(body, problem, EVENT_PURPOSES) from None

@@ -118,6 +118,19 @@ def test_what_is_no_frame_never_becomes_one(data: bytes) -> None:
     assert found == [] and error is not None
 
 
+@pytest.mark.parametrize(
+    "bad", [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc0\x80"]
+)
+@pytest.mark.parametrize(
+    "body",
+    [b'{"purpose":"ping","ref":"r","x":"%b"}', b'{"purpose":"ping","ref":"r","%b":[{"a":1}]}'],
+)
+def test_what_is_not_utf_8_is_refused_where_nobody_looks_too(body: bytes, bad: bytes) -> None:
+    with pytest.raises(BodyError, match="UTF-8"):
+        decode_request(body % bad)
+    assert decode_request(body % "é".encode()) == decode_request(body % b"e")
+
+
 def test_the_example_of_the_protocol() -> None:
     assert encode_frame(b'{"purpose":"ping","ref":"a1"}').startswith(b'$29{"purpose"')
     decoder = FrameDecoder()
