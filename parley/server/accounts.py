@@ -25,6 +25,7 @@ from typing import Final, Literal
 import msgspec
 
 from framing.names import is_nick, key
+from parley.server.reading import read_regular
 from parley.server.scram import Verifier
 
 DEMO: Final = {"alice": "123", "bob": "456", "charlie": "789"}
@@ -216,7 +217,7 @@ class Accounts:
     def _read(self) -> None:
         seen = self._identity()
         try:
-            data = self.path.read_bytes()
+            data = read_regular(self.path)
         except FileNotFoundError:
             data = b""
         accounts: dict[str, Account] = {}

@@ -56,8 +56,10 @@ from framing.requests import (
     WhoIs,
 )
 from parley.server.accounts import Accounts
+from parley.server.addresses import Addresses
 from parley.server.archive import Archive
 from parley.server.bans import Bans
+from parley.server.bounds import Bounds
 from parley.server.clock import Moment
 from parley.server.entrance import Entrance, Greeting
 from parley.server.finding import Finding
@@ -90,7 +92,8 @@ Handler = Callable[[Session, Any, Moment], None]
 class Chat:
     """The rules, over ``accounts`` and ``archive``.
 
-    ``append`` hands a record to the log; ``new_secret`` returns a new unguessable string.
+    ``append`` hands a record to the log; ``new_secret`` returns a new unguessable string;
+    ``addresses`` knows what comes from where, and how much may.
     """
 
     def __init__(
@@ -103,18 +106,22 @@ class Chat:
         rate: Rate,
         new_secret: Callable[[], str],
         shelf: Shelf,
+        addresses: Addresses,
     ) -> None:
         self.outbox = Outbox()
+        self.addresses = addresses
+        bounds = addresses.bounds
         self._people = People(accounts)
         self._hall = Hall(self._people, archive, self.outbox)
         self._bans = bans = Bans()
         self._finding = finding = Finding(self._people, accounts, archive)
         self._entrance = Entrance(
-            self._hall, accounts, bans, secret, archive, append, greeting, new_secret
+            self._hall, accounts, bans, addresses, secret, archive, append, greeting, new_secret
         )
-        self._talk = Talk(self._hall, finding, bans, archive, self.outbox, append, rate)
-        self._searching = Searching(self._hall, archive)
-        self._visits = Visits(self._hall, finding, append)
+        queries = bounds.queries.rate
+        self._talk = Talk(self._hall, finding, bans, archive, self.outbox, append, rate, queries)
+        self._searching = Searching(self._hall, archive, bounds)
+        self._visits = Visits(self._hall, finding, append, bounds)
         self._moderation = Moderation(self._hall, bans, finding, archive, append)
         self.sharing = Sharing(
             self._hall, finding, bans, self._talk, shelf, append, new_secret, secret
@@ -292,12 +299,15 @@ class Chat:
             return 0.0
         return self._hall.due
 
-    def reload(self, greeting: Greeting | None, rate: Rate | None) -> None:
+    def reload(self, greeting: Greeting | None, rate: Rate | None, bounds: Bounds | None) -> None:
         """Greet and limit otherwise from now on, if these are given; roles may have changed."""
         if greeting is not None:
             self._entrance.greeting = greeting
         if rate is not None:
             self._talk.rate = rate
+        if bounds is not None:
+            self.addresses.bounds = self._visits.bounds = self._searching.bounds = bounds
+            self._talk.queries = bounds.queries.rate
         for session in self._people.sessions():
             session.role = self._finding.role(session.person, session.nick)
 

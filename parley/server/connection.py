@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from parley.server.backlog import Backlog
 from parley.server.loop import READ, WRITE, Loop
 from parley.server.outbox import Buffer
 
@@ -22,6 +23,11 @@ _BUFFERS_PER_SEND: Final = 512  # the kernel takes 1024 (IOV_MAX)
 
 class Owner(Protocol):
     """Whoever is told what a connection lives through."""
+
+    @property
+    def allowed(self) -> int:
+        """Bytes that may wait: a client that lets more than this wait is too slow, and is given
+        up."""
 
     def received(self, connection: "Connection", data: bytes) -> None:
         """Bytes have come."""
@@ -37,14 +43,13 @@ class Owner(Protocol):
 
 
 class Connection:
-    """One client's TCP connection. ``backlog_limit`` is in bytes: a client that lets more than
-    this wait is too slow, and is given up."""
+    """One client's TCP connection. ``held`` counts what waits for all of them."""
 
     __slots__ = (
         "_backlog",
         "_events",
         "_finishing",
-        "_limit",
+        "_held",
         "_loop",
         "_open",
         "_owner",
@@ -52,11 +57,11 @@ class Connection:
         "unsent",
     )
 
-    def __init__(self, sock: socket.socket, loop: Loop, owner: Owner, backlog_limit: int) -> None:
+    def __init__(self, sock: socket.socket, loop: Loop, owner: Owner, held: Backlog) -> None:
         self._sock = sock
         self._loop = loop
         self._owner = owner
-        self._limit = backlog_limit
+        self._held = held
         self._backlog: deque[Buffer] | None = None
         self.unsent = 0
         self._events = READ
@@ -116,7 +121,7 @@ class Connection:
         if self.closed or self._finishing:
             return
         self.unsent += size - sent
-        if self.unsent > self._limit:
+        if self.unsent > self._owner.allowed:
             self.close("slow")
             return
         self._keep(buffers, sent)
@@ -139,7 +144,7 @@ class Connection:
         self._open = False
         sock = socket.socket(fileno=self._sock.detach())
         sock.setblocking(False)
-        self._backlog = None
+        self._let_go()
         return sock
 
     def close(self, reason: str = "closed") -> None:
@@ -149,8 +154,7 @@ class Connection:
         self._watch(0)
         self._open = False
         self._sock.close()
-        self._backlog = None
-        self.unsent = 0
+        self._let_go()
         self._owner.ended(self, reason)
 
     def _receive(self) -> None:
@@ -176,8 +180,16 @@ class Connection:
                 sent -= len(buffer)
             else:
                 self._backlog.append(memoryview(buffer)[sent:] if sent else buffer)
+                self._held.hold(buffer)
                 sent = 0
         self._watch(self._events | WRITE)
+
+    def _let_go(self) -> None:
+        """Forget what was to be sent."""
+        for buffer in self._backlog or ():
+            self._held.release(buffer)
+        self._backlog = None
+        self.unsent = 0
 
     def _send_backlog(self) -> None:
         backlog = self._backlog
@@ -193,7 +205,9 @@ class Connection:
             return
         self.unsent -= sent
         while backlog and sent >= len(backlog[0]):
-            sent -= len(backlog.popleft())
+            gone = backlog.popleft()
+            sent -= len(gone)
+            self._held.release(gone)
         if sent:
             backlog[0] = memoryview(backlog[0])[sent:]
         if not self.unsent:

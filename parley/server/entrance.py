@@ -17,22 +17,17 @@ from framing.events import Challenge, Limits, Ok, Welcome
 from framing.names import LOBBY, is_nick, key
 from framing.requests import MECHANISM, Join, Login, Register, Response
 from parley.server.accounts import Account, Accounts, AccountsError, TakenError
+from parley.server.addresses import Addresses
 from parley.server.archive import Archive
 from parley.server.bans import Bans
 from parley.server.clock import Moment
 from parley.server.hall import Hall
-from parley.server.limits import Buckets, Rate
 from parley.server.records import Guest, Record
 from parley.server.scram import Exchange, ScramError, Secret, Verifier
 from parley.server.session import Session, State
 from parley.server.streams import Stream
 
 WIRE_VERSION: Final = 1
-
-FAILURES_PER_ADDRESS: Final = Rate(1.0, 30)
-FAILURES_PER_NICK: Final = Rate(0.2, 10)
-"""Failed logins. Somebody guessing gets 17,000 tries a day at one account, whatever their
-addresses; the owner is kept waiting for five seconds at most and is never locked out."""
 
 UNREAD_MOST: Final = 1000
 """As many or more: counting further would hold everybody up while one comes in."""
@@ -41,11 +36,6 @@ UNREAD_TOLD: Final = 300
 ROOMS_TOLD: Final = 300
 USERS_BYTES: Final = 28 * 1024
 """A ``welcome`` has one frame for all of these; the rest can be asked for."""
-
-SESSIONS_PER_NICK: Final = 100
-"""Windows and devices of one person: their ids must fit the frame that lists people."""
-
-REGISTRATIONS_PER_ADDRESS: Final = Rate(0.1, 20)
 
 logger = logging.getLogger(__name__)
 
@@ -61,13 +51,15 @@ class Greeting:
 
 
 class Entrance:
-    """Lets sessions into ``hall``. ``new_secret`` returns a new unguessable string each time."""
+    """Lets sessions into ``hall``. ``addresses`` knows how many come from where; ``new_secret``
+    returns a new unguessable string each time."""
 
     def __init__(
         self,
         hall: Hall,
         accounts: Accounts,
         bans: Bans,
+        addresses: Addresses,
         secret: Secret,
         archive: Archive,
         append: Callable[[Record], None],
@@ -77,6 +69,7 @@ class Entrance:
         self._hall = hall
         self._accounts = accounts
         self._bans = bans
+        self._addresses = addresses
         self._secret = secret
         self._archive = archive
         self._append = append
@@ -84,9 +77,6 @@ class Entrance:
         self._new_secret = new_secret
         self._claims: dict[str, tuple[Session, Join, Guest, str | None]] = {}
         self._registering: list[tuple[Session, str, Account]] = []
-        self._failures_per_address: Buckets[str] = Buckets(FAILURES_PER_ADDRESS)
-        self._failures_per_nick: Buckets[str] = Buckets(FAILURES_PER_NICK)
-        self._registrations: Buckets[str] = Buckets(REGISTRATIONS_PER_ADDRESS)
 
     # Guests
 
@@ -108,9 +98,16 @@ class Entrance:
             return
         if self._is_banned(session, person, nick_key, moment):
             return
+        if self._too_many_joins(session, moment):
+            return
         last = self._archive.holder(nick_key)
         if person is not None and last is not None and last.person == person:
             self._admit(session, request, person, moment, floor=request.since or 0)
+            return
+        wait = self._addresses.bring_guest(session.address, moment.mono)
+        if wait > 0:
+            text = "too many new guests from this address: come back with a token, or later"
+            self._hall.refuse(session, ErrorWord.LIMIT_EXCEEDED, text, retry_after=wait)
             return
         token = self._new_secret() if person is None else None
         proof = token or request.token or ""
@@ -154,13 +151,7 @@ class Entrance:
             text = f"the mechanism here is {MECHANISM}"
             self._hall.refuse(session, ErrorWord.BAD_REQUEST, text)
             return
-        # A try counts when it begins, so that many at once are no way round, and is given back
-        # when it succeeds.
-        wait = self._failures_per_address.take(session.address, moment.mono)
-        if not wait:
-            wait = self._failures_per_nick.take(key(request.nick), moment.mono)
-            if wait:
-                self._failures_per_address.give_back(session.address, moment.mono)
+        wait = self._addresses.try_login(session.address, key(request.nick), moment.mono)
         if wait > 0:
             text = "too many failed logins: wait a little"
             self._hall.refuse(session, ErrorWord.LIMIT_EXCEEDED, text, retry_after=wait)
@@ -194,12 +185,13 @@ class Entrance:
             text = "nick or password is wrong"
             self._hall.refuse(session, ErrorWord.AUTH_FAILED, text)
             return
-        self._failures_per_address.give_back(session.address, moment.mono)
-        self._failures_per_nick.give_back(key(login.nick), moment.mono)
+        self._addresses.logged_in(session.address, key(login.nick), moment.mono)
         # A moderator is never kept out by where they come from: they may have to mend it.
         if account.role is None and self._is_banned(
             session, account.person, key(account.nick), moment
         ):
+            return
+        if self._too_many_joins(session, moment):
             return
         session.account = True
         present = self._hall.people.get(key(account.nick))
@@ -215,7 +207,7 @@ class Entrance:
             text = f"{session.nick} is an account already"
             self._hall.refuse(session, ErrorWord.ACCOUNT_EXISTS, text, request.ref)
             return
-        wait = self._registrations.take(session.address, moment.mono)
+        wait = self._addresses.register(session.address, moment.mono)
         if wait > 0:
             text = "too many registrations from this address: wait a little"
             self._hall.refuse(session, ErrorWord.LIMIT_EXCEEDED, text, request.ref, wait)
@@ -269,6 +261,14 @@ class Entrance:
             self._hall.refuse(session, ErrorWord.BANNED, text)
         return text is not None
 
+    def _too_many_joins(self, session: Session, moment: Moment) -> bool:
+        """Tell whether too many come from an address; if so this one is refused here."""
+        wait = self._addresses.join(session.address, moment.mono)
+        if wait > 0:
+            text = "too many joins from this address: wait a little"
+            self._hall.refuse(session, ErrorWord.LIMIT_EXCEEDED, text, retry_after=wait)
+        return wait > 0
+
     def _may_enter(self, session: Session, nick: str) -> bool:
         if session.state is not State.NEW:
             text = f"this connection has joined already, as {session.nick}"
@@ -294,8 +294,9 @@ class Entrance:
         nick_key = key(request.nick)
         present = self._hall.people.get(nick_key)
         ghost = present.sessions.get(request.id) if present is not None else None
-        if ghost is None and present is not None and len(present.sessions) >= SESSIONS_PER_NICK:
-            text = f"{request.nick} is here with {SESSIONS_PER_NICK} sessions, which is the most"
+        most = self._addresses.bounds.sessions
+        if ghost is None and present is not None and len(present.sessions) >= most:
+            text = f"{request.nick} is here with {most} sessions, which is the most"
             session.state, session.account = State.NEW, False
             self._hall.refuse(session, ErrorWord.LIMIT_EXCEEDED, text, retry_after=60.0)
             return
@@ -306,6 +307,7 @@ class Entrance:
         session.key = nick_key
         session.id = request.id
         session.person = person
+        self._addresses.arrived(session.address)
         session.bot = request.bot and request.since is None
         session.cursor = request.since
         session.floor = floor

@@ -55,30 +55,32 @@ class Bucket:
 
 
 class Buckets(Generic[Key]):
-    """A bucket for each key that has acted lately, under one limit."""
+    """A bucket for each key that has acted lately, under one ``limit``."""
 
     def __init__(self, limit: Rate) -> None:
-        self._limit = limit
+        self.limit = limit
         self._buckets: dict[Key, Bucket] = {}
         self._clear_at = 1024
 
     def give_back(self, key: Key, now: float) -> None:
         """Do not count an act of ``key`` that was counted."""
         bucket = self._buckets.get(key)
-        if bucket is not None:
-            bucket.give_back(self._limit, now)
+        if bucket is not None and self.limit.rate:
+            bucket.give_back(self.limit, now)
 
     def take(self, key: Key, now: float) -> float:
         """Count an act of ``key`` and return 0, or return the seconds until it may."""
+        if not self.limit.rate:
+            return 0.0
         bucket = self._buckets.get(key)
         if bucket is None:
             self._forget_full(now)
-            bucket = self._buckets[key] = Bucket(self._limit, now)
-        return bucket.take(self._limit, now)
+            bucket = self._buckets[key] = Bucket(self.limit, now)
+        return bucket.take(self.limit, now)
 
     def _forget_full(self, now: float) -> None:
         """Drop the buckets that have filled up again, whenever they have doubled in number."""
         if len(self._buckets) < self._clear_at:
             return
-        self._buckets = {k: b for k, b in self._buckets.items() if not b.full(self._limit, now)}
+        self._buckets = {k: b for k, b in self._buckets.items() if not b.full(self.limit, now)}
         self._clear_at = max(1024, 2 * len(self._buckets))

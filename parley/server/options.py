@@ -1,12 +1,18 @@
 """The server's options: from the command line, the environment, and a config file."""
 
+import dataclasses
+import io
+import ipaddress
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import configargparse
 
+from parley.server.bounds import Acts, Bounds, Network
 from parley.server.log import Fsync
+from parley.server.reading import read_regular
 from parley.server.retention import Keep
 from parley.server.shelf import ShelfLimits
 
@@ -40,6 +46,7 @@ class Options:
     files: Path | None
     shelf: ShelfLimits
     udp: bool
+    bounds: Bounds
 
 
 def parse(arguments: list[str] | None = None) -> Options:
@@ -49,6 +56,7 @@ def parse(arguments: list[str] | None = None) -> Options:
         description="A chat server in one thread. Who talks, and what was said, stands in two "
         "files in the data directory: users.json and history.json.",
         auto_env_var_prefix="PARLEY_",
+        config_file_open_func=_open_config,
         default_config_files=["/etc/parley/server.conf"],
         add_env_var_help=False,
         add_config_file_help=False,
@@ -191,6 +199,19 @@ def parse(arguments: list[str] | None = None) -> Options:
         help="time for the clients to acknowledge that the server stops (default 5)",
     )
 
+    group = parser.add_argument_group(
+        "limits of one address, of one person, and in all",
+        "N/SECONDS: so many at once, and so many again in that time; 0 is no limit.",
+    )
+    for bound in dataclasses.fields(Bounds):
+        group.add_argument(
+            "--" + bound.name.replace("_", "-"),
+            type=_KINDS[bound.type],
+            default=bound.default,
+            metavar=bound.metadata["metavar"],
+            help=f"{bound.metadata['reason']} (default {shown(bound.default)})",
+        )
+
     group = parser.add_argument_group("log of the server itself, on standard error")
     group.add_argument(
         "--log-level",
@@ -243,7 +264,23 @@ def parse(arguments: list[str] | None = None) -> Options:
         files=found.files,
         udp=not found.no_udp,
         shelf=ShelfLimits(found.file_size, found.shelf_size, found.file_day),
+        bounds=Bounds(**{b.name: getattr(found, b.name) for b in dataclasses.fields(Bounds)}),
     )
+
+
+def shown(default: object) -> str:
+    """Return a bound's default as one would write it."""
+    if isinstance(default, tuple) and not isinstance(default, Acts):
+        return ",".join(map(str, default))
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def _open_config(path: str, mode: str = "r") -> io.StringIO:
+    """Open a config file: a pipe or a device in its place must not keep the start waiting."""
+    try:
+        return io.StringIO(read_regular(Path(path)).decode())
+    except UnicodeDecodeError:
+        raise OSError(f"{path} is no text in UTF-8") from None
 
 
 def _motd(text: str) -> str:
@@ -308,3 +345,29 @@ def _seconds(text: str) -> float:
     if number < 1:
         raise configargparse.ArgumentTypeError(f"{text!r} s is too short: at least 1")
     return number
+
+
+def _acts(text: str) -> Acts:
+    count, _, seconds = text.partition("/")
+    acts = Acts(_amount(count), _amount(seconds or "1"))
+    if 0 < acts.most < 1 or (acts.most and not acts.seconds):
+        raise configargparse.ArgumentTypeError(f"{text!r} is not of the form 300/60, nor 0")
+    return acts
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    if text.strip().lower() == "none":
+        return ()
+    try:
+        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(","))
+    except ValueError as problem:
+        raise configargparse.ArgumentTypeError(f"{text!r}: {problem}") from None
+
+
+_KINDS: dict[Any, Callable[[str], Any]] = {
+    int: _positive,
+    float: _amount,
+    Acts: _acts,
+    tuple[Network, ...]: _networks,
+}
+"""What reads a bound of each type from text."""

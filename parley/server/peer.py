@@ -1,19 +1,38 @@
 """A peer: one connection, its door and its session held together, with its deadlines."""
 
 import socket
+from dataclasses import dataclass
 from typing import Protocol
 
 from framing.requests import AnyRequest
+from parley.server.backlog import Backlog
+from parley.server.bounds import Bounds
 from parley.server.connection import Connection
 from parley.server.loop import Loop
 from parley.server.native import NativeDoor
-from parley.server.session import Session
+from parley.server.session import Session, State
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """``max_clients`` sessions; ``timeout`` seconds of silence before a client is taken for lost;
+    ``grace`` seconds for clients to acknowledge a shutdown; ``backlog`` bytes that may wait for a
+    client before it is given up as too slow; ``bounds`` for all else."""
+
+    max_clients: int
+    timeout: float
+    grace: float
+    backlog: int
+    bounds: Bounds
 
 
 class Host(Protocol):
-    """The server, as a peer sees it. ``mono`` is the tick's time, in monotonic seconds."""
+    """The server, as a peer sees it. ``mono`` is the tick's time, in monotonic seconds; ``held``
+    counts what waits for all peers."""
 
     mono: float
+    held: Backlog
+    settings: Settings
 
     def has_input(self, peer: "Peer") -> None:
         """Bytes of this peer wait to be dealt with."""
@@ -24,12 +43,16 @@ class Host(Protocol):
 
 class Peer:
     """``heard`` is when it last sent anything, ``frame_since`` when the frame began that has not
-    ended, ``parked`` a request that waits for the index; times in monotonic seconds."""
+    ended, ``parked`` a request that waits for the index or for its turn, ``asked`` when it last
+    had an answer that took long; times in monotonic seconds. ``queued``: it has its place in a
+    queue. ``counted``: it is one of its address's connections."""
 
     __slots__ = (
         "_host",
+        "asked",
         "connected",
         "connection",
+        "counted",
         "door",
         "finished_at",
         "frame_since",
@@ -46,20 +69,28 @@ class Peer:
         loop: Loop,
         door: NativeDoor,
         session: Session,
-        backlog_limit: int,
+        counted: bool,
     ) -> None:
         self._host = host
         self.door = door
         self.session = session
         session.carrier = self
-        self.connection = Connection(sock, loop, self, backlog_limit)
+        self.connection = Connection(sock, loop, self, host.held)
         session.send = self.connection.direct
         session.deliver = self.connection.send
-        self.connected = self.heard = host.mono
+        self.counted = counted
+        self.connected = self.heard = self.asked = host.mono
         self.frame_since: float | None = None
         self.finished_at: float | None = None
         self.parked: AnyRequest | None = None
         self.queued = False
+
+    @property
+    def allowed(self) -> int:
+        """Bytes that may wait for it."""
+        settings = self._host.settings
+        joined = self.session.state is State.JOINED
+        return settings.backlog if joined else settings.bounds.backlog_newcomer
 
     def received(self, connection: Connection, data: bytes) -> None:
         """Bytes have come."""

@@ -8,7 +8,6 @@ is seen there of what was said in the first.
 
 import bisect
 from collections.abc import Iterator
-from typing import Final
 
 from framing.events import Room as Described
 from framing.names import LOBBY, key
@@ -16,15 +15,6 @@ from parley.server.outbox import Audience
 from parley.server.people import Comings
 from parley.server.records import Deed
 from parley.server.streams import Stream, inbox_stream, private_stream, room_stream
-
-MOST_ROOMS: Final = 10_000
-"""Rooms on one server: a list of them must stay one that people look through."""
-
-ROOMS_OF_ONE: Final = 200
-"""Rooms one person may be in. Each costs a question when something is looked up."""
-
-ROOMS_MADE: Final = 50
-"""Rooms there may be that one person has made: else a few could take all there can be."""
 
 
 class Room:

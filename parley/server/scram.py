@@ -21,6 +21,7 @@ from scramp import ScramException, ScramMechanism
 
 from framing.names import key
 from framing.requests import MECHANISM, Login
+from parley.server.reading import read_regular
 
 ITERATIONS: Final = 600_000
 """Rounds of PBKDF2-HMAC-SHA-256 for a new verifier (OWASP's password storage sheet, 2023).
@@ -108,7 +109,7 @@ class Secret:
         else:
             with os.fdopen(fd, "wb") as file:
                 file.write(secrets.token_bytes(_KEY_BYTES))
-        self._key = path.read_bytes()
+        self._key = read_regular(path)
         if len(self._key) < _KEY_BYTES:
             raise OSError(errno.EINVAL, "too short to be a secret; delete it", str(path))
 

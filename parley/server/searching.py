@@ -10,6 +10,7 @@ from framing.limits import FRAME, PAGE
 from framing.names import is_nick, is_private, is_room
 from framing.requests import Search
 from parley.server.archive import Archive
+from parley.server.bounds import Bounds
 from parley.server.clock import Moment
 from parley.server.hall import Hall
 from parley.server.index import IndexBehindError
@@ -20,9 +21,6 @@ from parley.server.words import too_costly
 
 STRETCH: Final = 100_000
 """Seqs that are looked through at once: a few milliseconds for the commonest words."""
-
-SEARCHES: Final = 200
-"""Searches under way at once; one more is asked to wait."""
 
 _BYTES: Final = FRAME - 4096
 
@@ -41,9 +39,10 @@ class _Job:
 
 
 class Searching:
-    """The searches under way."""
+    """The searches under way, as many as ``bounds`` says."""
 
-    def __init__(self, hall: Hall, archive: Archive) -> None:
+    def __init__(self, hall: Hall, archive: Archive, bounds: Bounds) -> None:
+        self.bounds = bounds
         self._hall = hall
         self._archive = archive
         self._jobs: list[_Job] = []
@@ -72,9 +71,8 @@ class Searching:
         if (costly := too_costly(request.text)) is not None:
             self._hall.refuse(session, ErrorWord.BAD_REQUEST, costly, ref)
             return
-        if len(self._jobs) >= SEARCHES:
-            text = "many are searching just now: wait a moment"
-            self._hall.refuse(session, ErrorWord.LIMIT_EXCEEDED, text, ref, retry_after=1.0)
+        if (busy := self._busy(session)) is not None:
+            self._hall.refuse(session, ErrorWord.LIMIT_EXCEEDED, busy, ref, retry_after=1.0)
             return
         span = self._archive.seqs_between(request.since, request.until)
         below = span.stop if request.before is None else min(span.stop, request.before)
@@ -82,6 +80,15 @@ class Searching:
         # The first stretch at once: it nearly always is enough.
         if not self._go_on(job):
             self._jobs.append(job)
+
+    def _busy(self, session: Session) -> str | None:
+        """Say why a session may not search now; None if it may. Others do not keep a moderator
+        from finding what they must see."""
+        if sum(job.session is session for job in self._jobs) >= self.bounds.searches:
+            return f"{self.bounds.searches} searches of yours are under way: wait for one"
+        if len(self._jobs) >= self.bounds.searches_total and not session.moderator:
+            return "many are searching just now: wait a moment"
+        return None
 
     def advance(self) -> None:
         """Take the search that has waited longest a stretch further."""

@@ -13,7 +13,6 @@ import signal
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from framing.codec import encode
@@ -25,6 +24,7 @@ from framing.requests import (
     Fetch,
     Get,
     Join,
+    ListActs,
     ListFiles,
     ListRooms,
     Login,
@@ -37,6 +37,7 @@ from framing.requests import (
     WhoIs,
 )
 from parley.server import clock
+from parley.server.backlog import Backlog
 from parley.server.chat import Chat
 from parley.server.clock import Moment
 from parley.server.index import Index, IndexBehindError, IndexUnavailableError
@@ -44,27 +45,35 @@ from parley.server.listener import Listener
 from parley.server.log import Log, StoreUnavailableError
 from parley.server.loop import Loop
 from parley.server.native import NativeDoor
-from parley.server.peer import Peer
+from parley.server.peer import Peer, Settings
 from parley.server.quic_files import QuicFiles
 from parley.server.retention import Retention
 from parley.server.session import State
 from parley.server.tcp_files import TcpFiles
 from parley.server.tickets import TicketError
 from parley.server.transfers import Transfers
+from parley.server.turns import Turns
 
 FRAMES_PER_TURN: Final = 64
 """Frames of one client in one tick. Ten thousand in one segment are dealt with in many."""
+
+FRAMES_BEFORE_JOIN: Final = 16
+"""The same of a client that has not joined: it needs three."""
+
+LEAST_PER_TURN: Final = 8
+"""When many are busy each has a shorter turn, down to this, so that a thousand who flood keep
+nobody waiting for more than a few ticks."""
 
 FRAMES_PER_TICK: Final = 2048
 """Frames of all clients in one tick: some 30 ms at most. Who does not get a turn is first in
 the next tick."""
 
-JOIN_DEADLINE: Final = 20.0
-"""Seconds from connecting to having joined, whatever is tried meanwhile."""
+QUERIES_PER_TICK: Final = 1024
+"""What queries may cost in one tick, counted as short messages: eight pages, some 15 ms."""
 
-FRAME_DEADLINE: Final = 20.0
-"""Seconds from a frame's first byte to its last, however it trickles (slowloris;
-Prosody CVE-2026-43506)."""
+NEWCOMER_KEPT: Final = 3.0
+"""Seconds for which a client that has not joined keeps its place when there is no room: those
+who only connect must not keep out those who would join."""
 
 LINGER: Final = 2.0
 """Seconds for a client to take its last frames once it has been told to go."""
@@ -72,12 +81,16 @@ LINGER: Final = 2.0
 TURNED_AWAY_AT_ONCE: Final = 16
 """Clients over the limit that are being told so; any more are closed without a word."""
 
+_QUERIES: Final = frozenset({PageOf, Search, WhoIs, ListRooms, ListFiles, ListActs})
+"""Requests that take long: they wait for their turn, and nobody else waits for them."""
+
 _COSTS: Final[dict[type, int]] = {
     PageOf: 128,
     Search: 256,
     WhoIs: 64,
     ListRooms: 64,
     ListFiles: 256,
+    ListActs: 64,
     Get: 16,
     Put: 16,
     Login: 64,
@@ -90,21 +103,10 @@ _SWEEP: Final = 1.0  # seconds between two looks at the deadlines
 _INDEX_LAG: Final = 0.5  # seconds that records wait for the index when the server is quiet
 _INDEX_AT_ONCE: Final = 512  # records that wait for the index however busy the server is
 _FULL: Final = "the server has no room for another client: try again later"
+_CROWDED: Final = "too many connections from this address: close some, or try again later"
 _RETRY_PARKED: Final = 0.25  # seconds
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """``max_clients`` sessions; ``timeout`` seconds of silence before a client is taken for lost;
-    ``grace`` seconds for clients to acknowledge a shutdown; ``backlog`` bytes that may wait for a
-    client before it is given up as too slow."""
-
-    max_clients: int
-    timeout: float
-    grace: float
-    backlog: int
 
 
 class Server:
@@ -135,7 +137,10 @@ class Server:
         self.mono = clock.now().mono
         self._peers: dict[Peer, None] = {}
         self._finishing: dict[Peer, None] = {}
+        self._newcomers: dict[Peer, None] = {}  # and some who have joined since
+        self.held = Backlog()
         self._input: deque[Peer] = deque()
+        self._asking: Turns[Peer] = Turns()
         self._parked: dict[Peer, None] = {}
         self._retry_parked_at = 0.0
         self._index_due: float | None = None
@@ -195,22 +200,33 @@ class Server:
     def _deal_with_input(self, moment: Moment) -> None:
         """Give every peer with input a turn, as far as one tick goes."""
         left = FRAMES_PER_TICK
-        for _ in range(len(self._input)):
+        busy = len(self._input)
+        most = max(LEAST_PER_TURN, min(FRAMES_PER_TURN, left // busy)) if busy else 0
+        for _ in range(busy):
             if left <= 0:
-                return
+                break
             peer = self._input.popleft()
             peer.queued = False
-            left -= self._give_turn(peer, moment)
+            left -= self._give_turn(peer, moment, most)
+        left = QUERIES_PER_TICK
+        while self._asking and left > 0:
+            peer = self._asking.next()
+            peer.queued = False
+            peer.asked = moment.mono
+            left -= self._give_turn(peer, moment, LEAST_PER_TURN, may_ask=True)
 
-    def _give_turn(self, peer: Peer, moment: Moment) -> int:
-        """Deal with at most ``FRAMES_PER_TURN`` frames of ``peer``. Return what that cost."""
+    def _give_turn(self, peer: Peer, moment: Moment, most: int, may_ask: bool = False) -> int:
+        """Deal with at most ``most`` frames of ``peer``. Return what that cost. ``may_ask``: the
+        first may be a query."""
         session, door = peer.session, peer.door
         if session.state is State.JOINED:
             door.welcomed()
+        else:
+            most = min(most, FRAMES_BEFORE_JOIN)
         count = spent = 0
         request: AnyRequest | None = None
         while session.state is not State.CLOSED:
-            if count == FRAMES_PER_TURN or session.state is State.WAITING:
+            if count == most or session.state is State.WAITING:
                 if not (door.in_frame or peer.parked):
                     break
                 # Nothing more is read from it until this has been dealt with.
@@ -221,6 +237,14 @@ class Server:
                 request = peer.parked or door.next_request()
                 if request is None:
                     break
+                if type(request) in _QUERIES and session.state is State.JOINED:
+                    if not may_ask:
+                        peer.parked = request
+                        peer.connection.pause()
+                        peer.queued = True
+                        self._asking.add(peer, peer.asked, session.moderator)
+                        return spent + count
+                    may_ask = False
                 count += 1
                 if isinstance(request, (Fetch, Store)) and session.state is State.NEW:
                     self._carry_file(peer, request, moment)
@@ -231,7 +255,7 @@ class Server:
                     door.welcomed()
                 cost = _cost(request)
                 if cost >= FRAMES_PER_TURN:
-                    count = FRAMES_PER_TURN  # the turn ends here
+                    count = most  # the turn ends here
                 spent += cost
             except BodyError as problem:
                 count += 1
@@ -264,6 +288,11 @@ class Server:
             return
         self._chat.detach(peer.session)
         self._peers.pop(peer, None)
+        self._newcomers.pop(peer, None)
+        if peer.counted:
+            address = peer.session.address
+            self._chat.addresses.arrived(address)
+            file.ended = lambda: self._chat.addresses.disconnect(address, arrived=True)
         self._tcp_files.take(peer.connection.detach(), file)
 
     def _commit(self, moment: Moment) -> None:
@@ -305,12 +334,26 @@ class Server:
                     continue
                 if sent != size:
                     recipient.carrier.connection.keep(buffers, size, sent)
+        if self.held.size > self.settings.bounds.backlog_total:
+            self._shed()
         for session in self._chat.settle():
             peer = session.carrier
             if peer in self._peers:
                 del self._peers[peer]
                 self._finishing[peer] = None
                 peer.finish()
+
+    def _shed(self) -> None:
+        """Give up those for whom most waits until there is memory again. They come back, and the
+        log has what they missed."""
+        enough = self.settings.bounds.backlog_total * 7 // 8  # or it would be again in a moment
+        slow = [peer for peer in [*self._peers, *self._finishing] if peer.connection.unsent]
+        slow.sort(key=lambda peer: peer.connection.unsent)
+        before, count = self.held.size, len(slow)
+        while slow and self.held.size > enough:
+            slow.pop().connection.close("slow")
+        dropped = count - len(slow)
+        logger.warning("%d bytes waited for %d clients: dropped %d", before, count, dropped)
 
     def _keep_index(self, moment: Moment) -> None:
         """Bring the index up to the log, and a slice further back if it is being filled."""
@@ -347,7 +390,7 @@ class Server:
         filling = self._index.behind and self._indexing
         working = filling or self.retention.under_way or self._transfers.busy
         working = working or self._log.waiting or any(quic.busy for quic in self._quic_files)
-        if self._input or working or not self._chat.outbox.empty:
+        if self._input or self._asking or working or not self._chat.outbox.empty:
             return self.mono
         parked = self._retry_parked_at if self._parked else None
         dues = (self._log.sync_due(), self._chat.due, self._index_due, self._stop_by, parked)
@@ -366,26 +409,57 @@ class Server:
         self._peers.pop(peer, None)
         self._finishing.pop(peer, None)
         self._parked.pop(peer, None)
+        self._newcomers.pop(peer, None)
+        if peer.counted:
+            peer.counted = False
+            arrived = bool(peer.session.person)
+            self._chat.addresses.disconnect(peer.session.address, arrived)
         self._chat.lost(peer.session, reason, clock.now())
 
     def _accepted(self, sock: socket.socket, address: str) -> None:
-        # A connection for a file has the file open too.
-        full = len(self._peers) + 2 * len(self._tcp_files) >= self.settings.max_clients
-        if full and len(self._finishing) >= TURNED_AWAY_AT_ONCE:
+        why: ErrorWord | None = None
+        if self._is_full() and not self._make_room():
+            why, text = ErrorWord.SERVER_FULL, _FULL
+        elif not self._chat.addresses.connect(address):
+            why, text = ErrorWord.LIMIT_EXCEEDED, _CROWDED
+        if why is not None and len(self._finishing) >= TURNED_AWAY_AT_ONCE:
             sock.close()
             return
         session = self._chat.connect(address, NativeDoor.frame)
-        peer = Peer(self, sock, self._loop, NativeDoor(), session, self.settings.backlog)
+        peer = Peer(self, sock, self._loop, NativeDoor(), session, counted=why is None)
         self._peers[peer] = None
-        if full:
-            logger.warning("refused address=%s: %d clients are here", address, len(self._peers) - 1)
-            self._chat.turn_away(session, ErrorWord.SERVER_FULL, _FULL, "full", clock.now())
+        if why is None:
+            self._newcomers[peer] = None
+            return
+        here = len(self._peers) - 1
+        logger.warning("refused address=%s %s: %d clients are here", address, why.value, here)
+        self._chat.turn_away(session, why, text, "full", clock.now())
+
+    def _is_full(self) -> bool:
+        # A connection for a file has the file open too.
+        return len(self._peers) + 2 * len(self._tcp_files) >= self.settings.max_clients
+
+    def _make_room(self) -> bool:
+        """Turn away who has been here longest without joining, if that is too long. Return
+        whether there was such a one."""
+        while self._newcomers:
+            peer = next(iter(self._newcomers))
+            session = peer.session
+            if session.state is State.NEW and self.mono - peer.connected < NEWCOMER_KEPT:
+                return False
+            del self._newcomers[peer]
+            if session.state is State.NEW:
+                self._peers.pop(peer)
+                peer.connection.close("full")
+                return True
+        return False
 
     def _sweep(self) -> None:
         """Look at every deadline. They are absolute: no progress puts them off."""
         now = self.mono
         self._loop.call_at(now + _SWEEP, self._sweep)
         moment = clock.now()
+        bounds = self.settings.bounds
         self.retention.look(moment.utc)
         for carrier in self._carriers:
             carrier.sweep(now)
@@ -402,12 +476,12 @@ class Server:
                 if now - peer.heard > self.settings.timeout:
                     peer.connection.close("timeout")
                     continue
-            elif now - peer.connected > JOIN_DEADLINE:
-                text = f"not joined within {JOIN_DEADLINE:g} s of connecting"
+            elif now - peer.connected > bounds.join_timeout:
+                text = f"not joined within {bounds.join_timeout:g} s of connecting"
                 self._chat.turn_away(session, ErrorWord.NOT_JOINED, text, "timeout", moment)
                 continue
-            if peer.frame_since is not None and now - peer.frame_since > FRAME_DEADLINE:
-                text = f"a frame took over {FRAME_DEADLINE:g} s"
+            if peer.frame_since is not None and now - peer.frame_since > bounds.frame_timeout:
+                text = f"a frame took over {bounds.frame_timeout:g} s"
                 self._chat.turn_away(session, ErrorWord.BAD_FRAME, text, "timeout", moment)
 
     # Stopping

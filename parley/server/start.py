@@ -16,6 +16,7 @@ from typing import Final
 from framing.events import Limits, Quic
 from framing.limits import FRAME, PAGE, TEXT
 from parley.server.accounts import Accounts
+from parley.server.addresses import Addresses
 from parley.server.archive import Archive
 from parley.server.certificate import Certificate
 from parley.server.chat import Chat
@@ -28,12 +29,13 @@ from parley.server.log import Log
 from parley.server.lookup import Lookup
 from parley.server.loop import Loop
 from parley.server.options import Options
+from parley.server.peer import Settings
 from parley.server.quic_files import QuicFiles
 from parley.server.recovery import Recovery
 from parley.server.retention import Retention
 from parley.server.scram import Secret
 from parley.server.segments import MARKS, Segments
-from parley.server.server import Server, Settings
+from parley.server.server import Server
 from parley.server.sharing import Sharing
 from parley.server.shelf import Shelf
 from parley.server.transfers import Transfers
@@ -76,6 +78,7 @@ def start(options: Options, again: Callable[[], Options]) -> Server:
         Rate(options.rate, options.burst),
         lambda: secrets.token_urlsafe(24),
         Shelf(options.files or options.data / "files", options.shelf),
+        Addresses(options.bounds),
     )
     chat.sharing.shelf.recover()
     loop = Loop()
@@ -115,9 +118,9 @@ def _reload(server: Server, chat: Chat, accounts: Accounts, again: Callable[[], 
         options = again()
     except SystemExit:
         logger.error("the options are bad (see above): what was before stays in force")
-        chat.reload(None, None)
+        chat.reload(None, None, None)
         return
-    chat.reload(_greeting(options), Rate(options.rate, options.burst))
+    chat.reload(_greeting(options), Rate(options.rate, options.burst), options.bounds)
     server.settings = _settings(options)
     server.retention.keep = options.keep
     chat.sharing.shelf.limits = options.shelf
@@ -134,7 +137,9 @@ def _greeting(options: Options) -> Greeting:
 
 
 def _settings(options: Options) -> Settings:
-    return Settings(_most_clients(options), options.timeout, options.grace, options.backlog)
+    return Settings(
+        _most_clients(options), options.timeout, options.grace, options.backlog, options.bounds
+    )
 
 
 def open_accounts(data: Path) -> Accounts:

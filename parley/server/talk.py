@@ -25,16 +25,13 @@ from parley.server.outbox import Audience, Outbox
 from parley.server.records import Deed, Origin, Record, Said
 from parley.server.session import Session
 
-QUERIES: Final = Rate(20.0, 100)
-"""Pages and lists one session may ask for. Each costs up to a millisecond, so that one session
-can take two hundredths of the server's time, and a person scrolling never waits."""
-
 TYPING_EVERY: Final = 3.0
 """Seconds between two times that somebody is said to be writing, at least."""
 
 
 class Talk:
-    """What those in ``hall`` say to each other. ``rate`` limits each session."""
+    """What those in ``hall`` say to each other. ``rate`` limits what each session says, ``queries``
+    what it asks for."""
 
     def __init__(
         self,
@@ -45,6 +42,7 @@ class Talk:
         outbox: Outbox,
         append: Callable[[Record], None],
         rate: Rate,
+        queries: Rate,
     ) -> None:
         self._hall = hall
         self._finding = finding
@@ -53,6 +51,7 @@ class Talk:
         self._outbox = outbox
         self._append = append
         self.rate = rate
+        self.queries = queries
         self._taking_back: set[int] = set()  # messages, in this tick
         self._under_way: dict[tuple[str, int, str], tuple[Said, list[Session]]] = {}
 
@@ -363,19 +362,21 @@ class Talk:
     def too_many_queries(self, session: Session, ref: str, moment: Moment) -> bool:
         """Tell whether a session must wait before it asks for a page or a list; if so it is
         refused here, if not, whoever answers counts it by ``count_query``."""
-        if not self.rate.rate or session.queries is None:
+        if not self.rate.rate or not self.queries.rate or session.queries is None:
             return False
-        wait = session.queries.wait(QUERIES, moment.mono)
+        wait = session.queries.wait(self.queries, moment.mono)
         if wait:
-            words = f"more than {QUERIES.rate:g} queries a second: wait {wait:.1f} s"
+            words = f"more than {self.queries.rate:g} queries a second: wait {wait:.1f} s"
             self._hall.refuse(session, ErrorWord.LIMIT_EXCEEDED, words, ref, wait)
         return wait > 0
 
     def count_query(self, session: Session, moment: Moment) -> None:
         """Count a query that has been answered."""
+        if not self.queries.rate:
+            return
         if session.queries is None:
-            session.queries = Bucket(QUERIES, moment.mono)
-        session.queries.take(QUERIES, moment.mono)
+            session.queries = Bucket(self.queries, moment.mono)
+        session.queries.take(self.queries, moment.mono)
 
     def _messages(self, session: Session, moment: Moment) -> Bucket:
         if session.messages is None:

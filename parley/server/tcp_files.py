@@ -6,6 +6,7 @@ connection moves one chunk when it is ready, so that many transfers and the chat
 
 import os
 import socket
+from collections.abc import Callable
 from typing import Final
 
 from framing.codec import encode
@@ -84,6 +85,8 @@ class TcpFile:
         self.outgoing: Outgoing | None = None
         self.incoming: Incoming | None = None
         self.moved = host.mono
+        self.ended: Callable[[], None] = lambda: None
+        """Is called when its connection is closed."""
 
     @property
     def waits_here(self) -> bool:
@@ -130,6 +133,7 @@ class TcpFile:
         self._sock.close()
         self._sock = None
         self._host.gone(self)
+        self.ended()
         if self.outgoing is not None:
             self.outgoing.close()
             self.outgoing = None

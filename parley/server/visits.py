@@ -13,22 +13,27 @@ from framing.events import Room as Described
 from framing.limits import PAGE, TOPIC
 from framing.names import LOBBY, is_nick, is_room, key
 from framing.requests import Enter, Invite, Leave, ListRooms, SetTopic
+from parley.server.bounds import Bounds
 from parley.server.clock import Moment
 from parley.server.finding import Finding, NobodyError
 from parley.server.hall import Hall
 from parley.server.index import IndexBehindError
 from parley.server.people import ROSTER_EVERY, ROSTER_OVER
 from parley.server.records import Deed, Record
-from parley.server.rooms import MOST_ROOMS, ROOMS_MADE, ROOMS_OF_ONE, Room
+from parley.server.rooms import Room
 from parley.server.session import Session
 
 _ROOMS_BYTES: Final = 48 * 1024
 
 
 class Visits:
-    """Who is in which room of ``hall``. ``append`` hands a record to the log."""
+    """Who is in which room of ``hall``; ``bounds`` says how many there may be. ``append`` hands
+    a record to the log."""
 
-    def __init__(self, hall: Hall, finding: Finding, append: Callable[[Record], None]) -> None:
+    def __init__(
+        self, hall: Hall, finding: Finding, append: Callable[[Record], None], bounds: Bounds
+    ) -> None:
+        self.bounds = bounds
         self._hall = hall
         self._finding = finding
         self._append = append
@@ -68,13 +73,14 @@ class Visits:
             self._hall.refuse(session, ErrorWord.FORBIDDEN, text, ref)
             return
         mine = self._hall.rooms
-        if len(mine.of(session.person)) >= ROOMS_OF_ONE:
-            text = f"one can be in {ROOMS_OF_ONE} rooms at most"
+        most, made_by_one = self.bounds.rooms, self.bounds.rooms_made
+        if len(mine.of(session.person)) >= self.bounds.rooms_entered:
+            text = f"one can be in {self.bounds.rooms_entered} rooms at most"
             self._hall.refuse(session, ErrorWord.LIMIT_EXCEEDED, text, ref)
             return
         if room is None:
-            if len(mine) >= MOST_ROOMS or mine.made_by(session.person) >= ROOMS_MADE:
-                text = f"there can be no more rooms: {MOST_ROOMS} in all, {ROOMS_MADE} by one"
+            if len(mine) >= most or mine.made_by(session.person) >= made_by_one:
+                text = f"there can be no more rooms: {most} in all, {made_by_one} by one"
                 self._hall.refuse(session, ErrorWord.LIMIT_EXCEEDED, text, ref)
                 return
             self._hall.rooms.being_made.add(key(name))

@@ -9,7 +9,9 @@ from framing.events import AnyEvent, Limits
 from framing.frames import FrameDecoder, encode_frame
 from framing.requests import AnyRequest
 from parley.server.accounts import Accounts
+from parley.server.addresses import Addresses
 from parley.server.archive import Archive
+from parley.server.bounds import Bounds
 from parley.server.chat import Chat
 from parley.server.clock import Moment
 from parley.server.entrance import Greeting
@@ -74,6 +76,7 @@ class House:
             self.rate,
             lambda: f"secret-{next(_secrets)}-0123456789",
             Shelf(self.data / "files", ShelfLimits(1 << 20, 1 << 24, 1 << 22)),
+            Addresses(Bounds()),
         )
         self.clients: list[Client] = []
         self.closed: list[Session] = []

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import pty
+import signal
 import stat
 import subprocess
 import sys
@@ -288,3 +289,30 @@ def test_guessing_in_parallel_is_no_way_round(accounts_server: ChatServer) -> No
     answers = [wire.recv() for wire in wires]
     challenged = [a for a in answers if a is not None and a["purpose"] == "challenge"]
     assert 0 < len(challenged) <= 15
+
+
+@pytest.mark.parametrize("name", ["users.json", "server.secret", "server.conf"])
+def test_a_pipe_or_a_device_in_the_place_of_a_file_keeps_no_start_waiting(
+    make_server: Make, name: str
+) -> None:
+    server = make_server("--config", "server.conf") if name == "server.conf" else make_server()
+    path = server.data / name
+    server.options = tuple(str(path) if option == name else option for option in server.options)
+    os.mkfifo(path)
+    for _ in range(2):
+        server.launch()
+        assert server.wait(30) in (1, 2)
+        assert "not a regular file" in server.said.splitlines()[-1]
+        path.unlink()
+        path.symlink_to("/dev/zero")
+
+
+def test_a_pipe_put_there_while_it_runs_stops_nobody(accounts_server: ChatServer) -> None:
+    path = accounts_server.data / "users.json"
+    path.unlink()
+    os.mkfifo(path)
+    assert accounts_server.wire().login("Alice", "123")["purpose"] == "welcome"
+    accounts_server.wait_for("stay in force")
+    accounts_server.signal(signal.SIGHUP)
+    accounts_server.wait_for("stay in force")
+    assert accounts_server.joined("ann").say("hello")
