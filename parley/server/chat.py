@@ -55,6 +55,7 @@ from framing.requests import (
     Unmute,
     WhoIs,
 )
+from parley.server.absence import Absence
 from parley.server.accounts import Accounts
 from parley.server.addresses import Addresses
 from parley.server.archive import Archive
@@ -126,6 +127,7 @@ class Chat:
         self.sharing = Sharing(
             self._hall, finding, bans, self._talk, shelf, append, new_secret, secret
         )
+        self._absence = Absence(self._hall, archive, append, bounds)
         self._stopping = False
         self._open: dict[type, Handler] = {
             Join: self._entrance.join,
@@ -285,6 +287,7 @@ class Chat:
         self._hall.replay(moment)
         self._searching.advance()
         self.sharing.advance(moment)
+        self._absence.advance(moment)
 
     def settle(self) -> list[Session]:
         """The outbox has been flushed. Return the sessions whose connections are to end."""
@@ -295,7 +298,7 @@ class Chat:
     @property
     def due(self) -> float | None:
         """When ``advance`` has something to do, in monotonic seconds; None: no need."""
-        if self._searching.under_way or self.sharing.clearing:
+        if self._searching.under_way or self.sharing.clearing or self._absence.under_way:
             return 0.0
         return self._hall.due
 
@@ -307,6 +310,7 @@ class Chat:
             self._talk.rate = rate
         if bounds is not None:
             self.addresses.bounds = self._visits.bounds = self._searching.bounds = bounds
+            self._absence.bounds = bounds
             self._talk.queries = bounds.queries.rate
         for session in self._people.sessions():
             session.role = self._finding.role(session.person, session.nick)

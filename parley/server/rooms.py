@@ -77,6 +77,7 @@ class Rooms:
         self._keys: list[str] = []
         self._of: dict[str, dict[str, Room]] = {}
         self._made: dict[str, int] = {}
+        self._nicks: dict[str, str] = {}  # of those in rooms
         self.being_made: set[str] = set()
         self.under_way: set[str] = set()
         """Keys of rooms and slots of deeds that the log is being given in this tick."""
@@ -101,6 +102,14 @@ class Rooms:
     def of(self, person: str) -> list[Room]:
         """Return the rooms that ``person`` is in."""
         return list(self._of.get(person, {}).values())
+
+    def guests(self) -> list[str]:
+        """Return the guests who are in any room."""
+        return [person for person in self._of if person.startswith("~")]
+
+    def nick_of(self, person: str) -> str:
+        """Return the nick under which somebody who is in rooms last entered one."""
+        return self._nicks[person]
 
     def made_by(self, person: str) -> int:
         """Count the rooms that ``person`` has made."""
@@ -130,12 +139,14 @@ class Rooms:
             if deed.who not in room.members:
                 room.members[deed.who] = deed.seq
                 self._of.setdefault(deed.who, {})[name] = room
+                self._nicks[deed.who] = deed.whom or deed.nick
         elif deed.do == "leave" and deed.who is not None:
             room.members.pop(deed.who, None)
             mine = self._of.get(deed.who, {})
             mine.pop(name, None)
             if not mine:
                 self._of.pop(deed.who, None)
+                self._nicks.pop(deed.who, None)
             if not room.members:
                 self._remove(name)
         elif deed.do == "invite" and deed.who is not None:

@@ -2,7 +2,7 @@
 
 import json
 
-from tests.conftest import ChatServer
+from tests.conftest import ChatServer, Make
 from tests.wire import Event, Wire, frame, texts
 
 
@@ -237,3 +237,32 @@ def test_requests_of_one_segment_are_done_one_after_the_other(server: ChatServer
     again: list[dict[str, object]] = [{"purpose": "enter"}] * 20
     at_once(*again)
     assert [event for event in bob.quiet() if event["purpose"] == "joined"] == []
+
+
+def test_a_guest_who_stays_away_leaves_and_an_account_stays(
+    make_server: Make, demo_users: str
+) -> None:
+    server = make_server("--rate", "0", "--guest-days", "0.00003")  # 2.6 seconds
+    (server.data / "users.json").write_text(demo_users)
+    server.start()
+    alice, ann, bob = server.wire(), server.wire(), server.joined("bea")
+    alice.login("Alice", "123")
+    token = ann.join("Ann")["token"]
+    for wire in (bob, alice, ann):
+        assert ask(wire, "enter", room="#lab")["purpose"] == "ok"
+    assert ask(ann, "enter", room="#alone")["purpose"] == "ok"
+    alice.close()
+    ann.close()
+    left = bob.until("left", room="#lab", patience=30)
+    assert (left["nick"], left["reason"]) == ("Ann", "left")
+    bob.say("still here", to="#lab")
+    [lab] = ask(bob, "rooms")["rooms"]  # and the room where nobody else was is gone
+    assert (lab["room"], lab["member"]) == ("#lab", True)
+    leaves = [r["whom"] for r in server.records if r.get("do") == "leave"]
+    assert leaves == ["Ann", "Ann"]
+    server.kill()
+    server.start()
+    back = server.wire()
+    assert back.join("Ann", token=token)["rooms"] == ["#lobby"]
+    again = server.wire()
+    assert again.login("Alice", "123")["rooms"] == ["#lobby", "#lab"]
