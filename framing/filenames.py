@@ -10,11 +10,10 @@ from typing import Final
 
 from pathvalidate import ValidationError, validate_filename
 
+from framing.names import is_line
+
 NAME_BYTES: Final = 200
 """Longest name, in bytes of UTF-8. File systems take 255; what is not whole has a longer one."""
-
-_HARMLESS: Final = frozenset({"Cn", "Co"})
-_JOINERS: Final = frozenset("\u200c\u200d")  # within words of Persian, and within emoji
 
 
 class FileNameError(ValueError):
@@ -34,7 +33,7 @@ def plain_name(name: str) -> str:
         raise FileNameError("a file's name is text in UTF-8: rename it") from None
     if size > NAME_BYTES:
         raise FileNameError(f"a file's name has at most {NAME_BYTES} bytes")
-    if any(_acts(char) for char in name):
+    if not is_line(name):
         raise FileNameError("a file's name has no control characters")
     if name[:1] in (".", "-", "~"):
         raise FileNameError(f"a file's name does not begin with {name[0]}")
@@ -52,12 +51,3 @@ def name_key(name: str) -> str:
     """Return the form in which two names of one file are equal: some systems see no difference
     between upper and lower case."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
-
-
-def _acts(char: str) -> bool:
-    """Tell whether a character does something other than to be seen: controls, overrides of
-    direction, separators of lines."""
-    if char in _JOINERS:
-        return False
-    category = unicodedata.category(char)
-    return category in ("Zl", "Zp") or (category[0] == "C" and category not in _HARMLESS)

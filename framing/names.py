@@ -7,12 +7,16 @@ Unicode, a Cyrillic letter or a full-width one makes a twin of somebody's nick
 """
 
 import re
+import unicodedata
 from typing import Final
 
 from framing.limits import NICK_CHARS
 
 LOBBY: Final = "#lobby"
 """The room everyone who joins is in."""
+
+_HARMLESS: Final = frozenset({"Cn", "Co"})
+_JOINERS: Final = frozenset("\u200c\u200d")  # within words of Persian, and within emoji
 
 _NAME: Final = re.compile(rf"[A-Za-z0-9_.\-]{{1,{NICK_CHARS}}}")
 
@@ -30,6 +34,19 @@ def is_room(name: str) -> bool:
 def is_private(conversation: str) -> bool:
     """Tell whether ``conversation`` is a private one: ``@`` and the other person's nick."""
     return conversation.startswith("@") and is_nick(conversation[1:])
+
+
+def is_line(text: str) -> bool:
+    """Tell whether ``text`` is one line, without anything that would act on a terminal: no
+    control, no override of the writing's direction. Topics, reasons and names of files are."""
+    return text.isprintable() or not any(map(_acts, text))
+
+
+def _acts(char: str) -> bool:
+    if char in _JOINERS:
+        return False
+    category = unicodedata.category(char)
+    return category in ("Zl", "Zp") or (category[0] == "C" and category not in _HARMLESS)
 
 
 def key(name: str) -> str:

@@ -13,7 +13,7 @@ from framing.codec import encode
 from framing.errors import ErrorWord
 from framing.events import Act, Acts, Ok
 from framing.limits import MAX_SEQ, TOPIC
-from framing.names import is_nick, key
+from framing.names import is_line, is_nick, key
 from framing.requests import Ban, Kick, ListActs, Mute, Unban, Unmute
 from parley.server.archive import Archive
 from parley.server.bans import Bans
@@ -160,6 +160,10 @@ class Moderation:
         if reason is not None and len(reason.encode()) > TOPIC:
             text = f"a reason has at most {TOPIC} bytes"
             self._hall.refuse(session, ErrorWord.TOO_LARGE, text, ref)
+            return None
+        if reason is not None and not is_line(reason):
+            text = "a reason is one line, without control characters"
+            self._hall.refuse(session, ErrorWord.BAD_REQUEST, text, ref)
             return None
         deed = Deed(0, moment.utc, do, session.person, session.nick, text=reason or None)
         if seconds is not None:

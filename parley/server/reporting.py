@@ -5,6 +5,7 @@ One line for each connection event, none for a message, and never a message's te
 
 import logging
 import os
+import re
 import select
 import sys
 import time
@@ -14,6 +15,13 @@ from pythonjsonlogger.json import JsonFormatter
 
 _LINE_BYTES: Final = 4096
 """Longest line. A pipe that is ready to be written takes this much at once (POSIX PIPE_BUF)."""
+
+
+_ACTS: Final = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+)
+"""What a terminal obeys, or what hides how a line reads: names of files and directories, and what
+strangers said, may hold it, and whoever reads a log reads it in a terminal."""
 
 
 class NeverWaitingHandler(logging.Handler):
@@ -39,7 +47,8 @@ class NeverWaitingHandler(logging.Handler):
             self._dropped += 1
 
     def _line(self, record: logging.LogRecord) -> bytes:
-        line = self.format(record).replace("\n", "\n    ").encode(errors="backslashreplace")
+        text = _ACTS.sub(lambda found: ascii(found[0])[1:-1], self.format(record))
+        line = text.replace("\n", "\n    ").encode(errors="backslashreplace")
         return line[: _LINE_BYTES - 1] + b"\n"
 
     def _note(self) -> logging.LogRecord:

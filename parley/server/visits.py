@@ -11,7 +11,7 @@ from framing.errors import ErrorWord
 from framing.events import Invited, Joined, Left, Ok, Rooms, Topic
 from framing.events import Room as Described
 from framing.limits import PAGE, TOPIC
-from framing.names import LOBBY, is_nick, is_room, key
+from framing.names import LOBBY, is_line, is_nick, is_room, key
 from framing.requests import Enter, Invite, Leave, ListRooms, SetTopic
 from parley.server.bounds import Bounds
 from parley.server.clock import Moment
@@ -137,6 +137,10 @@ class Visits:
         if len(text.encode()) > TOPIC:
             words = f"a topic has at most {TOPIC} bytes"
             self._hall.refuse(session, ErrorWord.TOO_LARGE, words, request.ref)
+            return
+        if not is_line(text):
+            words = "a topic is one line, without control characters"
+            self._hall.refuse(session, ErrorWord.BAD_REQUEST, words, request.ref)
             return
         deed = self._deed(session, "topic", room.name, moment)
         deed.text = text

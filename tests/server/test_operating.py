@@ -1,21 +1,17 @@
 """Running the program: options, its log, its limits, hostile peers."""
 
 import ast
-import contextlib
 import json
 import os
 import re
-import resource
-import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, ChatServer, Make, cpu
-from tests.wire import Wire, frame, texts
+from tests.conftest import ROOT, ChatServer, Make
+from tests.wire import Wire, frame
 
 
 def test_options_come_from_line_environment_and_file(make_server: Make, tmp_path: Path) -> None:
@@ -177,169 +173,6 @@ def test_longer_frames_are_taken_once_one_has_joined(server: ChatServer) -> None
     assert wire.until("pong")["ref"] == "r"
     wire.raw(b"$65537{")
     assert wire.ended()[-1]["error"] == "BAD_FRAME"
-
-
-def test_a_flood_in_one_segment_harms_nobody_else(make_server: Make) -> None:
-    server = make_server().start()
-    canary, flooder = server.joined("canary"), server.joined("flooder")
-    one = json.dumps({"purpose": "message", "ref": "r", "text": "spam"}).encode()
-    many = b"".join(frame(one.replace(b'"r"', b'"r%d"' % i)) for i in range(10_000))
-    flooder.sock.setblocking(False)
-    sent = 0
-    worst = 0.0
-    while sent < len(many):
-        with contextlib.suppress(BlockingIOError):
-            sent += flooder.sock.send(many[sent : sent + 500_000])
-        began = time.monotonic()
-        canary.quiet()
-        worst = max(worst, time.monotonic() - began)
-        flooder.sock.settimeout(0.001)
-        with contextlib.suppress(TimeoutError):
-            flooder.sock.recv(1 << 20)
-        flooder.sock.setblocking(False)
-    canary.quiet()
-    assert len(server.messages) < 1000, "the rate was not held"
-    assert worst < 5, "the canary was left without an answer"
-
-
-def test_a_client_that_does_not_read_is_dropped_and_comes_back_for_the_rest(
-    make_server: Make,
-) -> None:
-    server = make_server("--rate", "0", "--backlog", "300000").start()
-    slow, ann = server.wire(), server.joined("ann", bot=True)
-    token = slow.join("slow")["token"]
-    slow.until("history")
-    said = 0
-    deadline = time.monotonic() + 60
-    left = None
-    while left is None and time.monotonic() < deadline:
-        for _ in range(20):
-            ann.send(purpose="message", ref=f"r{said}", text=f"{said}:" + "x" * 15_000)
-            said += 1
-        left = next((e for e in ann.quiet() if e["purpose"] == "left"), None)
-    assert left is not None and (left["nick"], left["reason"]) == ("slow", "slow")
-    slow.close()
-    back = server.wire()
-    back.join("slow", token=token, since=0)
-    got: list[str] = []
-    while len(got) < said:
-        got += texts([back.until("history", replay=True)])
-    assert [text.partition(":")[0] for text in got] == [str(i) for i in range(said)]
-
-
-def test_silent_and_dawdling_peers_are_let_go(make_server: Make) -> None:
-    server = make_server().start()
-    silent, half, dawdler = server.wire(), server.wire(), server.wire()
-    half.raw(b"$100{")
-    joined = server.joined("slowly")
-    joined.raw(b"$100{")
-    deadline = time.monotonic() + 40
-    ended: dict[str, list[str]] = {}
-    wires = {"silent": silent, "half": half, "dawdler": dawdler, "slowly": joined}
-    while len(ended) < 4 and time.monotonic() < deadline:
-        time.sleep(0.25)
-        for name, wire in wires.items():
-            if name in ended:
-                continue
-            if name in ("dawdler", "slowly"):
-                with contextlib.suppress(OSError):
-                    wire.raw(b" ")  # progress that must not put the deadline off
-            wire.sock.setblocking(False)
-            try:
-                if wire.sock.recv(1000, socket.MSG_PEEK):
-                    ended[name] = [e.get("error", "") for e in wire.ended()]
-            except BlockingIOError:
-                pass
-            except ConnectionError:
-                ended[name] = []
-            wire.sock.setblocking(True)
-    assert ended["silent"] == ["NOT_JOINED"]
-    assert ended["half"][0] in ("NOT_JOINED", "BAD_FRAME")
-    assert ended["slowly"] == ["BAD_FRAME"]
-    assert "dawdler" in ended
-
-
-def test_without_descriptors_it_does_not_spin_and_recovers(make_server: Make) -> None:
-    server = make_server().start()
-    first = server.joined("first")
-    used = len(os.listdir(f"/proc/{server.pid}/fd"))
-    _, hard = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
-    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (used + 4, hard))
-    wires = [server.wire() for _ in range(30)]
-    before = cpu(server.pid)
-    time.sleep(1.5)
-    assert cpu(server.pid) - before < 0.75, "it turned without end"
-    first.say("those who are in go on")
-    told = 0
-    for wire in wires:
-        wire.sock.settimeout(0.2)
-        with contextlib.suppress(TimeoutError, ConnectionError):
-            told += b"SERVER_FULL" in wire.sock.recv(1000)
-        wire.close()
-    assert told > 0
-    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (hard, hard))
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        try:
-            assert server.joined("late").say("hello")
-            return
-        except (AssertionError, OSError):
-            time.sleep(0.2)
-    pytest.fail("nobody was let in again")
-
-
-def test_a_small_limit_of_descriptors_is_kept_to(make_server: Make) -> None:
-    server = make_server(prefix=("prlimit", "--nofile=64:64")).start()
-    wires = []
-    full = False
-    for number in range(70):
-        wire = server.wire()
-        wires.append(wire)
-        wire.send(purpose="join", nick=f"n{number}", id=1, time=0, bot=True)
-        event = wire.recv()
-        if event is None or event["purpose"] == "error":
-            full = event is not None and event["error"] == "SERVER_FULL"
-            break
-    assert full and len(wires) > 15
-    for wire in wires:
-        wire.close()
-
-
-def test_resets_in_every_state_leave_nothing_behind(server: ChatServer) -> None:
-    canary = server.joined("canary")
-    canary.quiet()
-    before = len(os.listdir(f"/proc/{server.pid}/fd"))
-    login = {"nick": "Alice", "id": 1, "time": 0, "mechanism": "SCRAM-SHA-256"}
-    for number in range(10):
-        server.wire().reset()
-        wire = server.wire()
-        wire.raw(b"$50{")
-        wire.reset()
-        wire = server.wire()
-        wire.send(purpose="login", data="n,,n=Alice,r=abc", **login)
-        wire.reset()
-        wire = server.wire()
-        wire.send(purpose="join", nick="ghost", id=number, time=0)
-        wire.reset()
-        wire = server.wire()
-        wire.join(f"g{number}")
-        for i in range(5):
-            wire.send(purpose="message", ref=f"r{i}", text="x")
-        wire.reset()
-        wire = server.wire()
-        wire.join(f"h{number}")
-        wire.sock.shutdown(socket.SHUT_WR)
-        wire.ended()
-        wire.close()
-    deadline = time.monotonic() + 15
-    while time.monotonic() < deadline:
-        canary.send(purpose="users", ref="u")
-        users = canary.until("users", ref="u")["users"]
-        left = len(os.listdir(f"/proc/{server.pid}/fd"))
-        if left <= before and [u["nick"] for u in users] == ["canary"]:
-            return
-        time.sleep(0.1)
-    pytest.fail(f"{left - before} descriptors and the nicks of {users} are left")
 
 
 def test_what_one_asks_or_says_last_never_makes_a_frame_too_long(server: ChatServer) -> None:
