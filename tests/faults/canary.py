@@ -3,9 +3,9 @@
     python -m tests.faults.canary PORT
 
 One says something again and again, the other hears it; a round trip is from saying to both, the
-acknowledgement and the delivery. If a connection breaks off they come back with their tokens
-and ``since``, and send again what was not acknowledged. When standard input is closed they print
-what they sent, heard and measured, as JSON.
+acknowledgement and the delivery, and counts if no connection has broken off meanwhile. If one has
+they come back with their tokens and ``since``, and send again what was not acknowledged. When
+standard input is closed they print what they sent, heard and measured, as JSON.
 """
 
 import json
@@ -30,6 +30,7 @@ class Bird:
         self.token: str | None = None
         self.cursor = 0
         self.heard: list[Event] = []
+        self.joins = 0
         self._join()
 
     def _join(self) -> None:
@@ -46,6 +47,7 @@ class Bird:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.05)
+        self.joins += 1
         if self.token is None:
             self.token, self.cursor = welcome["token"], welcome["seq"]
             self.after = self.cursor
@@ -113,10 +115,11 @@ def main() -> None:
     print("ready", flush=True)
     while not select.select([sys.stdin], [], [], PAUSE)[0]:
         ref, text = secrets.token_hex(8), f"tweet {len(sent)}"
-        began = time.monotonic()
+        began, joins = time.monotonic(), one.joins + other.joins
         seq = one.say(ref, text)
         other.hear(seq)
-        trips.append(time.monotonic() - began)
+        if one.joins + other.joins == joins:
+            trips.append(time.monotonic() - began)
         sent.append({"ref": ref, "text": text, "seq": seq})
     birds = {
         bird.nick: {
