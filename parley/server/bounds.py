@@ -93,10 +93,19 @@ class Bounds:
         ),
     )
     address_registrations: Acts = field(
-        default=Acts(20, 200),
+        default=Acts(300, 3600),
         metadata=_why(
             "N/SECONDS",
-            "registrations and changes of a password from one address: each writes users.json",
+            "registrations and changes of a password from one address: each writes users.json. A "
+            "class registers in one lesson",
+        ),
+    )
+    accounts: int = field(
+        default=10_000,
+        metadata=_why(
+            "N",
+            "accounts, up to which people can register: users.json is written whole at each "
+            "change, 3 MB by then. --add-user may go beyond",
         ),
     )
     exempt: tuple[Network, ...] = field(

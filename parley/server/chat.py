@@ -278,7 +278,7 @@ class Chat:
         return self._visits if deed.room is not None else self._moderation
 
     def commit_accounts(self) -> None:
-        """Make durable what was registered in this tick."""
+        """Make durable who has registered, one a tick."""
         self._entrance.commit()
 
     def advance(self, moment: Moment) -> None:
@@ -298,7 +298,8 @@ class Chat:
     @property
     def due(self) -> float | None:
         """When ``advance`` has something to do, in monotonic seconds; None: no need."""
-        if self._searching.under_way or self.sharing.clearing or self._absence.under_way:
+        clearing = self.sharing.clearing or self._absence.under_way
+        if self._searching.under_way or clearing or self._entrance.registering:
             return 0.0
         return self._hall.due
 

@@ -15,6 +15,10 @@ class Moment(NamedTuple):
     utc: float
 
 
+mono = time.monotonic
+"""Only what deadlines need."""
+
+
 def now() -> Moment:
     """Read both clocks."""
     return Moment(time.monotonic(), round(time.time(), 6))

@@ -207,6 +207,10 @@ class Entrance:
             text = f"{session.nick} is an account already"
             self._hall.refuse(session, ErrorWord.ACCOUNT_EXISTS, text, request.ref)
             return
+        if account is None and len(self._accounts) >= self._addresses.bounds.accounts:
+            text = "there can be no more accounts here: ask the operator"
+            self._hall.refuse(session, ErrorWord.FORBIDDEN, text, request.ref)
+            return
         wait = self._addresses.register(session.address, moment.mono)
         if wait > 0:
             text = "too many registrations from this address: wait a little"
@@ -228,9 +232,15 @@ class Entrance:
         )
         self._registering.append((session, request.ref, made))
 
+    @property
+    def registering(self) -> bool:
+        """Whether ``commit`` has something to do."""
+        return bool(self._registering)
+
     def commit(self) -> None:
-        """Make durable what was registered in this tick, and answer."""
-        registering, self._registering = self._registering, []
+        """Make durable who registered first of those who wait, and answer: one a tick, since each
+        is a sync, and a class may register in one minute."""
+        registering, self._registering = self._registering[:1], self._registering[1:]
         for session, ref, account in registering:
             try:
                 self._accounts.put(account)

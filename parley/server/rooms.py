@@ -19,7 +19,7 @@ from parley.server.streams import Stream, inbox_stream, private_stream, room_str
 
 class Room:
     """A room, made at the seq ``made``. ``members`` are persons, each with the seq from which on
-    they are in it."""
+    they are in it; ``online`` says how many of them are, which the hall keeps."""
 
     __slots__ = (
         "audience",
@@ -29,6 +29,7 @@ class Room:
         "made",
         "members",
         "name",
+        "online",
         "owner",
         "owner_nick",
         "private",
@@ -44,6 +45,7 @@ class Room:
         self.topic = ""
         self.locked = False
         self.members: dict[str, int] = {}
+        self.online = 0
         self.invited: set[str] = set()
         self.audience = Audience()
         self.comings = Comings()
@@ -61,11 +63,11 @@ class Room:
         """Return the seq after which a member may see what was said."""
         return self.members[person] - 1 if self.private else self.made
 
-    def described(self, person: str, online: int) -> Described:
-        """Return what ``person`` is told of it; ``online`` people are in it now."""
+    def described(self, person: str) -> Described:
+        """Return what ``person`` is told of it."""
         member = person in self.members
         return Described(
-            self.name, online, self.topic, self.private, member, self.owner_nick, self.locked
+            self.name, self.online, self.topic, self.private, member, self.owner_nick, self.locked
         )
 
 

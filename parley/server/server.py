@@ -30,6 +30,8 @@ from framing.requests import (
     Login,
     PageOf,
     Put,
+    Read,
+    Redact,
     Response,
     Say,
     Search,
@@ -68,8 +70,12 @@ FRAMES_PER_TICK: Final = 2048
 """Frames of all clients in one tick: some 30 ms at most. Who does not get a turn is first in
 the next tick."""
 
-QUERIES_PER_TICK: Final = 1024
-"""What queries may cost in one tick, counted as short messages: eight pages, some 15 ms."""
+INPUT_SECONDS: Final = 0.05
+"""After so long a tick takes in no more, whatever it was: some requests cost ten times what others
+do, and to be refused may cost as much as to be served."""
+
+QUERY_SECONDS: Final = 0.015
+"""After so long a tick answers no more queries: eight pages, or one list of 20,000 files."""
 
 NEWCOMER_KEPT: Final = 3.0
 """Seconds for which a client that has not joined keeps its place when there is no room: those
@@ -96,6 +102,9 @@ _COSTS: Final[dict[type, int]] = {
     Login: 64,
     Response: 64,
     Join: 4,
+    Edit: 8,
+    Redact: 8,
+    Read: 2,
 }
 """What requests cost beside a short message, as time: a page takes up to 2 ms."""
 
@@ -146,6 +155,7 @@ class Server:
         self._index_due: float | None = None
         self._storing = True
         self._indexing = True
+        self._refused = 0  # connections, in this second
         self._signals = 0
         self._reload_wanted = False
         self.reload: Callable[[], None] = lambda: None
@@ -203,17 +213,17 @@ class Server:
         busy = len(self._input)
         most = max(LEAST_PER_TURN, min(FRAMES_PER_TURN, left // busy)) if busy else 0
         for _ in range(busy):
-            if left <= 0:
+            if left <= 0 or clock.mono() > moment.mono + INPUT_SECONDS:
                 break
             peer = self._input.popleft()
             peer.queued = False
             left -= self._give_turn(peer, moment, most)
-        left = QUERIES_PER_TICK
-        while self._asking and left > 0:
+        until = clock.mono() + QUERY_SECONDS
+        while self._asking and clock.mono() < until:
             peer = self._asking.next()
             peer.queued = False
             peer.asked = moment.mono
-            left -= self._give_turn(peer, moment, LEAST_PER_TURN, may_ask=True)
+            self._give_turn(peer, moment, LEAST_PER_TURN, may_ask=True)
 
     def _give_turn(self, peer: Peer, moment: Moment, most: int, may_ask: bool = False) -> int:
         """Deal with at most ``most`` frames of ``peer``. Return what that cost. ``may_ask``: the
@@ -431,8 +441,10 @@ class Server:
         if why is None:
             self._newcomers[peer] = None
             return
-        here = len(self._peers) - 1
-        logger.warning("refused address=%s %s: %d clients are here", address, why.value, here)
+        self._refused += 1
+        if self._refused == 1:  # a line a second: the log is no place for a flood either
+            here = len(self._peers) - 1
+            logger.warning("refused address=%s %s: %d clients are here", address, why.value, here)
         self._chat.turn_away(session, why, text, "full", clock.now())
 
     def _is_full(self) -> bool:
@@ -460,6 +472,9 @@ class Server:
         self._loop.call_at(now + _SWEEP, self._sweep)
         moment = clock.now()
         bounds = self.settings.bounds
+        if self._refused > 1:
+            logger.warning("refused %d more connections", self._refused - 1)
+        self._refused = 0
         self.retention.look(moment.utc)
         for carrier in self._carriers:
             carrier.sweep(now)
@@ -520,5 +535,5 @@ def _cost(request: AnyRequest) -> int:
     """Return what a request costs the tick, in short messages. A long text costs by its length:
     a tick must not bring more than clients can be sent."""
     if type(request) is Say or type(request) is Edit:
-        return len(request.text) // 512
+        return len(request.text) // 512 + _COSTS.get(type(request), 0)
     return _COSTS.get(type(request), 0)

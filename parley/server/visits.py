@@ -48,7 +48,7 @@ class Visits:
         limit = min(request.limit, PAGE)
         end = True
         for room in self._hall.rooms.after(key(request.after or ""), session.person):
-            described = room.described(session.person, self._hall.online_in(room))
+            described = room.described(session.person)
             size += len(encode(Rooms("", [described], True)))
             if len(found) == limit or size > _ROOMS_BYTES:
                 end = False

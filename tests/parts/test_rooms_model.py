@@ -377,6 +377,14 @@ class Everything(RuleBasedStateMachine):
         ]
 
     @invariant()
+    def those_online_in_a_room_are_counted(self) -> None:
+        hall = self.house.chat._hall
+        for room in (hall.rooms.get(name) for name in ROOMS):
+            members = () if room is None else room.members
+            here = [person for person in members if hall.people.by_name(person) is not None]
+            assert room is None or room.online == len(here)
+
+    @invariant()
     def nothing_is_left_undone(self) -> None:
         assert not self.house._parked
 

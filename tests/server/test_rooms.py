@@ -266,3 +266,32 @@ def test_a_guest_who_stays_away_leaves_and_an_account_stays(
     assert back.join("Ann", token=token)["rooms"] == ["#lobby"]
     again = server.wire()
     assert again.login("Alice", "123")["rooms"] == ["#lobby", "#lab"]
+
+
+def test_the_people_in_a_room_are_counted_once_however_many_windows(server: ChatServer) -> None:
+    ann, bob = server.wire(), server.joined("bea")
+    token = ann.join("ann", 1)["token"]
+    window = server.wire()
+
+    def people() -> int:
+        [lab] = ask(bob, "rooms")["rooms"]
+        return int(lab["people"])
+
+    assert ask(bob, "enter", room="#lab")["purpose"] == "ok"
+    assert ask(ann, "enter", room="#lab")["purpose"] == "ok"
+    window.join("ann", 2, token=token)
+    assert people() == 2
+    window.close()
+    bob.until("left", nick="ann", id=2)
+    assert people() == 2
+    again = server.wire()
+    again.join("ann", 1, token=token)  # in the place of the first
+    ann.ended()
+    assert people() == 2
+    again.close()
+    bob.until("left", nick="ann", id=1)
+    assert people() == 1
+    back = server.joined("ann", 3, token=token)
+    assert people() == 2
+    assert ask(back, "leave", room="#lab")["purpose"] == "ok"
+    assert people() == 1
