@@ -3,13 +3,13 @@
     python chat_server.py [PORT]        see --help for the rest
 
 The house in a page. One thread turns one loop (``parley.server.loop``); each turn is a
-tick (``server``): bytes of a client come through its connection (``connection``) and door
-(``native``, the wire of ``framing``) as requests; the chat (``chat`` and its rules:
-``entrance``, ``talk``, ``visits``, ``searching``, ``moderation``, over ``hall``, ``people``,
-``rooms``, ``bans``) hands what must last to the log (``log``, kept in history.json), which
-writes and syncs it once; what is durable goes to the outbox (``outbox``), and each client gets
-its share of the tick in one send. An index (``index``, ``words``) beside the log finds the past.
-Accounts stand in users.json (``accounts``, ``scram``).
+tick (``server``): bytes of a client come through its connection (``connection``, over ``tls``
+if that is wanted) and door (``native``, the wire of ``framing``) as requests; the chat (``chat``
+and its rules: ``entrance``, ``talk``, ``visits``, ``searching``, ``moderation``, over ``hall``,
+``people``, ``rooms``, ``bans``) hands what must last to the log (``log``, kept in
+history.json), which writes and syncs it once; what is durable goes to the outbox (``outbox``),
+and each client gets its share of the tick in one send. An index (``index``, ``words``) beside
+the log finds the past. Accounts stand in users.json (``accounts``, ``scram``).
 """
 
 import getpass
@@ -19,10 +19,18 @@ import time
 
 from parley.server import reporting
 from parley.server.accounts import AccountsError
+from parley.server.certificate import CertificateError
+from parley.server.encryption import make_certificate
 from parley.server.log import LogBrokenError
 from parley.server.options import Options, parse
 from parley.server.recovery import HistoryError
-from parley.server.start import StartError, compact_history, open_accounts, remove_index, start
+from parley.server.start import (
+    StartError,
+    compact_history,
+    open_accounts,
+    remove_index,
+    start,
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,11 +45,14 @@ def main(arguments: list[str] | None = None) -> int:
                 raise StartError(
                     f"{problem.filename or options.data}: {problem.strerror}"
                 ) from None
+        if options.make_cert is not None:
+            print(make_certificate(options))
+            return 0
         if options.compact:
             print(compact_history(options))
             return 0
         start(options, lambda: parse(arguments)).run()
-    except (StartError, HistoryError, AccountsError) as problem:
+    except (StartError, HistoryError, AccountsError, CertificateError) as problem:
         print(f"chat_server: {problem}", file=sys.stderr)
         return 1
     except sqlite3.DatabaseError as problem:

@@ -47,6 +47,10 @@ class FrameError(ValueError):
     """The bytes are not a frame. Nothing after them can be understood: close the connection."""
 
 
+class TlsHelloError(FrameError):
+    """Where the first frame should be, a TLS handshake begins."""
+
+
 class BodyError(ValueError):
     """A well-framed body is not a valid message. The connection lives on.
 

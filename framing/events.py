@@ -342,13 +342,15 @@ class Shutdown(Event, tag="shutdown"):
 
 
 class Error(Event, tag="error"):
-    """A request was refused, or the connection ends. ``retry_after`` is in seconds."""
+    """A request was refused, or the connection ends. ``retry_after`` is in seconds; ``tls`` says
+    that TLS is spoken there, and nothing else."""
 
     code: int
     error: str
     text: str
     ref: str | None = None
     retry_after: float | None = None
+    tls: bool | None = None
 
 
 AnyEvent = (

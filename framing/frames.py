@@ -12,12 +12,13 @@ limit is refused as soon as its digits are read, before any of BODY is kept.
 import re
 from typing import Final
 
-from framing.errors import FrameError
+from framing.errors import FrameError, TlsHelloError
 from framing.limits import FRAME, LENGTH_DIGITS
 
 # [0-9], not \d and not int() alone: both take Arabic-Indic digits, int() also "1_0" and "+1".
 _HEAD: Final = re.compile(rb"\$([1-9][0-9]{0,%d})\{" % (LENGTH_DIGITS - 1))
 _PART_OF_HEAD: Final = re.compile(rb"\$(?:[1-9][0-9]{0,%d})?" % (LENGTH_DIGITS - 1))
+_TLS_HANDSHAKE: Final = 0x16  # RFC 8446, 5.1
 _LONGEST_HEAD: Final = 1 + LENGTH_DIGITS
 _COMPACT_AFTER: Final = 64 * 1024
 
@@ -113,6 +114,8 @@ class FrameDecoder:
 
     def _check_part_of_head(self, start: int, available: int) -> None:
         """Raise if the bytes can never become a head."""
+        if self._buffer[start] == _TLS_HANDSHAKE:
+            raise TlsHelloError(str(self._fail("TLS is not spoken here")))
         part = self._buffer[start : start + _LONGEST_HEAD + 1]
         if available > _LONGEST_HEAD or _PART_OF_HEAD.fullmatch(part) is None:
             raise self._fail("a frame begins with $, its length in digits, and {")

@@ -362,5 +362,10 @@ AnyRequest = (
     | ShutdownAck
 )
 
-Mechanism = Literal["SCRAM-SHA-256"]
+Mechanism = Literal["SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"]
 MECHANISM: Mechanism = "SCRAM-SHA-256"
+MECHANISM_PLUS: Mechanism = "SCRAM-SHA-256-PLUS"
+"""With channel binding: the login holds for one TLS certificate only (RFC 5802, 6)."""
+
+BINDING: Literal["tls-server-end-point"] = "tls-server-end-point"
+"""What is bound to: a hash of the server's certificate (RFC 5929, 4)."""

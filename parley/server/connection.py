@@ -1,4 +1,5 @@
-"""A connection: it owns a socket and what could not be sent yet. It parses nothing.
+"""A connection: it owns a socket and what could not be sent yet. It parses nothing, and does not
+know whether what it sends is encrypted (``parley.server.sockets``).
 
 A tick's share for a client goes out in one call. What the kernel does not take
 stays as it is, slices of bytes that all clients share, and only then the loop is asked
@@ -14,6 +15,7 @@ from typing import Final, Protocol
 from parley.server.backlog import Backlog
 from parley.server.loop import READ, WRITE, Loop
 from parley.server.outbox import Buffer
+from parley.server.sockets import Socket
 
 RECV_BYTES: Final = 64 * 1024
 """Read from one client in one tick: about what a client with much to say has sent by then."""
@@ -43,12 +45,13 @@ class Owner(Protocol):
 
 
 class Connection:
-    """One client's TCP connection. ``held`` counts what waits for all of them."""
+    """One client's connection. ``held`` counts what waits for all of them."""
 
     __slots__ = (
         "_backlog",
         "_events",
         "_finishing",
+        "_given_away",
         "_held",
         "_loop",
         "_open",
@@ -57,7 +60,7 @@ class Connection:
         "unsent",
     )
 
-    def __init__(self, sock: socket.socket, loop: Loop, owner: Owner, held: Backlog) -> None:
+    def __init__(self, sock: Socket, loop: Loop, owner: Owner, held: Backlog) -> None:
         self._sock = sock
         self._loop = loop
         self._owner = owner
@@ -66,13 +69,14 @@ class Connection:
         self.unsent = 0
         self._events = READ
         self._finishing = False
+        self._given_away = False
         self._open = True  # whether what is to be sent can be sent at once
         loop.watch(sock, READ, self)
 
     @property
     def closed(self) -> bool:
         """Whether the socket is gone."""
-        return self._sock.fileno() < 0
+        return self._given_away or self._sock.fileno() < 0
 
     def ready(self, events: int) -> None:
         """The loop says that the socket can be read or written."""
@@ -138,14 +142,13 @@ class Connection:
         if not self.unsent:
             self._shut_down()
 
-    def detach(self) -> socket.socket:
+    def detach(self) -> Socket:
         """Give the socket away: from now on it is another's, and this connection is no more."""
         self._watch(0)
         self._open = False
-        sock = socket.socket(fileno=self._sock.detach())
-        sock.setblocking(False)
+        self._given_away = True
         self._let_go()
-        return sock
+        return self._sock
 
     def close(self, reason: str = "closed") -> None:
         """Close now, whatever was to be sent."""
@@ -194,6 +197,8 @@ class Connection:
     def _send_backlog(self) -> None:
         backlog = self._backlog
         if not backlog:
+            if self._finishing:
+                self._shut_down()
             return
         buffers = [backlog[i] for i in range(min(len(backlog), _BUFFERS_PER_SEND))]
         try:
@@ -222,6 +227,9 @@ class Connection:
     def _shut_down(self) -> None:
         try:
             self._sock.shutdown(socket.SHUT_WR)
+            self._watch(self._events & ~WRITE)
+        except BlockingIOError:
+            self._watch(self._events | WRITE)  # TLS says so in bytes of its own
         except OSError:
             self.close()
 

@@ -15,7 +15,7 @@ from typing import Final
 from framing.errors import ErrorWord
 from framing.events import Challenge, Limits, Ok, Welcome
 from framing.names import LOBBY, is_nick, key
-from framing.requests import MECHANISM, Join, Login, Register, Response
+from framing.requests import Join, Login, Register, Response
 from parley.server.accounts import Account, Accounts, AccountsError, TakenError
 from parley.server.addresses import Addresses
 from parley.server.archive import Archive
@@ -23,7 +23,14 @@ from parley.server.bans import Bans
 from parley.server.clock import Moment
 from parley.server.hall import Hall
 from parley.server.records import Guest, Record
-from parley.server.scram import Exchange, ScramError, Secret, Verifier
+from parley.server.scram import (
+    Exchange,
+    OtherChannelError,
+    ScramError,
+    Secret,
+    Verifier,
+    mechanisms,
+)
 from parley.server.session import Session, State
 from parley.server.streams import Stream
 
@@ -147,8 +154,9 @@ class Entrance:
         """Answer the first step of a login with a challenge, whether the nick exists or not."""
         if not self._may_enter(session, request.nick):
             return
-        if request.mechanism != MECHANISM:
-            text = f"the mechanism here is {MECHANISM}"
+        known = mechanisms(session.binding)
+        if request.mechanism not in known:
+            text = f"there is no such mechanism here, but {' and '.join(known)}"
             self._hall.refuse(session, ErrorWord.BAD_REQUEST, text)
             return
         wait = self._addresses.try_login(session.address, key(request.nick), moment.mono)
@@ -159,7 +167,8 @@ class Entrance:
         self._accounts.refresh()
         mock = self._secret.verifier(request.nick)
         account = self._accounts.get(request.nick)
-        exchange = Exchange(request, mock if account is None else account.verifier)
+        verifier = mock if account is None else account.verifier
+        exchange = Exchange(request, verifier, session.binding)
         try:
             data = exchange.challenge(request.data)
         except ScramError as problem:
@@ -180,6 +189,12 @@ class Entrance:
             data = exchange.prove(request.data)
             if account is None:
                 raise ScramError
+        except OtherChannelError:
+            address = session.address
+            logger.warning("login through another's TLS nick=%s address=%s", login.nick, address)
+            text = "this login was made for another certificate: somebody is in between"
+            self._hall.refuse(session, ErrorWord.FORBIDDEN, text)
+            return
         except ScramError:
             logger.info("login failed nick=%s address=%s", login.nick, session.address)
             text = "nick or password is wrong"

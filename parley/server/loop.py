@@ -17,7 +17,14 @@ READ = selectors.EVENT_READ
 WRITE = selectors.EVENT_WRITE
 
 
-Watched = socket.socket | int
+class HasDescriptor(Protocol):
+    """A socket, or what stands for one."""
+
+    def fileno(self) -> int:
+        """Return its descriptor."""
+
+
+Watched = HasDescriptor | int
 """A socket, or the descriptor of something else that can be waited for."""
 
 

@@ -47,6 +47,9 @@ class Options:
     shelf: ShelfLimits
     udp: bool
     bounds: Bounds
+    tls_cert: Path | None
+    tls_key: Path | None
+    make_cert: list[str] | None
 
 
 def parse(arguments: list[str] | None = None) -> Options:
@@ -64,7 +67,7 @@ def parse(arguments: list[str] | None = None) -> Options:
         "PARLEY_MAX_CLIENTS) or as a line in a config file (max-clients = 200): in "
         "/etc/parley/server.conf, or the file that --config names. The command line goes before "
         "the environment, the environment before the file. SIGHUP reads users.json, the message of "
-        "the day and the limits again. Ctrl+c tells the clients and stops.",
+        "the day, the limits and the certificate again. Ctrl+c tells the clients and stops.",
     )
     add = parser.add_argument
     add(
@@ -155,6 +158,23 @@ def parse(arguments: list[str] | None = None) -> Options:
         help="let files go over TCP only, not over QUIC on the UDP port of the same number",
     )
 
+    group = parser.add_argument_group("encryption; without it anybody on the way can read along")
+    group.add_argument(
+        "--tls-cert",
+        type=Path,
+        metavar="FILE",
+        help="speak TLS, and only that, with this certificate (PEM, with the chain to its CA); "
+        "read again at SIGHUP",
+    )
+    group.add_argument("--tls-key", type=Path, metavar="FILE", help="the certificate's key (PEM)")
+    group.add_argument(
+        "--make-cert",
+        nargs="*",
+        metavar="NAME",
+        help="make a certificate that signs itself, for these names and addresses of this machine "
+        "(default: those it knows of), write tls.crt and tls.key into the data directory, and exit",
+    )
+
     group = parser.add_argument_group("limits")
     group.add_argument(
         "--max-clients",
@@ -241,6 +261,8 @@ def parse(arguments: list[str] | None = None) -> Options:
     found = parser.parse_args(arguments)
     if found.drop and found.keep == Keep():
         parser.error("--drop drops what --keep does not keep: give --keep too")
+    if (found.tls_cert is None) != (found.tls_key is None):
+        parser.error("--tls-cert and --tls-key go together: give both")
     port = found.PORT if found.PORT is not None else found.port
     return Options(
         host=found.host,
@@ -263,6 +285,9 @@ def parse(arguments: list[str] | None = None) -> Options:
         keep=found.keep._replace(drop=found.drop),
         files=found.files,
         udp=not found.no_udp,
+        tls_cert=found.tls_cert,
+        tls_key=found.tls_key,
+        make_cert=found.make_cert,
         shelf=ShelfLimits(found.file_size, found.shelf_size, found.file_day),
         bounds=Bounds(**{b.name: getattr(found, b.name) for b in dataclasses.fields(Bounds)}),
     )

@@ -1,6 +1,5 @@
 """A peer: one connection, its door and its session held together, with its deadlines."""
 
-import socket
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,7 +9,8 @@ from parley.server.bounds import Bounds
 from parley.server.connection import Connection
 from parley.server.loop import Loop
 from parley.server.native import NativeDoor
-from parley.server.session import Session, State
+from parley.server.session import Session, State, to_nobody
+from parley.server.sockets import Socket
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Peer:
     def __init__(
         self,
         host: Host,
-        sock: socket.socket,
+        sock: Socket,
         loop: Loop,
         door: NativeDoor,
         session: Session,
@@ -111,6 +111,11 @@ class Peer:
     def ended(self, connection: Connection, reason: str) -> None:
         """The connection is closed."""
         self._host.gone(self, reason)
+
+    def detach(self) -> Socket:
+        """Give the socket away: nothing of the chat may be sent over it any more."""
+        self.session.send, self.session.deliver = len, to_nobody
+        return self.connection.detach()
 
     def finish(self) -> None:
         """Let the connection end when all has been sent."""

@@ -69,7 +69,8 @@ class QuicFiles:
         self._loop = loop
         self._sharing = sharing
         self._datagrams = Datagrams(sock)
-        self._settings: QuicConfiguration = for_server(certificate.certificate, certificate.key)
+        self._settings: QuicConfiguration
+        self.use(certificate)
         self._retries = Retries()
         self._routes: dict[bytes, _Connection] = {}
         self._connections: dict[_Connection, None] = {}
@@ -78,6 +79,10 @@ class QuicFiles:
         self._begun = 0  # in this turn
         self.mono = clock.now().mono
         loop.watch(sock, READ, self)
+
+    def use(self, certificate: Certificate) -> None:
+        """Show ``certificate`` to connections to come."""
+        self._settings = for_server(certificate.certificate, certificate.key)
 
     @property
     def busy(self) -> bool:

@@ -18,9 +18,10 @@ from typing import Final
 
 import msgspec
 from scramp import ScramException, ScramMechanism
+from scramp.utils import ServerError
 
 from framing.names import key
-from framing.requests import MECHANISM, Login
+from framing.requests import BINDING, MECHANISM, MECHANISM_PLUS, Login
 from parley.server.reading import read_regular
 
 ITERATIONS: Final = 600_000
@@ -32,11 +33,18 @@ _SCRAM: Final = re.compile(
 )
 _KEY_BYTES: Final = 32
 
-_MECHANISM: Final = ScramMechanism(MECHANISM)
+_MECHANISMS: Final[dict[str, ScramMechanism]] = {
+    name: ScramMechanism(name) for name in (MECHANISM, MECHANISM_PLUS)
+}
 
 
 class ScramError(Exception):
     """The exchange failed: a malformed message, or a proof that does not fit."""
+
+
+class OtherChannelError(ScramError):
+    """The proof is bound to another certificate than this server's: it was made for somebody
+    in between."""
 
 
 class Verifier(msgspec.Struct, frozen=True, gc=False):
@@ -82,7 +90,7 @@ class Verifier(msgspec.Struct, frozen=True, gc=False):
         cls, password: str, salt: bytes | None = None, iterations: int = ITERATIONS
     ) -> "Verifier":
         """Derive the verifier of ``password``. Slow by design: never call it in the loop."""
-        made = _MECHANISM.make_auth_info(
+        made = _MECHANISMS[MECHANISM].make_auth_info(
             password, iteration_count=iterations, salt=salt or secrets.token_bytes(16)
         )
         return cls(int(made[3]), bytes(made[0]), made[1], made[2])
@@ -126,20 +134,31 @@ class Secret:
         return hmac.digest(self._key, f"address {address}".encode(), hashlib.sha256).hex()[:24]
 
 
+def mechanisms(binding: bytes | None) -> list[str]:
+    """Return the mechanisms that there are on a connection with this binding, or with none."""
+    return [MECHANISM] if binding is None else [MECHANISM_PLUS, MECHANISM]
+
+
 class Exchange:
-    """One login: a challenge, then a proof. Good for a single try."""
+    """One login: a challenge, then a proof. Good for a single try.
+
+    ``binding``: what this connection is bound to, None without TLS. With it, a client that says it
+    would bind if the server could (``y``) is refused: somebody has told it otherwise (RFC 5802,
+    6).
+    """
 
     __slots__ = ("_server", "login")
 
-    def __init__(self, login: Login, verifier: Verifier) -> None:
+    def __init__(self, login: Login, verifier: Verifier, binding: bytes | None = None) -> None:
         self.login = login
-        self._server = _MECHANISM.make_server(
+        self._server = _MECHANISMS[login.mechanism].make_server(
             lambda _: (
                 verifier.salt,
                 verifier.stored_key,
                 verifier.server_key,
                 verifier.iterations,
-            )
+            ),
+            None if binding is None else (BINDING, binding),
         )
 
     def challenge(self, client_first: str) -> str:
@@ -159,4 +178,7 @@ class Exchange:
             self._server.set_client_final(client_final)
             return str(self._server.get_server_final())
         except (ScramException, ValueError, LookupError) as problem:
+            other = ServerError.CHANNEL_BINDINGS_DONT_MATCH
+            if self.login.mechanism == MECHANISM_PLUS and self._server.error is other:
+                raise OtherChannelError(str(problem)) from None
             raise ScramError(str(problem)) from None

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from framing.codec import encode
-from framing.errors import BodyError, ErrorWord, FrameError
+from framing.errors import BodyError, ErrorWord, FrameError, TlsHelloError
 from framing.events import Error
 from framing.requests import (
     AnyRequest,
@@ -42,6 +42,7 @@ from parley.server import clock
 from parley.server.backlog import Backlog
 from parley.server.chat import Chat
 from parley.server.clock import Moment
+from parley.server.handshakes import Handshakes
 from parley.server.index import Index, IndexBehindError, IndexUnavailableError
 from parley.server.listener import Listener
 from parley.server.log import Log, StoreUnavailableError
@@ -51,8 +52,10 @@ from parley.server.peer import Peer, Settings
 from parley.server.quic_files import QuicFiles
 from parley.server.retention import Retention
 from parley.server.session import State
+from parley.server.sockets import Socket
 from parley.server.tcp_files import TcpFiles
 from parley.server.tickets import TicketError
+from parley.server.tls import Tls, TlsSocket
 from parley.server.transfers import Transfers
 from parley.server.turns import Turns
 
@@ -132,7 +135,9 @@ class Server:
         transfers: Transfers,
         quic_files: Sequence[QuicFiles],
         settings: Settings,
+        tls: Tls | None = None,
     ) -> None:
+        """``tls``: what ``listening`` speaks, None for nothing."""
         self._loop = loop
         self._chat = chat
         self._log = log
@@ -163,8 +168,15 @@ class Server:
         self._stop_by: float | None = None
         full = Error(ErrorWord.SERVER_FULL.code, ErrorWord.SERVER_FULL.value, _FULL)
         farewell = NativeDoor.frame(encode(full))
+        accepted: Callable[[socket.socket, str], None] = self._accepted
+        self._handshakes: Handshakes | None = None
+        if tls is not None:
+            self._handshakes = Handshakes(
+                loop, tls, self._accepted, _speak_tls(), lambda: self.mono, self._may_shake_hands
+            )
+            accepted, farewell = self._handshakes.take, b""
         self._listeners = [
-            Listener(sock, loop, self._accepted, farewell, lambda: self.mono) for sock in listening
+            Listener(sock, loop, accepted, farewell, lambda: self.mono) for sock in listening
         ]
 
     def run(self) -> None:
@@ -183,6 +195,8 @@ class Server:
             self._tick(clock.now())
         for peer in [*self._peers, *self._finishing]:
             peer.connection.close()
+        if self._handshakes is not None:
+            self._handshakes.close()
         for carrier in self._carriers:
             carrier.close()
         self._log.close()
@@ -270,6 +284,11 @@ class Server:
             except BodyError as problem:
                 count += 1
                 self._chat.malformed(session, problem)
+            except TlsHelloError:
+                text = "closed address=%s: it speaks TLS, and this port does not (see --tls-cert)"
+                logger.info(text, session.address)
+                peer.connection.close()
+                return spent + count
             except FrameError as problem:
                 self._chat.broken(session, problem, moment)
             except IndexUnavailableError:
@@ -303,7 +322,7 @@ class Server:
             address = peer.session.address
             self._chat.addresses.arrived(address)
             file.ended = lambda: self._chat.addresses.disconnect(address, arrived=True)
-        self._tcp_files.take(peer.connection.detach(), file)
+        self._tcp_files.take(peer.detach(), file)
 
     def _commit(self, moment: Moment) -> None:
         """Make the tick's records durable, and only then tell of them."""
@@ -426,7 +445,11 @@ class Server:
             self._chat.addresses.disconnect(peer.session.address, arrived)
         self._chat.lost(peer.session, reason, clock.now())
 
-    def _accepted(self, sock: socket.socket, address: str) -> None:
+    def _may_shake_hands(self) -> bool:
+        clients = len(self._peers) + len(self._handshakes or ())
+        return clients < self.settings.max_clients + TURNED_AWAY_AT_ONCE
+
+    def _accepted(self, sock: Socket, address: str) -> None:
         why: ErrorWord | None = None
         if self._is_full() and not self._make_room():
             why, text = ErrorWord.SERVER_FULL, _FULL
@@ -436,6 +459,7 @@ class Server:
             sock.close()
             return
         session = self._chat.connect(address, NativeDoor.frame)
+        session.binding = sock.binding if isinstance(sock, TlsSocket) else None
         peer = Peer(self, sock, self._loop, NativeDoor(), session, counted=why is None)
         self._peers[peer] = None
         if why is None:
@@ -517,6 +541,8 @@ class Server:
         self._stop_by = moment.mono + self.settings.grace
         for listener in self._listeners:
             listener.close()
+        if self._handshakes is not None:
+            self._handshakes.close()
         self._chat.stop("shut down by its operator", self.settings.grace)
         for peer in list(self._peers):
             if peer.session.state is not State.JOINED:
@@ -529,6 +555,13 @@ class Server:
         if self._stop_by is None:
             return False
         return self.mono >= self._stop_by or not (self._peers or self._finishing)
+
+
+def _speak_tls() -> bytes:
+    """Return what a client is told that speaks no TLS where that is spoken."""
+    word = ErrorWord.BAD_FRAME
+    text = "this port speaks TLS, and nothing else: connect with TLS 1.2 or newer"
+    return NativeDoor.frame(encode(Error(word.code, word.value, text, tls=True)))
 
 
 def _cost(request: AnyRequest) -> int:

@@ -28,12 +28,14 @@ class Session:
     it joined, ``floor`` one up to which it has nothing to send again. ``congested`` is set from
     outside while its client takes nothing more; ``typing`` is where it was last said to type, and
     when (monotonic); ``bot`` wants no replay; ``carrier`` is whatever
-    brings it the bytes, by ``send`` or ``deliver``.
+    brings it the bytes, by ``send`` or ``deliver``; ``binding`` are the bytes that name its TLS
+    (``tls-server-end-point``, RFC 5929), None without.
     """
 
     __slots__ = (
         "account",
         "address",
+        "binding",
         "bot",
         "carrier",
         "congested",
@@ -60,9 +62,10 @@ class Session:
     def __init__(self, address: str, frame: Frame) -> None:
         self.address = address
         self.frame = frame
+        self.binding: bytes | None = None
         self.carrier: Any = None
         self.send: Send = len
-        self.deliver: Deliver = _to_nobody
+        self.deliver: Deliver = to_nobody
         self.patches: list[Patch] | None = None
         self.state = State.NEW
         self.nick = ""
@@ -88,5 +91,5 @@ class Session:
         return self.role in ("moderator", "admin")
 
 
-def _to_nobody(buffers: list[Buffer], size: int) -> None:
-    """Nothing carries this session yet."""
+def to_nobody(buffers: list[Buffer], size: int) -> None:
+    """Nothing carries this session, or not any more."""

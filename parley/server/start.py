@@ -9,7 +9,7 @@ import resource
 import secrets
 import socket
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +21,7 @@ from parley.server.archive import Archive
 from parley.server.certificate import Certificate
 from parley.server.chat import Chat
 from parley.server.compact import compact
+from parley.server.encryption import read_certificate, renew
 from parley.server.entrance import Greeting
 from parley.server.index import Index, IndexBehindError
 from parley.server.limits import Rate
@@ -38,6 +39,7 @@ from parley.server.segments import MARKS, Segments
 from parley.server.server import Server
 from parley.server.sharing import Sharing
 from parley.server.shelf import Shelf
+from parley.server.tls import Tls
 from parley.server.transfers import Transfers
 
 VERSION: Final = "0.1.0"
@@ -56,7 +58,8 @@ def start(options: Options, again: Callable[[], Options]) -> Server:
     """Return a server that listens and is ready to run. ``again`` returns the options as they
     are later, when they are to be read again.
 
-    Raises ``StartError``, ``HistoryError`` or ``AccountsError`` with a sentence for people.
+    Raises ``StartError``, ``HistoryError``, ``AccountsError`` or ``CertificateError`` with a
+    sentence for people.
     """
     try:
         options.data.mkdir(parents=True, exist_ok=True)
@@ -68,6 +71,7 @@ def start(options: Options, again: Callable[[], Options]) -> Server:
         raise StartError(f"{problem.filename or options.data}: {problem.strerror}") from None
     except (sqlite3.Error, IndexBehindError) as problem:
         raise StartError(f"{options.data / 'history.index'} cannot be written: {problem}") from None
+    certificate = read_certificate(options)
     listening = _listen(options, accounts)
     chat = Chat(
         accounts,
@@ -84,6 +88,8 @@ def start(options: Options, again: Callable[[], Options]) -> Server:
     loop = Loop()
     transfers = Transfers(loop, chat.sharing)
     retention = Retention(options.keep, log, index)
+    quic = _quic(options, listening, loop, transfers, chat.sharing, certificate)
+    tls = None if certificate is None else Tls(certificate)
     server = Server(
         loop,
         listening,
@@ -92,20 +98,34 @@ def start(options: Options, again: Callable[[], Options]) -> Server:
         index,
         retention,
         transfers,
-        _quic(options, listening, loop, transfers, chat.sharing),
+        quic,
         _settings(options),
+        tls,
     )
-    server.reload = lambda: _reload(server, chat, accounts, again)
+
+    def reload() -> None:
+        _reload(server, chat, accounts, again)
+        if tls is not None:
+            renew(options, tls, quic, chat.sharing)
+
+    server.reload = reload
     for sock in listening:
         host, port = sock.getsockname()[:2]
         logger.info(
-            "listening on %s:%d data=%s fsync=%s messages=%d accounts=%d",
+            "listening on %s:%d tls=%s data=%s fsync=%s messages=%d accounts=%d",
             f"[{host}]" if ":" in host else host,
             port,
+            "no" if certificate is None else f"sha256:{certificate.fingerprint}",
             options.data.resolve(),
             options.fsync,
             log.seq,
             len(accounts),
+        )
+    if tls is None and _beyond_loopback(listening):
+        logger.warning(
+            "not encrypted: whoever is on the way to %s can read along. --make-cert makes a "
+            "certificate, --tls-cert and --tls-key use it",
+            options.host,
         )
     return server
 
@@ -228,7 +248,7 @@ def _listen(options: Options, accounts: Accounts) -> list[socket.socket]:
             f"cannot listen on {where}: {reason}. Is a server running there already? "
             f"Another port can be given: chat_server.py PORT"
         ) from None
-    if any(not ipaddress.ip_address(s.getsockname()[0]).is_loopback for s in listening):
+    if _beyond_loopback(listening):
         known = accounts.with_published_password()
         if known:
             for sock in listening:
@@ -241,12 +261,17 @@ def _listen(options: Options, accounts: Accounts) -> list[socket.socket]:
     return listening
 
 
+def _beyond_loopback(listening: Sequence[socket.socket]) -> bool:
+    return any(not ipaddress.ip_address(s.getsockname()[0]).is_loopback for s in listening)
+
+
 def _quic(
     options: Options,
     listening: list[socket.socket],
     loop: Loop,
     transfers: Transfers,
     sharing: Sharing,
+    certificate: Certificate | None,
 ) -> list[QuicFiles]:
     """Return what carries files over UDP, on the ports of ``listening``; none if that cannot be."""
     if not options.udp:
@@ -256,7 +281,7 @@ def _quic(
     except OSError as problem:
         logger.warning("files go over TCP only: the UDP port cannot be had: %s", problem.strerror)
         return []
-    certificate = Certificate.made(datetime.datetime.now(datetime.UTC))
+    certificate = certificate or Certificate.made(datetime.datetime.now(datetime.UTC))
     sharing.quic = Quic(listening[0].getsockname()[1], certificate.fingerprint)
     return [QuicFiles(sock, loop, transfers, sharing, certificate) for sock in socks]
 

@@ -1,6 +1,7 @@
 """Files over TCP: a connection that has shown a ticket carries one file, and nothing else.
 
-Sent straight from the page cache by ``os.sendfile``; received into one buffer for all. Each
+Sent straight from the page cache by ``os.sendfile``, or read and encrypted where the connection
+speaks TLS; received into one buffer for all. Each
 connection moves one chunk when it is ready, so that many transfers and the chat have their turns.
 """
 
@@ -15,6 +16,7 @@ from framing.frames import encode_frame
 from framing.requests import Fetch, Store
 from parley.server.clock import Moment
 from parley.server.loop import READ, WRITE, Loop
+from parley.server.sockets import Socket
 from parley.server.tickets import TicketError
 from parley.server.transfers import STALL, Incoming, Outgoing, Transfers, begins
 
@@ -33,7 +35,7 @@ class TcpFiles:
     def __len__(self) -> int:
         return len(self._all)
 
-    def take(self, sock: socket.socket, file: "TcpFile") -> None:
+    def take(self, sock: Socket, file: "TcpFile") -> None:
         """Carry ``file`` over ``sock`` from now on."""
         self._all[file] = None
         self.transfers.running += 1
@@ -78,7 +80,7 @@ class TcpFile:
     def __init__(self, host: TcpFiles, rest: bytes) -> None:
         self._host = host
         self._rest = rest
-        self._sock: socket.socket | None = None
+        self._sock: Socket | None = None
         self._events = 0
         self._head = b""
         self._ending = False
@@ -93,7 +95,7 @@ class TcpFile:
         """Whether it waits for this side: for the disk."""
         return not self._events
 
-    def begin(self, sock: socket.socket) -> None:
+    def begin(self, sock: Socket) -> None:
         """Carry it over ``sock``."""
         self._sock = sock
         if self.outgoing is not None:
@@ -151,7 +153,11 @@ class TcpFile:
         if file is not None and file.left:
             file.look_ahead()
             size = min(self._host.transfers.chunk, file.left)
-            sent = os.sendfile(self._sock.fileno(), file.fd, file.at, size)
+            if isinstance(self._sock, socket.socket):
+                sent = os.sendfile(self._sock.fileno(), file.fd, file.at, size)
+            else:
+                # What was encrypted and not taken is the beginning of what is read now again.
+                sent = self._sock.send(file.peek(size))
             if not sent:
                 raise OSError("the file became shorter")
             file.at += sent
@@ -208,6 +214,8 @@ class TcpFile:
         if self.outgoing is not None:
             self.outgoing.close()
             self.outgoing = None
+        self._ending = True
+        self._watch(READ | WRITE)
         self._sock.shutdown(socket.SHUT_WR)
         self._watch(READ)
 

@@ -76,10 +76,15 @@ class Outgoing:
     def read(self, size: int) -> bytes:
         """Return the next bytes, up to ``size``, as read. Raises ``OSError`` if the file has
         become shorter."""
+        data = self.peek(size)
+        self.at += len(data)
+        return data
+
+    def peek(self, size: int) -> bytes:
+        """Return the next bytes, up to ``size``, and do not go on. Raises as ``read``."""
         data = os.pread(self.fd, min(size, self.left), self.at)
         if not data and self.left:
             raise OSError(errno.EIO, "the file became shorter")
-        self.at += len(data)
         return data
 
     def close(self) -> None:
