@@ -31,7 +31,15 @@ def main(arguments: list[str] | None = None) -> int:
     except StoreError as problem:
         print(f"chat_client: {problem}: nothing will be remembered", file=sys.stderr)
     settings = Settings(
-        last.host, last.port, last.nick or "", last.id, bot=options.bot, since=options.since
+        last.host,
+        last.port,
+        last.nick or "",
+        last.id,
+        bot=options.bot,
+        since=options.since,
+        tls=options.tls,
+        ca=options.ca,
+        fingerprint=options.fingerprint,
     )
     if options.password_file is not None:
         settings.ask_password = _from_file(options.password_file)

@@ -9,10 +9,11 @@ import functools
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from framing.errors import ErrorWord
 from framing.events import Challenge, Error, Welcome
-from framing.requests import MECHANISM, Join, Login, Register, Response
+from framing.requests import MECHANISM_PLUS, Join, Login, Register, Response
 from parley.client.happenings import RefusedError, ServerBusyError
 from parley.client.login import LoginError, Proof, registration
 
@@ -21,7 +22,8 @@ from parley.client.login import LoginError, Proof, registration
 class Settings:
     """Whom to be, and where. ``keep_trying``: seconds to try a first connection for; None, for
     ever. ``remember_waiting``: what is not acknowledged when this ends is sent at the next start.
-    ``new_nick``: what to be called instead of a nick that is taken; None to give up."""
+    ``new_nick``: what to be called instead of a nick that is taken; None to give up. ``tls``,
+    ``ca``, ``fingerprint``: see ``parley.client.trust``; ``ask``: asks whether to trust."""
 
     host: str
     port: int
@@ -33,6 +35,10 @@ class Settings:
     remember_waiting: bool = True
     ask_password: Callable[[str], Awaitable[str | None]] | None = None
     new_nick: Callable[[str], Awaitable[str | None]] | None = None
+    tls: bool | None = None
+    ca: Path | None = None
+    fingerprint: str | None = None
+    ask: Callable[[str], Awaitable[str | None]] | None = None
 
 
 class AgainNowError(ConnectionError):
@@ -48,19 +54,24 @@ class Joining:
         self._hang_up = hang_up
         self._password: str | None = None
         self._proof: Proof | None = None
+        self._bind = True
 
-    def request(self, token: str | None, since: int | None) -> Join | Login:
-        """Return what to begin with. Raises ``RefusedError`` for an impossible password."""
+    def request(
+        self, token: str | None, since: int | None, binding: bytes | None = None
+    ) -> Join | Login:
+        """Return what to begin with; ``binding`` is what a login over this connection is bound to,
+        None if it cannot be. Raises ``RefusedError`` for an impossible password."""
         settings = self._settings
         now = round(time.time(), 3)
         if self._password is None:
             return Join(settings.nick, settings.id, now, token, since, settings.bot)
+        plus, self._bind = self._bind, True
         try:
-            self._proof = Proof(settings.nick, self._password)
+            proof = self._proof = Proof(settings.nick, self._password, binding, plus)
         except LoginError as problem:
             raise RefusedError(str(problem)) from None
-        first = self._proof.first
-        return Login(settings.nick, settings.id, now, MECHANISM, first, since, settings.bot)
+        nick, id_, bot = settings.nick, settings.id, settings.bot
+        return Login(nick, id_, now, proof.mechanism, proof.first, since, bot)
 
     async def response(self, challenge: Challenge) -> Response | None:
         """Return the answer to ``challenge``, None if none was to come.
@@ -110,6 +121,11 @@ class Joining:
         settings = self._settings
         word = event.error
         wrong = word == ErrorWord.AUTH_FAILED.value
+        bound = self._proof is not None and self._proof.mechanism == MECHANISM_PLUS
+        if word == ErrorWord.BAD_REQUEST.value and bound:
+            # Behind a proxy that speaks TLS in its place, a server can bind to nothing.
+            self._bind = False
+            raise AgainNowError
         if word == ErrorWord.ACCOUNT_REQUIRED.value or (wrong and settings.ask_password):
             await self._ask_password(event, wrong)
             raise AgainNowError

@@ -10,7 +10,7 @@ from typing import Final
 
 from scramp import ScramClient, ScramException, ScramMechanism
 
-from framing.requests import MECHANISM, Register
+from framing.requests import BINDING, MECHANISM, MECHANISM_PLUS, Mechanism, Register
 
 ITERATIONS: Final = 600_000
 """Rounds of PBKDF2-HMAC-SHA-256 for new keys (OWASP's password storage sheet, 2023)."""
@@ -24,12 +24,21 @@ class LoginError(Exception):
 
 
 class Proof:
-    """One login by SCRAM-SHA-256: ``first``, then ``answer`` a challenge, then ``check``."""
+    """One login by SCRAM-SHA-256: ``first``, then ``answer`` a challenge, then ``check``.
 
-    def __init__(self, nick: str, password: str) -> None:
+    ``binding`` is what it is to be bound to, None for nothing. Without ``plus`` it is not bound,
+    and says that it could have been (RFC 5802, 6): a server that can bind then knows that somebody
+    in between has told otherwise, and refuses.
+    """
+
+    def __init__(
+        self, nick: str, password: str, binding: bytes | None = None, plus: bool = True
+    ) -> None:
         """Raises ``LoginError`` for a password with characters that none may have (RFC 4013)."""
+        self.mechanism: Mechanism = MECHANISM if binding is None or not plus else MECHANISM_PLUS
+        bound = None if binding is None else (BINDING, binding)
         try:
-            self._client = ScramClient([MECHANISM], nick, password)
+            self._client = ScramClient([self.mechanism], nick, password, bound)
             self.first = str(self._client.get_client_first())
         except ScramException as problem:
             raise LoginError(f"this password cannot be used: {problem}") from None

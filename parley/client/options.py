@@ -39,6 +39,9 @@ class Options:
     downloads: Path | None
     get: list[str]
     put: list[Path]
+    tls: bool | None
+    ca: Path | None
+    fingerprint: str | None
 
 
 def parse(arguments: list[str] | None = None) -> Options:
@@ -116,6 +119,24 @@ def parse(arguments: list[str] | None = None) -> Options:
         metavar="DIR",
         help="where fetched files go (default: your folder for downloads; with --get: this one)",
     )
+    group = parser.add_argument_group(
+        "encryption; by itself the client speaks TLS to a server that does, and never again without"
+    )
+    which = group.add_mutually_exclusive_group()
+    which.add_argument("--tls", action="store_true", help="speak TLS from the first byte")
+    which.add_argument("--no-tls", action="store_true", help="do not, whatever was before")
+    group.add_argument(
+        "--ca",
+        type=Path,
+        metavar="FILE",
+        help="trust what the CA in FILE (PEM) vouches for, instead of those of this system",
+    )
+    group.add_argument(
+        "--fingerprint",
+        type=_fingerprint,
+        metavar="HEX",
+        help="trust the one certificate with this SHA-256, and remember it",
+    )
     group = parser.add_argument_group("accounts")
     group.add_argument(
         "--password-file",
@@ -124,6 +145,8 @@ def parse(arguments: list[str] | None = None) -> Options:
         help="read the password from FILE's first line",
     )
     found = parser.parse_args(arguments)
+    if found.no_tls and (found.ca or found.fingerprint):
+        parser.error("--no-tls with --ca or --fingerprint: these are for TLS")
     return Options(
         host=found.host,
         port=found.port,
@@ -141,6 +164,9 @@ def parse(arguments: list[str] | None = None) -> Options:
         downloads=found.downloads,
         get=found.get,
         put=found.put,
+        tls=True if found.tls else False if found.no_tls else None,
+        ca=found.ca,
+        fingerprint=found.fingerprint,
         chosen={choice.name: getattr(found, choice.name) for choice in CHOICES},
     )
 
@@ -222,6 +248,13 @@ def _room(text: str) -> str:
             f"{text!r} is no room: # and 1 to 32 letters (a to z), digits, and _ - . only"
         )
     return name
+
+
+def _fingerprint(text: str) -> str:
+    plain = text.lower().removeprefix("sha256:").replace(":", "")
+    if len(plain) != 64 or not set(plain) <= set("0123456789abcdef"):
+        raise configargparse.ArgumentTypeError(f"{text!r} is no SHA-256: 64 hex digits")
+    return plain
 
 
 def _seq(text: str) -> int:

@@ -50,6 +50,7 @@ class Plain:
     ) -> None:
         settings.ask_password = settings.ask_password or self.ask_password
         settings.new_nick = self._new_nick
+        settings.ask = self.ask
         self.preferences = preferences
         self._room = room
         self.keys = ""

@@ -29,6 +29,7 @@ from framing.requests import (
     Say,
     ShutdownAck,
 )
+from parley.client.connecting import Connecting, Opened
 from parley.client.happenings import (
     Change,
     Dropped,
@@ -46,7 +47,6 @@ from parley.client.joining import AgainNowError, Joining, Settings
 from parley.client.outgoing import IN_FLIGHT, Outgoing
 from parley.client.store import Identity, Store, StoreError, Waiting
 
-CONNECT_TIMEOUT: Final = 10.0
 JOIN_TIMEOUT: Final = 20.0
 FIRST_DELAY: Final = 0.5
 LONGEST_DELAY: Final = 30.0
@@ -76,6 +76,9 @@ _AGAIN: Final = frozenset(
 )
 
 
+_ASKS_PASSWORD: Final = (ErrorWord.ACCOUNT_REQUIRED.value, ErrorWord.AUTH_FAILED.value)
+
+
 class Session:
     """A session by ``settings``; ``listen`` gets each batch of what happens."""
 
@@ -94,6 +97,9 @@ class Session:
         self._count = 0
         self._writer: asyncio.StreamWriter | None = None
         self._joining = Joining(settings, self._hang_up)
+        self._connecting = Connecting(settings, store, lambda text: self._emit(Trouble(text)))
+        self.trust = self._connecting.trust
+        self._opened: Opened | None = None
         self._answers: dict[str, asyncio.Future[AnyEvent]] = {}
         self._batch: list[Happening] = []
         self._send_timer: asyncio.TimerHandle | None = None
@@ -195,6 +201,12 @@ class Session:
             self._save(at_once=True)
         return answer
 
+    def warn_if_exposed(self) -> None:
+        """Say that what has to do with a password is about to go over a connection that is not
+        encrypted, if that is so and has not been said."""
+        if self._opened is not None and self._opened.exposed:
+            self._connecting.warn()
+
     def send_raw(self, request: AnyRequest) -> None:
         """Send any request as it is, if there is a connection. Raises ``ConnectionError``."""
         if self.status is not Status.ONLINE:
@@ -290,13 +302,11 @@ class Session:
         self._flush()
 
     async def _connect_and_serve(self) -> None:
-        settings = self.settings
-        reader, self._writer = await asyncio.wait_for(
-            asyncio.open_connection(settings.host, settings.port), CONNECT_TIMEOUT
-        )
+        opened = self._opened = await self._connecting.open()
+        self._writer = opened.writer
         decoder = FrameDecoder()
         self._change(Status.JOINING)
-        self._send(self._joining.request(self._identity.token, self.cursor))
+        self._send(self._joining.request(self._identity.token, self.cursor, opened.binding))
         began = heard = time.monotonic()
         pinged = False
         while True:
@@ -306,7 +316,7 @@ class Session:
             elif patience <= 0:
                 raise ConnectionError("the server lets nobody in")
             try:
-                data = await asyncio.wait_for(reader.read(_READ), patience)
+                data = await asyncio.wait_for(opened.reader.read(_READ), patience)
             except TimeoutError:
                 if pinged or self.status is not Status.ONLINE:
                     silent = time.monotonic() - heard
@@ -427,6 +437,10 @@ class Session:
 
     async def _refused(self, event: Error) -> None:
         self._flush()
+        if event.tls and not self.trust.encrypts:
+            self._connecting.turned_away(event)
+        if event.error in _ASKS_PASSWORD:
+            self.warn_if_exposed()
         nick = self.settings.nick
         try:
             await self._joining.refused(event, self._ever_online)

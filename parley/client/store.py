@@ -2,7 +2,8 @@
 
 Files in the platform's own place for configuration (``PARLEY_CONFIG_DIR`` names another):
 ``last.json``, the server and name used last, and a file for each identity - server, port,
-nick and id - with its token, its cursor, and the messages that no server has acknowledged.
+nick and id - with its token, its cursor, and the messages that no server has acknowledged;
+and one for each server that speaks TLS, with the certificate that is trusted.
 They are for their owner only. One client at a time writes an identity's file: a server
 lets no two be the same.
 """
@@ -50,6 +51,17 @@ class Last(msgspec.Struct, omit_defaults=True):
     id: int = 1
 
 
+class Known(msgspec.Struct, omit_defaults=True):
+    """What is known of a server: whether it speaks ``tls``, the SHA-256 ``fingerprint`` of the one
+    certificate that is trusted or, instead, that a CA has ``vouched``; ``since`` in UTC seconds.
+    """
+
+    tls: bool = False
+    fingerprint: str | None = None
+    vouched: bool = False
+    since: float = 0.0
+
+
 class StoreError(Exception):
     """Something cannot be remembered. The text says why."""
 
@@ -81,6 +93,17 @@ class Store:
     def save_identity(self, host: str, port: int, nick: str, id_: int, known: Identity) -> None:
         """Remember ``known``. Raises ``StoreError``."""
         self._write(self._path(host, port, nick, id_), known)
+
+    def known(self, host: str, port: int) -> Known:
+        """Return what is known of this server."""
+        return self._read(self._server(host, port), Known) or Known()
+
+    def save_known(self, host: str, port: int, known: Known) -> None:
+        """Remember ``known``. Raises ``StoreError``."""
+        self._write(self._server(host, port), known)
+
+    def _server(self, host: str, port: int) -> Path:
+        return self.place / "servers" / f"{quote(host.lower(), safe='')}_{port}.json"
 
     def token_of(self, host: str, port: int, nick: str) -> str | None:
         """Return a token by which some id of this nick is known there: all ids may use it."""

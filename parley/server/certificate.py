@@ -21,6 +21,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from parley.binding import end_point
+
 SOON: Final = datetime.timedelta(days=14)
 """How long before its end one is told of it: renewals are tried from 30 days before on."""
 
@@ -43,9 +45,10 @@ class Certificate:
         self.certificate = certificate
         self.key = key
         found = x509.load_pem_x509_certificates(certificate)[0]
-        self.fingerprint = hashlib.sha256(_der(found)).hexdigest()
+        der = found.public_bytes(serialization.Encoding.DER)
+        self.fingerprint = hashlib.sha256(der).hexdigest()
         self.ends = found.not_valid_after_utc
-        self.binding = _end_point(found)
+        self.binding = end_point(der)
 
     @classmethod
     def made(
@@ -193,21 +196,3 @@ def _public(key: object) -> bytes:
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     return encoded
-
-
-def _der(certificate: x509.Certificate) -> bytes:
-    return certificate.public_bytes(serialization.Encoding.DER)
-
-
-def _end_point(certificate: x509.Certificate) -> bytes | None:
-    """Return the channel binding ``tls-server-end-point`` (RFC 5929, 4.1): the certificate's hash,
-    by the function with which it is signed, or SHA-256 instead of MD5 and SHA-1. A signature with
-    a hash of its own, such as Ed25519's, has none."""
-    try:
-        used = certificate.signature_hash_algorithm
-    except UnsupportedAlgorithm:
-        return None
-    if used is None:
-        return None
-    name = "sha256" if used.name in ("md5", "sha1") else used.name
-    return hashlib.new(name, _der(certificate)).digest()

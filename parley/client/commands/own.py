@@ -39,6 +39,7 @@ async def _new_password(face: Face, change: bool) -> None:
         raise UsageError(f"{nick} is not registered: /register makes it an account.")
     if not change and face.model.account:
         raise UsageError(f"{nick} is registered already: /passwd changes the password.")
+    face.session.warn_if_exposed()
     password = await face.ask_password(f"New password for {nick}: ")
     if not password:
         face.model.note("Nothing was changed.", time.time())

@@ -1,11 +1,9 @@
 """A file over a TCP connection of its own. Blocking, for a thread of its own."""
 
-import os
+import contextlib
 import select
-import socket
-import struct
+import ssl
 from collections.abc import Callable
-from typing import Final
 
 from framing.codec import encode
 from framing.events import Ok
@@ -14,23 +12,23 @@ from framing.requests import Fetch, Request, Store
 from parley.client.files.disk import CHUNK, Saving, open_regular
 from parley.client.files.job import Job, State
 from parley.client.files.link import QUIET, CarryingError, no_answer_in, ok_in, where_from
-
-CONNECT: Final = 10.0
+from parley.client.files.stream import PlainStream, TlsStream
+from parley.client.trust import Trust, UntrustedError
 
 
 class TcpLink:
-    """A connection to ``host`` and ``port`` that carries one file. Close it."""
+    """A connection to the server of ``trust`` that carries one file. Close it."""
 
-    def __init__(self, job: Job, host: str, port: int) -> None:
-        """Connect. Raises ``OSError``."""
+    def __init__(self, job: Job, trust: Trust) -> None:
+        """Connect. Raises ``OSError``, or ``CarryingError`` if who answers is not to be trusted."""
         self._job = job
         self._decoder = FrameDecoder()
-        self._sock = socket.create_connection((host, port), CONNECT)
-        # A system call waits for a whole buffer, and at most a second: then one looks whether it
-        # was cancelled. Waiting in the kernel leaves the other threads alone.
-        self._sock.settimeout(None)
-        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-            self._sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", 1, 0))
+        try:
+            self._stream = _connected(trust)
+        except (UntrustedError, ssl.SSLCertVerificationError) as problem:
+            raise CarryingError(
+                f"the server is another than before: {problem}", "CHANGED"
+            ) from None
 
     def fetch(self, ticket: str, saving: Saving) -> None:
         """Fetch what is missing. Raises ``OSError`` or ``CarryingError``."""
@@ -52,13 +50,13 @@ class TcpLink:
         job.moved = where_from(begins, offset)
         job.state = State.MOVING
         with open_regular(job.path) as file:
-            self._sock.setblocking(False)
+            self._stream.wait(False)
             while job.moved < job.size:
                 sent = self._patiently(lambda: self._send_some(file.fileno()))
                 if not sent:
                     raise CarryingError("the file became shorter", "CHANGED")
                 job.moved += sent
-            self._sock.settimeout(None)
+            self._stream.wait(True)
         job.state = State.CHECKING
         answer = self._event()
         if answer.sha256 != sha256:
@@ -66,10 +64,10 @@ class TcpLink:
 
     def close(self) -> None:
         """Close the connection."""
-        self._sock.close()
+        self._stream.close()
 
     def _ask(self, request: Request) -> Ok:
-        self._sock.sendall(encode_frame(encode(request)))
+        self._stream.send_all(encode_frame(encode(request)))
         return self._event()
 
     def _event(self) -> Ok:
@@ -83,16 +81,17 @@ class TcpLink:
     def _send_some(self, file: int) -> int:
         """Send what goes at once, within a second; an answer comes before that."""
         poll = select.poll()
-        poll.register(self._sock, select.POLLIN | select.POLLOUT)
-        ready = dict(poll.poll(1000)).get(self._sock.fileno(), 0)
+        poll.register(self._stream, select.POLLIN | select.POLLOUT)
+        ready = dict(poll.poll(1000)).get(self._stream.fileno(), 0)
         if ready & ~select.POLLOUT:
-            buffer = bytearray(65536)
-            self._decode(memoryview(buffer), self._sock.recv_into(buffer))
+            view = memoryview(bytearray(65536))
+            with contextlib.suppress(BlockingIOError):  # TLS itself may have had something to say
+                self._decode(view, self._stream.receive(view))
             no_answer_in(self._decoder)
         if not ready & select.POLLOUT:
             raise BlockingIOError
         size = min(CHUNK, self._job.size - self._job.moved)
-        return os.sendfile(self._sock.fileno(), file, self._job.moved, size)
+        return self._stream.send_file(file, self._job.moved, size)
 
     def _decode(self, view: memoryview, count: int) -> None:
         if not count:
@@ -100,10 +99,10 @@ class TcpLink:
         self._decoder.receive_data(bytes(view[:count]))
 
     def _receive(self, view: memoryview) -> int:
-        return self._patiently(lambda: self._sock.recv_into(view))
+        return self._patiently(lambda: self._stream.receive(view))
 
     def _receive_whole(self, view: memoryview) -> int:
-        return self._patiently(lambda: self._sock.recv_into(view, 0, socket.MSG_WAITALL))
+        return self._patiently(lambda: self._stream.receive_whole(view))
 
     def _patiently(self, move: Callable[[], int]) -> int:
         """Do it as soon as it can be done, and no later than ``QUIET`` seconds."""
@@ -114,3 +113,16 @@ class TcpLink:
             except BlockingIOError:
                 continue
         raise CarryingError("nothing moved for a minute")
+
+
+def _connected(trust: Trust) -> PlainStream | TlsStream:
+    context = trust.context()
+    if context is None:
+        return PlainStream(trust.host, trust.port)
+    stream = TlsStream(trust.host, trust.port, context)
+    try:
+        trust.check(stream.certificate)
+    except BaseException:
+        stream.close()
+        raise
+    return stream

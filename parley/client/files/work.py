@@ -316,10 +316,9 @@ class Work:
         return doing.result()
 
     def _link(self, job: Job, ticket: TicketFor, quic: bool) -> TcpLink | QuicLink:
-        settings = self._session.settings
         if quic and ticket.quic is not None:
-            return QuicLink(job, settings.host, ticket.quic)
-        return TcpLink(job, settings.host, settings.port)
+            return QuicLink(job, self._session.settings.host, ticket.quic)
+        return TcpLink(job, self._session.trust)
 
     async def _ask(self, make: Callable[[str], Request]) -> AnyEvent:
         answer = await self._session.ask(make)  # type: ignore[arg-type]

@@ -79,6 +79,7 @@ class Screen:
     ) -> None:
         settings.ask_password = settings.ask_password or self.ask_password
         settings.new_nick = self._new_nick
+        settings.ask = self.ask
         self.preferences = preferences
         self._room = room
         self.keys = keys_text()

@@ -1,0 +1,149 @@
+"""Connecting to a server, encrypted or not, and being sure that it is that server.
+
+What is to be trusted is ``trust``'s to know; here connections are opened, and the person is asked
+who to trust if that is not known. Until then nothing is sent.
+"""
+
+import asyncio
+import contextlib
+import ipaddress
+import ssl
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final, NoReturn
+
+from framing.events import Error
+from parley.client.happenings import RefusedError
+from parley.client.joining import AgainNowError, Settings
+from parley.client.store import Store, StoreError
+from parley.client.trust import Trust, UntrustedError, fingerprint
+
+CONNECT_TIMEOUT: Final = 10.0
+
+_COMPARE: Final = "Compare it with what the server says at its start, or ask who runs it."
+_EXPOSED: Final = (
+    "The connection to {} is not encrypted: whoever is on the way can read what is said, and try "
+    "passwords on what they see of a login."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A connection. ``certificate`` is the server's, as DER, None without TLS."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    certificate: bytes | None
+
+    @property
+    def binding(self) -> bytes | None:
+        """What a login can be bound to, if anything."""
+        if self.certificate is None:
+            return None
+        from parley.binding import end_point  # only who speaks TLS waits for what this brings in
+
+        return end_point(self.certificate)
+
+    @property
+    def exposed(self) -> bool:
+        """Whether others could read along: it leads to another machine, and is not encrypted."""
+        peer = self.writer.get_extra_info("peername")
+        if self.certificate is not None or not isinstance(peer, tuple):
+            return False
+        return not ipaddress.ip_address(peer[0].partition("%")[0]).is_loopback
+
+
+class Connecting:
+    """Connects by ``settings``. ``tell`` gets sentences for the person."""
+
+    def __init__(self, settings: Settings, store: Store, tell: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._tell = tell
+        self.trust = Trust(
+            settings.host, settings.port, store, settings.tls, settings.ca, settings.fingerprint
+        )
+        self._warned = False
+
+    async def open(self) -> Opened:
+        """Connect.
+
+        Raises ``RefusedError`` if the server is not to be trusted, ``AgainNowError`` if a person
+        has said that it is, and else ``OSError``.
+        """
+        try:
+            opened = await self._dial(self.trust.context())
+            try:
+                if opened.certificate is not None:
+                    with self._remembering():
+                        self.trust.check(opened.certificate)
+            except BaseException:
+                opened.writer.close()
+                raise
+        except ssl.SSLCertVerificationError as problem:
+            await self._ask(self.trust.refused(problem))
+        except UntrustedError as problem:
+            await self._ask(problem)
+        return opened
+
+    def turned_away(self, event: Error) -> None:
+        """A server that speaks TLS only has said so to a connection without. Raises
+        ``AgainNowError``, or ``RefusedError`` if the person wants none."""
+        if self.trust.forbids:
+            text = f"{self.trust.where} speaks TLS, and nothing else: leave out --no-tls"
+            raise RefusedError(text, event.error)
+        with self._remembering():
+            self.trust.speaks_tls()
+        raise AgainNowError
+
+    def warn(self) -> None:
+        """Say, once, that the connection is exposed."""
+        if not self._warned:
+            self._warned = True
+            self._tell(_EXPOSED.format(self.trust.where))
+
+    async def _dial(self, context: ssl.SSLContext | None) -> Opened:
+        where = self._settings.host, self._settings.port
+        try:
+            reader, writer = await asyncio.wait_for(
+                asyncio.open_connection(*where, ssl=context), CONNECT_TIMEOUT
+            )
+        except ssl.SSLCertVerificationError:
+            raise
+        except (ssl.SSLError, ConnectionResetError, ConnectionAbortedError) as problem:
+            if context is None:
+                raise
+            text = f"{self.trust.where} breaks off TLS, or does not speak it"
+            if self.trust.spoke_before:
+                text += ", as it did before: somebody may be in between"
+            raise ConnectionError(text) from problem
+        over = writer.get_extra_info("ssl_object")
+        return Opened(reader, writer, None if over is None else over.getpeercert(binary_form=True))
+
+    async def _ask(self, problem: UntrustedError) -> NoReturn:
+        """Show the person a certificate that is not trusted, and ask."""
+        if not problem.may_ask:
+            raise RefusedError(str(problem))
+        opened = await self._dial(self.trust.unchecked())
+        opened.writer.close()
+        shown = opened.certificate
+        assert shown is not None
+        found = fingerprint(shown)
+        if self._settings.ask is None:
+            how = "if that is right, give it with --fingerprint"
+            raise RefusedError(f"{problem}. Its SHA-256 fingerprint is {found}: {how}")
+        for line in (f"{problem}.", f"Its SHA-256 fingerprint is {found}", _COMPARE):
+            self._tell(line)
+        word = "replace" if problem.changed else "yes"
+        answer = await self._settings.ask(f"Type {word} to trust it from now on: ")
+        if (answer or "").strip().lower() != word:
+            raise RefusedError(f"the certificate of {self.trust.where} is not trusted")
+        with self._remembering():
+            self.trust.trust(shown)
+        raise AgainNowError
+
+    @contextlib.contextmanager
+    def _remembering(self) -> Iterator[None]:
+        try:
+            yield
+        except StoreError as problem:
+            self._tell(f"{problem}: it will be asked again at the next start")
