@@ -18,7 +18,11 @@ class Carrying:
     """A connection for one file."""
 
     def __init__(self, port: int, **request: Any) -> None:
-        self.sock = socket.create_connection(("127.0.0.1", port), 20)
+        self.begin(socket.create_connection(("127.0.0.1", port), 20), **request)
+
+    def begin(self, sock: socket.socket, **request: Any) -> None:
+        """Ask for the file over ``sock``."""
+        self.sock = sock
         self.sock.sendall(frame(json.dumps(request).encode()))
         self._buffer = b""
 
