@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from parley.binding import end_point
+from parley.server.reading import read_regular
 
 SOON: Final = datetime.timedelta(days=14)
 """How long before its end one is told of it: renewals are tried from 30 days before on."""
@@ -165,12 +166,7 @@ def _general(name: str) -> x509.GeneralName:
 
 def _read(path: Path) -> bytes:
     try:
-        # Not to wait for who might write to a pipe of this name.
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(fd, "rb") as file:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise CertificateError(f"{path} is no file")
-            return file.read(_PEM_MOST)
+        return read_regular(path, _PEM_MOST)
     except OSError as problem:
         raise CertificateError(f"cannot read {path}: {problem.strerror}") from None
 

@@ -33,7 +33,8 @@ logger = logging.getLogger(__name__)
 
 class Handshakes:
     """Newcomers at listeners that speak ``tls``. ``accepted`` gets each that is done; ``farewell``
-    is for who speaks no TLS; ``may`` says whether there is room for one more."""
+    is for who speaks no TLS. ``may`` says whether one more of an address may begin; if so,
+    ``ended`` is told of its end, however that was, before ``accepted`` is."""
 
     def __init__(
         self,
@@ -42,7 +43,8 @@ class Handshakes:
         accepted: Callable[[Socket, str], None],
         farewell: bytes,
         clock: Callable[[], float],
-        may: Callable[[], bool] = lambda: True,
+        may: Callable[[str], bool],
+        ended: Callable[[str], None],
     ) -> None:
         self.loop = loop
         self.tls = tls
@@ -50,6 +52,7 @@ class Handshakes:
         self.farewell = farewell
         self.clock = clock
         self._may = may
+        self._ended = ended
         self._all: dict[_Handshake, None] = {}
         self._queue: deque[_Handshake] = deque()
         self._turn: Timer | None = None
@@ -59,7 +62,7 @@ class Handshakes:
 
     def take(self, sock: socket.socket, address: str) -> None:
         """Begin with somebody who has just connected."""
-        if not self._may():
+        if not self._may(address):
             sock.close()
             return
         self._all[_Handshake(self, sock, address)] = None
@@ -78,6 +81,16 @@ class Handshakes:
     def over(self, handshake: "_Handshake") -> None:
         """A handshake has ended."""
         del self._all[handshake]
+        self._ended(handshake.address)
+
+    def make_room(self, began_before: float) -> bool:
+        """Break off the one that is here longest, if it began before that (monotonic seconds).
+        Return whether there was such a one."""
+        oldest = next(iter(self._all), None)
+        if oldest is None or oldest.began >= began_before:
+            return False
+        oldest.close()
+        return True
 
     def _give_turns(self) -> None:
         self._turn = None
@@ -88,10 +101,9 @@ class Handshakes:
 
 
 class _Handshake:
-    """One newcomer."""
+    """One newcomer. ``began`` is in monotonic seconds."""
 
     __slots__ = (
-        "_address",
         "_deadline",
         "_events",
         "_host",
@@ -99,18 +111,21 @@ class _Handshake:
         "_refused",
         "_sock",
         "_tls",
+        "address",
+        "began",
     )
 
     def __init__(self, host: Handshakes, sock: socket.socket, address: str) -> None:
         self._host = host
         self._sock = sock
-        self._address = address
+        self.address = address
         self._tls: TlsSocket | None = None  # not before it has said that it speaks it
         self._queued = False
         self._refused = False
         self._events = READ
         host.loop.watch(sock, READ, self)
-        self._deadline = host.loop.call_at(host.clock() + DEADLINE, self._too_late)
+        self.began = host.clock()
+        self._deadline = host.loop.call_at(self.began + DEADLINE, self._too_late)
 
     def ready(self, events: int) -> None:
         """The socket can be read or written."""
@@ -151,7 +166,7 @@ class _Handshake:
 
     def _done(self, tls: TlsSocket) -> None:
         self._leave()
-        self._host.accepted(tls, self._address)
+        self._host.accepted(tls, self.address)
 
     def _leave(self) -> None:
         self._watch(0)
@@ -160,20 +175,20 @@ class _Handshake:
 
     def _refuse(self) -> None:
         """Say that TLS is spoken here, and wait until the peer has that and closes."""
-        logger.info("refused address=%s: it speaks no TLS", self._address)
+        logger.info("refused address=%s: it speaks no TLS", self.address)
         self._refused = True
         self._sock.send(self._host.farewell)
         self._sock.shutdown(socket.SHUT_WR)
 
     def _failed(self, problem: OSError) -> None:
         why = problem.reason if isinstance(problem, ssl.SSLError) else problem.strerror
-        logger.info("no TLS with address=%s: %s", self._address, why or problem)
+        logger.info("no TLS with address=%s: %s", self.address, why or problem)
         self.close()
 
     def _too_late(self) -> None:
         if not self._refused:
             text = "no TLS with address=%s: its handshake took over %g s"
-            logger.info(text, self._address, DEADLINE)
+            logger.info(text, self.address, DEADLINE)
         self.close()
 
     def _watch(self, events: int) -> None:

@@ -168,13 +168,11 @@ class Server:
         self._stop_by: float | None = None
         full = Error(ErrorWord.SERVER_FULL.code, ErrorWord.SERVER_FULL.value, _FULL)
         farewell = NativeDoor.frame(encode(full))
-        accepted: Callable[[socket.socket, str], None] = self._accepted
-        self._handshakes: Handshakes | None = None
+        self._tls = tls
+        self._handshakes: list[Handshakes] = []
+        accepted = self.over_tls(self._accepted, _speak_tls())
         if tls is not None:
-            self._handshakes = Handshakes(
-                loop, tls, self._accepted, _speak_tls(), lambda: self.mono, self._may_shake_hands
-            )
-            accepted, farewell = self._handshakes.take, b""
+            farewell = b""  # which goes without a handshake
         self._listeners = [
             Listener(sock, loop, accepted, farewell, lambda: self.mono) for sock in listening
         ]
@@ -193,10 +191,10 @@ class Server:
             for watcher, events in self._loop.wait(self.mono, self._next_wake()):
                 watcher.ready(events)
             self._tick(clock.now())
+        for handshakes in self._handshakes:
+            handshakes.close()
         for peer in [*self._peers, *self._finishing]:
             peer.connection.close()
-        if self._handshakes is not None:
-            self._handshakes.close()
         for carrier in self._carriers:
             carrier.close()
         self._log.close()
@@ -445,9 +443,32 @@ class Server:
             self._chat.addresses.disconnect(peer.session.address, arrived)
         self._chat.lost(peer.session, reason, clock.now())
 
-    def _may_shake_hands(self) -> bool:
-        clients = len(self._peers) + len(self._handshakes or ())
-        return clients < self.settings.max_clients + TURNED_AWAY_AT_ONCE
+    def over_tls(
+        self, accepted: Callable[[Socket, str], None], farewell: bytes
+    ) -> Callable[[socket.socket, str], None]:
+        """Return what a listener calls so that ``accepted`` gets its connections: over TLS if this
+        server speaks it. ``farewell`` is for who then does not."""
+        if self._tls is None:
+            return accepted
+        handshakes = Handshakes(
+            self._loop,
+            self._tls,
+            accepted,
+            farewell,
+            lambda: self.mono,
+            self._may_shake_hands,
+            lambda address: self._chat.addresses.disconnect(address, arrived=False),
+        )
+        self._handshakes.append(handshakes)
+        return handshakes.take
+
+    def _may_shake_hands(self, address: str) -> bool:
+        clients = len(self._peers) + sum(map(len, self._handshakes))
+        if clients >= self.settings.max_clients + TURNED_AWAY_AT_ONCE:
+            long_ago = self.mono - NEWCOMER_KEPT
+            if not any(handshakes.make_room(long_ago) for handshakes in self._handshakes):
+                return False
+        return self._chat.addresses.connect(address)
 
     def _accepted(self, sock: Socket, address: str) -> None:
         why: ErrorWord | None = None
@@ -541,8 +562,8 @@ class Server:
         self._stop_by = moment.mono + self.settings.grace
         for listener in self._listeners:
             listener.close()
-        if self._handshakes is not None:
-            self._handshakes.close()
+        for handshakes in self._handshakes:
+            handshakes.close()
         self._chat.stop("shut down by its operator", self.settings.grace)
         for peer in list(self._peers):
             if peer.session.state is not State.JOINED:

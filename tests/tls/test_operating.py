@@ -104,7 +104,7 @@ def spoilt(kind: str, certified: Certified, place: Path) -> str:
         return "is no certificate in PEM"
     certified.key.unlink()
     os.mkfifo(certified.key)
-    return "is no file"
+    return "not a regular file"
 
 
 KINDS = ["missing", "mismatched", "locked", "expired", "exchanged", "pipe"]
