@@ -15,8 +15,7 @@ from tests.wire import Event, Wire, frame
 
 
 def ends(wires: list[Wire], patience: float = 30.0) -> list[list[Event]]:
-    """Return what each of these gets before the server ends it; a byte a second from those that
-    ``dawdle`` puts nothing off."""
+    """Return what each of these gets before the server ends it."""
     found = []
     deadline = time.monotonic() + patience
     for wire in wires:
@@ -34,7 +33,7 @@ def test_slow_peers_are_let_go_however_they_dawdle(siege: Siege) -> None:
     for number, wire in enumerate(halves):
         wire.raw((b"$", b"$100{", b"$16000{" + b" " * 8000)[number % 3])
     for wire in dawdlers:
-        wire.raw(b"$100{")
+        wire.raw(b"$60000{")
     gone: set[Wire] = set()
     deadline = time.monotonic() + 30
     while len(gone) < len(dawdlers):

@@ -1,7 +1,7 @@
 """Limits: buckets, addresses, turns, and what waits in all."""
 
 import ipaddress
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from parley.server.addresses import Addresses, network_of
 from parley.server.backlog import Backlog
 from parley.server.bounds import Acts, Bounds
+from parley.server.options import parse, shown
 from parley.server.turns import Turns
+from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize(
@@ -110,3 +112,14 @@ def test_what_many_wait_for_counts_once(acts: list[tuple[int, int, bool]]) -> No
         elif held:
             backlog.release(held.pop(holder % len(held))[1])
         assert backlog.size == sum(len(whole[b]) for b in {b for b, _ in held})
+
+
+def test_the_page_and_the_options_say_what_holds() -> None:
+    page = (ROOT / "docs" / "RELIABILITY.md").read_text()
+    for bound in fields(Bounds):
+        name = f"--{bound.name.replace('_', '-')}"
+        row = f"| `{name}` | {shown(bound.default)} | {bound.metadata['reason']} |"
+        assert row in page, f"docs/RELIABILITY.md has not: {row}"
+        assert getattr(parse([name, shown(bound.default)]).bounds, bound.name) == bound.default
+    assert parse([]).bounds == Bounds()
+    assert parse(["--exempt", "none", "--queries", "0"]).bounds.exempt == ()
