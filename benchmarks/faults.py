@@ -4,8 +4,10 @@
 
 Runs the tests in tests/faults that have a canary, one at a time, and prints for each attack the
 canary's round trips (from saying something to its acknowledgement and its delivery to another),
-the memory the server grew by at most, and the share of a core it used. Fails if a test does, or if
-the 99th percentile of a canary is over 250 ms. Nothing else should run on the machine meanwhile.
+of the 99th percentile also how long the server had a processor meanwhile, the memory it grew by at
+most, and the share of a core it used. Fails if a test does, or if the 99th percentile of a canary
+is over 250 ms: nothing else should run on the machine then. With ``--work`` that of the server's
+own time counts instead, which is the same on a machine that has other things to do.
 """
 
 import argparse
@@ -30,6 +32,7 @@ def main() -> int:
         "-k", metavar="NAME", default="", help="only tests with this in their names"
     )
     parser.add_argument("--runs", type=int, default=1, help="the worst of so many is shown")
+    parser.add_argument("--work", action="store_true", help="judge by the server's own time")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / "figures"
@@ -46,17 +49,22 @@ def main() -> int:
     worst: dict[str, dict[str, Any]] = {}
     for figures in found:
         known = worst.setdefault(figures["test"], figures)
-        for name in ("p50", "p99", "longest", "memory", "cpu"):
+        for name in ("p50", "p99", "longest", "work", "memory", "cpu"):
             known[name] = max(known[name], figures[name])
-    print("| rows | attack | round trips | p50 ms | p99 ms | longest ms | memory MB | of a core |")
-    print("|---|---|---|---|---|---|---|---|")
+    print(
+        "| rows | attack | round trips | p50 ms | p99 ms | longest ms | p99 of work ms | memory MB "
+        "| of a core |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
     for test, figures in sorted(worst.items(), key=lambda pair: pair[1]["rows"]):
         print(
             f"| {', '.join(map(str, figures['rows']))} | {test.partition('::')[2]} "
             f"| {figures['trips']} | {figures['p50']:.1f} | {figures['p99']:.1f} "
-            f"| {figures['longest']:.0f} | {figures['memory'] / 1e6:.0f} | {figures['cpu']:.2f} |"
+            f"| {figures['longest']:.0f} | {figures['work']:.1f} | {figures['memory'] / 1e6:.0f} "
+            f"| {figures['cpu']:.2f} |"
         )
-    slow = [test for test, figures in worst.items() if figures["p99"] > MOST_MS]
+    judged = "work" if options.work else "p99"
+    slow = [test for test, figures in worst.items() if figures[judged] > MOST_MS]
     for test in slow:
         print(f"{test}: the canary's 99th percentile is over {MOST_MS:g} ms")
     return 1 if failed or slow else 0

@@ -23,6 +23,12 @@ RECV_BYTES: Final = 64 * 1024
 _BUFFERS_PER_SEND: Final = 512  # the kernel takes 1024 (IOV_MAX)
 
 
+_MANY: Final = 8
+_SMALL: Final = 16 * 1024
+"""More than so many buffers with no more than so many bytes are kept as one: they are answers to
+this client alone, each shorter than what it takes to keep it."""
+
+
 class Owner(Protocol):
     """Whoever is told what a connection lives through."""
 
@@ -178,6 +184,8 @@ class Connection:
         self._open = False
         if self._backlog is None:
             self._backlog = deque()
+        if len(buffers) > _MANY and sum(map(len, buffers)) <= _SMALL:
+            buffers = [b"".join(buffers)]
         for buffer in buffers:
             if sent >= len(buffer):
                 sent -= len(buffer)

@@ -73,7 +73,7 @@ FRAMES_PER_TICK: Final = 2048
 """Frames of all clients in one tick: some 30 ms at most. Who does not get a turn is first in
 the next tick."""
 
-INPUT_SECONDS: Final = 0.05
+INPUT_SECONDS: Final = 0.025
 """After so long a tick takes in no more, whatever it was: some requests cost ten times what others
 do, and to be refused may cost as much as to be served."""
 

@@ -1,11 +1,13 @@
 """The canary: two healthy clients of a server that is attacked, in a process of their own.
 
-    python -m tests.faults.canary PORT
+    python -m tests.faults.canary PORT PID
 
 One says something again and again, the other hears it; a round trip is from saying to both, the
 acknowledgement and the delivery, and counts if no connection has broken off meanwhile. If one has
 they come back with their tokens and ``since``, and send again what was not acknowledged. When
-standard input is closed they print what they sent, heard and measured, as JSON.
+standard input is closed they print what they sent, heard and measured, as JSON: of each round trip
+also the time for which the server, the process PID, had a processor meanwhile, which says more than
+the clock where others need the machine too.
 """
 
 import json
@@ -13,6 +15,7 @@ import secrets
 import select
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from tests.wire import Event, Wire
@@ -106,20 +109,29 @@ class Bird:
                 self._hear(event)
 
 
+def worked(pid: int) -> float:
+    """Return the seconds for which a process has had a processor, to the microsecond; 0 if it is
+    gone."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+    except OSError:
+        return 0.0
+
+
 def main() -> None:
     """Sing until standard input is closed."""
-    port = int(sys.argv[1])
+    port, pid = int(sys.argv[1]), int(sys.argv[2])
     one, other = Bird(port, "canary-one"), Bird(port, "canary-two")
     sent: list[dict[str, Any]] = []
-    trips: list[float] = []
+    trips: list[tuple[float, float]] = []
     print("ready", flush=True)
     while not select.select([sys.stdin], [], [], PAUSE)[0]:
         ref, text = secrets.token_hex(8), f"tweet {len(sent)}"
-        began, joins = time.monotonic(), one.joins + other.joins
+        began, before, joins = time.monotonic(), worked(pid), one.joins + other.joins
         seq = one.say(ref, text)
         other.hear(seq)
         if one.joins + other.joins == joins:
-            trips.append(time.monotonic() - began)
+            trips.append((time.monotonic() - began, max(0.0, worked(pid) - before)))
         sent.append({"ref": ref, "text": text, "seq": seq})
     birds = {
         bird.nick: {

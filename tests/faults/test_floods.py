@@ -156,9 +156,17 @@ def test_many_who_flood_at_once_leave_others_their_turns(siege: Siege) -> None:
     server = siege.begin()
     joined = [server.joined(f"n{number}", bot=True) for number in range(60)]
     strangers = [server.wire() for _ in range(60)]
-    ping, nonsense = frame(b'{"purpose":"ping","ref":"p"}'), frame(b'{"purpose":"nonsense"}')
     ann = server.joined("ann", bot=True)
-    with flooding(joined + strangers, lambda n: (ping, nonsense)[n % 2] * 500):
+    others = ann.say("said by somebody else")["seq"]
+    bodies = (
+        b'{"purpose":"ping","ref":"p"}',
+        b'{"purpose":"nonsense"}',
+        # What is refused, and costs more than what is done.
+        b'{"purpose":"edit","ref":"e","seq":999999,"text":"x"}',
+        b'{"purpose":"redact","ref":"r","seq":%d}' % others,
+        b'{"purpose":"message","ref":"m","to":"@nobody","text":"x"}',
+    )
+    with flooding(joined + strangers, lambda n: frame(bodies[n % 5]) * 300):
         for number in range(20):
             assert ann.say(f"through {number}")
             assert ann.quiet() is not None
