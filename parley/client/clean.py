@@ -84,7 +84,9 @@ def _clean(text: str, keep: str) -> str:
             continue
         marks = 0
         if category in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") or _is_blank(char):
-            out.append(char if _joins(text, at) else mark(char))
+            # What stands before it must have been let through: else nothing is joined.
+            shown = at > 0 and out[-1] == text[at - 1]
+            out.append(char if shown and _joins(text, at) else mark(char))
         elif category == "Zs":
             out.append(" ")
         else:
@@ -106,11 +108,12 @@ def _joins(text: str, at: int) -> bool:
     if text[at] not in (_ZWJ, _ZWNJ) or not 0 < at < len(text) - 1:
         return False
     before, after = text[at - 1], text[at + 1]
-    if text[at] == _ZWJ and unicodedata.category(after) == "So":
+    if text[at] == _ZWJ and unicodedata.category(after) == "So" and not _is_blank(after):
         # Emoji: the part before may end in a variation selector or a skin tone.
         return before == "\ufe0f" or unicodedata.category(before) in ("So", "Sk")
     return _joining(before) and _joining(after)
 
 
 def _joining(char: str) -> bool:
-    return unicodedata.name(char, "").startswith(_JOINING)
+    is_letter = unicodedata.category(char)[0] in "LM"  # not the ARABIC LETTER MARK, a control
+    return is_letter and unicodedata.name(char, "").startswith(_JOINING)
