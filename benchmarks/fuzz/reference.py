@@ -1,0 +1,94 @@
+"""The wire's grammar once more, written for clearness and not for speed: what the fuzzer compares
+with. It shares no code with ``framing`` but the types and the limits.
+"""
+
+import json
+import math
+from typing import Any, NoReturn
+
+import msgspec
+
+from framing.limits import LENGTH_DIGITS
+
+DEPTH = 200
+"""Nesting beyond which the two JSON parsers may differ: each gives up at a depth of its own."""
+
+
+def frames(data: bytes, limit: int) -> tuple[list[bytes], bool]:
+    """Return the whole bodies at the beginning of ``data``, and whether what comes behind them
+    can never become a frame."""
+    bodies: list[bytes] = []
+    at = 0
+    while at < len(data):
+        if data[at] != ord("$"):
+            return bodies, True
+        brace = at + 1
+        while brace < len(data) and data[brace] in b"0123456789":
+            brace += 1
+        digits = data[at + 1 : brace]
+        if digits.startswith(b"0") or len(digits) > LENGTH_DIGITS:
+            return bodies, True
+        if digits and int(digits) > limit:
+            return bodies, True
+        if brace == len(data):
+            return bodies, False
+        if not digits or data[brace] != ord("{"):
+            return bodies, True
+        end = brace + int(digits)
+        if end >= len(data):
+            return bodies, False
+        if data[end] != ord("$"):
+            return bodies, True
+        bodies.append(data[brace:end])
+        at = end + 1
+    return bodies, False
+
+
+def body(data: bytes, types: Any) -> Any:
+    """Return the message of one of ``types`` in ``data``, or raise ``ValueError``."""
+    found = json.loads(data.decode(), parse_constant=_refuse, parse_float=_float, parse_int=_int)
+    if not isinstance(found, dict):
+        raise ValueError("not an object")
+    _check_text(found)
+    return msgspec.convert(found, types)
+
+
+def depth(data: bytes) -> int:
+    """Return how deep brackets nest in ``data`` at most, those in strings counted too."""
+    deepest = now = 0
+    for byte in data:
+        now += (byte in b"[{") - (byte in b"]}")
+        deepest = max(deepest, now)
+    return deepest
+
+
+def _refuse(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no JSON")
+
+
+def _float(digits: str) -> float | int:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError("out of range")
+    return number
+
+
+def _int(digits: str) -> int | float:
+    if len(digits) > 300:
+        raise ValueError("out of range")
+    number = int(digits)
+    # Too large for 64 bits it is a float, as in every language but Python.
+    return number if -(2**63) <= number < 2**64 else _float(digits)
+
+
+def _check_text(value: object) -> None:
+    """Raise ``ValueError`` if a string is no Unicode text: a lone surrogate stands in it."""
+    if isinstance(value, str):
+        value.encode()
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            name.encode()
+            _check_text(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            _check_text(inner)
