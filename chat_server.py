@@ -55,6 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (StartError, HistoryError, AccountsError, CertificateError) as problem:
         print(f"chat_server: {problem}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:  # while it was starting; later the loop hears of it
+        return 130
     except sqlite3.DatabaseError as problem:
         remove_index(options.data)
         print(

@@ -25,6 +25,7 @@ from typing import Final, Literal
 import msgspec
 
 from framing.names import is_nick, key
+from parley.server import durable
 from parley.server.reading import read_regular
 from parley.server.scram import Verifier
 
@@ -270,18 +271,7 @@ class Accounts:
             for nick_key, account in self._accounts.items()
         }
         data = msgspec.json.format(msgspec.json.encode(entries), indent=2) + b"\n"
-        new = self.path.with_name(self.path.name + ".new")
-        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(fd)
-        new.replace(self.path)
-        directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        durable.replace(self.path, data)
         self._seen = self._identity()
 
     @contextlib.contextmanager

@@ -11,8 +11,9 @@ from pathlib import Path
 import msgspec
 
 from framing.events import Message
+from parley.server.durable import sync_directory
 from parley.server.records import Record, Said, decode_line, encode_line
-from parley.server.segments import END, sync_directory
+from parley.server.segments import END
 
 
 def compact(paths: Sequence[Path]) -> int:

@@ -154,6 +154,8 @@ class Index:
             self.low = log.seq + 1
             self.floor = floor
             self._low_offset = log.files.address(log.position.end)
+        else:
+            self._reopened()
         self._log = log
         self.words = Words(self.db)
         self.read = ReadMarks(self.db)
@@ -161,6 +163,23 @@ class Index:
             self._write((record, span) for record, span in found)
             self._know_closed()
             self._checkpoint(log.position, closed=False)
+
+    def _reopened(self) -> None:
+        """Make durable that the file is open again, before anything else is written to it: else
+        after a power cut one half of it would be taken for the whole that was closed."""
+        self.db.execute("PRAGMA synchronous=FULL")
+        with self._transaction():
+            values = [(False, "closed"), (self._boot, "boot")]
+            self.db.executemany("UPDATE meta SET value = ? WHERE name = ?", values)
+        self._sync()
+        self.db.execute("PRAGMA synchronous=OFF")
+
+    def _sync(self) -> None:
+        """Make durable what has been written, with ``synchronous`` at ``FULL``."""
+        try:
+            self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.OperationalError as problem:
+            raise IndexUnavailableError(str(problem)) from None
 
     @property
     def behind(self) -> bool:
@@ -297,10 +316,10 @@ class Index:
         with contextlib.suppress(IndexUnavailableError):
             self.flush()
             self.db.execute("PRAGMA synchronous=FULL")
-            with self._transaction():
-                self.read.write()
-                self._checkpoint(self._log.position, closed=True)
-            self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            for closed in (False, True):  # all must be durable before it is called so
+                with self._transaction():
+                    self._checkpoint(self._log.position, closed)
+                self._sync()
         self.db.close()
 
     @contextlib.contextmanager

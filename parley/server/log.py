@@ -7,6 +7,10 @@ is acknowledged or delivered before its record has come back from ``commit``,
 which returns when the disk has it (``fsync`` = always), at once (``never``), or
 at most a second before the disk has it (``everysec``).
 
+A record says up to which seq all was on the disk when it was written (``synced``), unless that
+is all before it. From that a start knows a write that broke off, of which nothing
+was promised, from damage to what was: see ``parley.server.recovery``.
+
 The file may be closed under a number and another be begun (``rotate``): see
 ``parley.server.segments``. The log knows nothing of sessions or rooms. What is in the files at
 start is read by ``parley.server.recovery``.
@@ -19,7 +23,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from parley.server.records import Record, decode_line, encode_line, time_of
-from parley.server.segments import END, Segments
+from parley.server.segments import END, BetweenFilesError, Segments
 
 Fsync = Literal["always", "everysec", "never"]
 
@@ -85,6 +89,7 @@ class Log:
         self._seq = position.seq
         self._crc = position.crc
         self._fsync = fsync
+        self._synced = position.seq
         self._queue: list[Record] = []
         self._unsynced_since: float | None = None
 
@@ -133,10 +138,14 @@ class Log:
         at = self._end
         base = self.files.address(0)
         separator = b"\n" if at == START else b",\n"
+        synced = self._synced
+        mark = b',"synced":%d}' % synced
         for record in self._queue:
             seq += 1
             record.place(seq)
             line, body = encode_line(record)
+            if seq - 1 != synced:
+                line = line[:-1] + mark
             at += len(separator)
             stored.append(Stored(record, body, base + at, len(line)))
             chunks.append(separator)
@@ -145,16 +154,16 @@ class Log:
             separator = b",\n"
         data = b"".join(chunks)
         self._write(data + END)
-        if self._fsync == "always":
-            self._sync()
-        elif self._unsynced_since is None:
-            self._unsynced_since = now
         self._crc = zlib.crc32(data, self._crc)
         if self.began is None:
             self.began = time_of(self._queue[0])
         self._end = at
         self._seq = seq
         self._queue.clear()
+        if self._fsync == "always":
+            self._sync()
+        elif self._unsynced_since is None:
+            self._unsynced_since = now
         self.sync_if_due(now)
         return stored
 
@@ -190,10 +199,14 @@ class Log:
     def rotate(self) -> None:
         """Close ``history.json`` under its number and begin another, between two commits.
 
-        Raises ``OSError`` if that cannot be done: then all is as it was.
+        Raises ``OSError`` if that cannot be done: then all is as it was. Raises
+        ``LogBrokenError`` if the disk did not keep what was written.
         """
-        self.files.rotate()
-        self._unsynced_since = None
+        self._sync()
+        try:
+            self.files.rotate()
+        except BetweenFilesError as problem:
+            raise LogBrokenError(problem.errno, problem.strerror) from None
         self._end = START
         self._crc = zlib.crc32(b"[")
         self.began = None
@@ -216,7 +229,8 @@ class Log:
             while written < len(data):
                 written += os.pwrite(self.files.fd, data[written:], self._end + written)
         except OSError as problem:
-            self._cut_back()
+            if written:
+                self._cut_back()
             raise StoreUnavailableError(problem.errno, problem.strerror) from None
 
     def _cut_back(self) -> None:
@@ -232,4 +246,5 @@ class Log:
             os.fdatasync(self.files.fd)
         except OSError as problem:
             raise LogBrokenError(problem.errno, problem.strerror) from None
+        self._synced = self._seq
         self._unsynced_since = None

@@ -167,8 +167,14 @@ class _SaidLine(msgspec.Struct, tag_field="purpose", tag="message", gc=False):
     file: FileFacts | None = None
 
 
+class _Synced(msgspec.Struct, gc=False):
+    seq: int
+    synced: int | None = None
+
+
 _encode = msgspec.json.Encoder().encode
 _dropped: msgspec.json.Decoder[Dropped] = msgspec.json.Decoder(Dropped)
+_synced: msgspec.json.Decoder[_Synced] = msgspec.json.Decoder(_Synced)
 _lines: msgspec.json.Decoder[_SaidLine | Mark] = msgspec.json.Decoder(_SaidLine | Mark)
 
 
@@ -219,6 +225,12 @@ def check_line(line: bytes) -> tuple[int, Mark | None]:
     """
     found = _parse(line)
     return found.seq, None if isinstance(found, _SaidLine) else found
+
+
+def durable_before(line: bytes) -> int:
+    """Return the seq up to which all was durable when the record in ``line`` was written."""
+    found = _synced.decode(line)
+    return found.seq - 1 if found.synced is None else found.synced
 
 
 def _parse(line: bytes) -> _SaidLine | Mark:

@@ -3,8 +3,12 @@
 A process may die, or the power fail, in the middle of a write. What it leaves
 is a file whose last bytes are not whole; no record there was ever acknowledged.
 They go to a file of their own, ``history.json.torn-N``, and the log goes on
-from the last whole record. A bad line with whole records behind it cannot come
-from a torn write: then the start is refused, and nothing is changed.
+from the last whole record.
+
+Of a write over several pages of the disk, a power cut may leave any: so whole records may stand
+behind a hole. Each says up to where all was durable when it was written. If one says so of
+what is missing, that was promised, and this is damage: the start is refused, and
+nothing is changed. If none does, all of it is the write that broke off.
 
 A start that trusts a ``Checkpoint`` reads only what came after it. The trust is
 earned by the CRC-32 of everything before in ``history.json``; the numbered files, which are
@@ -13,12 +17,14 @@ never written again, are known by their sizes and times.
 
 import logging
 import os
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from parley.server.durable import sync_directory
 from parley.server.log import START, Position, Span
 from parley.server.records import (
     Dropped,
@@ -26,14 +32,19 @@ from parley.server.records import (
     check_line,
     decode_dropped,
     decode_line,
+    durable_before,
     time_of,
 )
-from parley.server.segments import END, MARKS, Segments, Stamp, address, sync_directory
+from parley.server.segments import END, MARKS, Segments, Stamp, address
 
 _CHUNK = 1024 * 1024  # bytes read at a time
 TORN_LINES = 3
-"""A write that broke off leaves part of one line. More lines than this that are no record come
-from something else, such as an editor that has laid the file out anew."""
+"""A write that broke off leaves part of one line, and pages that did not come to the disk leave
+zeros. More lines than this that are neither come from something else, such as an editor that has
+laid the file out anew."""
+
+_SECTOR = 512
+"""Bytes that a disk writes all or none of; a page is several."""
 
 _CRC = zlib.crc32(b"[")
 
@@ -108,9 +119,13 @@ class Recovery:
                 raise HistoryError(
                     file.where(0, "the first line must be [ alone, then one record a line")
                 )
-        self.position, found = file.take(self.position, self.trusted is not None)
+        known = checkpoint.position.seq if checkpoint is not None else 0
+        self.position, found = file.take(self.position, self.trusted is not None, known)
         self.tail += found
         self._mend_end(file)
+        # A process that died may have left here what it had written and not synced. From now on
+        # it is told to clients, and later records will say that it is durable.
+        os.fdatasync(self.fd)
 
     def _knows(self, checkpoint: Checkpoint, file: "_File") -> bool:
         """Tell whether the files still begin with what they held at ``checkpoint``."""
@@ -199,8 +214,7 @@ class Recovery:
                 self._close_array()
             return
         if rest.strip(b"\n,] \t\r"):
-            lines = [line for line in rest.split(b"\n") if line.strip(b",] \t\r")]
-            if len(lines) > TORN_LINES:
+            if sum(map(_is_strange, rest.split(b"\n"))) > TORN_LINES:
                 at = end + len(rest) - len(rest.lstrip(b"\n,] \t\r"))
                 where = file.where(at, "what follows is no record")
                 raise HistoryError(f"{where}. Each record stands on a line of its own")
@@ -228,6 +242,7 @@ class Recovery:
                 file.write(rest)
                 file.flush()
                 os.fsync(fd)
+            sync_directory(self.path.parent)
             return torn
 
     def _make_empty(self) -> None:
@@ -241,6 +256,31 @@ class Recovery:
         os.ftruncate(self.fd, end)
         os.pwrite(self.fd, END, end)
         os.fsync(self.fd)
+
+
+def _is_torn(line: bytes, offset: int, end: int) -> bool:
+    """Tell whether a bad line, at ``offset``, may be what a write behind ``end`` left that came to
+    the disk in part: zeros in the place of whole sectors, or the bracket that closed the array
+    before, with a sector's end right behind it."""
+    if line.startswith(b"]") and offset == end + 1 and (offset + 1) % _SECTOR == 0:
+        return True
+    return any(
+        (offset + zeros.start()) % _SECTOR == 0 or offset + zeros.start() == end + len(END)
+        for zeros in re.finditer(rb"\0+", line)
+        if (offset + zeros.end()) % _SECTOR == 0 or zeros.end() == len(line)
+    )
+
+
+def _is_strange(line: bytes) -> bool:
+    """Tell whether a line is neither a record, nor nothing, nor touched by a lost page."""
+    text = line.strip().rstrip(b",] \t")
+    if not text or b"\0" in text:
+        return False
+    try:
+        check_line(text)
+    except ValueError:
+        return True
+    return False
 
 
 class _File:
@@ -279,32 +319,49 @@ class _File:
             start += len(chunk)
         return crc
 
-    def take(self, start: Position, with_said: bool) -> tuple[Position, list[Found]]:
+    def take(
+        self, start: Position, with_said: bool, known: int = 0
+    ) -> tuple[Position, list[Found]]:
         """Return where the last whole record after ``start`` ends, up to the first bad line, and
-        the marks between, ``with_said`` all records.
+        the marks between, ``with_said`` all records. Up to the seq ``known`` somebody had seen it.
 
-        Raises ``HistoryError`` if a whole record stands behind a bad line.
+        Raises ``HistoryError`` if whole records stand behind a bad line and what is missing there
+        was durable.
         """
         end, seq = start.end, start.seq
         tail: list[Found] = []
         bad: tuple[int, str] | None = None  # offset, what is wrong
+        torn = True  # whether all that is bad so far is what a write that broke off leaves
+        comma = end == START
         for offset, line in self._lines(end):
             if offset == end:  # what is left of the line that the position ends in
+                comma = comma or line.startswith(b",")
                 if line.strip(b", \r"):
                     bad = bad or (offset, "something stands behind the last record")
+                    torn = _is_torn(line, offset, end)
                 continue
-            # A torn write may have put the first byte of ",\n" over "\n]": then "]" stays here.
-            text = line.strip().rstrip(b",] \t")
+            # A torn write may have put the first byte of ",\n" over "\n]": then "]" stays here,
+            # with the zeros of a lost page behind it, or without.
+            written = line.partition(b"\0")[0]
+            text = written.strip().rstrip(b",] \t")
             if not text:
                 if line.strip():
-                    bad = bad or (offset, "the array ends here")
+                    bad = bad or (offset, "the array ends here, or zeros stand here")
+                    torn = torn and _is_torn(line, offset, end)
                 continue
             try:
                 found, mark = check_line(text)
             except ValueError as problem:
                 bad = bad or (offset, str(problem))
+                torn = torn and _is_torn(line, offset, end)
+                continue
+            if bad is None and not comma and (end + 1) % _SECTOR == 0:
+                # Of the bytes over the bracket the first did not come to the disk.
+                bad = offset, "no comma stands before it"
                 continue
             if bad is not None:
+                if torn and found > seq + 1 > max(known, durable_before(text)):
+                    continue  # written together with what is missing, of which nothing was promised
                 raise HistoryError(
                     f"{self.where(*bad)}. Whole records follow, so this is no torn write"
                 )
@@ -314,6 +371,10 @@ class _File:
             start_of = offset + line.index(b"{")
             span = Span(address(self._number, start_of), len(text))
             end, seq = start_of + len(text), found
+            comma = written.rstrip(b"] \t\r").endswith(b",")
+            if written != line:
+                bad = offset + len(written), "zeros stand behind the record"
+                torn = _is_torn(line, offset, end)
             if mark is not None:
                 tail.append(Found(mark, span))
             elif with_said:

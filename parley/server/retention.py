@@ -10,7 +10,7 @@ import logging
 from typing import Final, NamedTuple
 
 from parley.server.index import Index, IndexUnavailableError, records_in
-from parley.server.log import Log, Span
+from parley.server.log import Log, LogBrokenError, Span
 from parley.server.records import (
     Deed,
     Dropped,
@@ -71,7 +71,8 @@ class Retention:
     def look(self, utc: float) -> None:
         """Close ``history.json`` if it is time, and begin to drop what is too old.
 
-        ``utc`` is in seconds. What cannot be done is logged, and tried again later.
+        ``utc`` is in seconds. What cannot be done is logged, and tried again later. Raises
+        ``LogBrokenError`` if the disk cannot be trusted any more.
         """
         if self.keep == Keep() or utc < self._not_before or self._job is not None:
             return
@@ -80,6 +81,8 @@ class Retention:
                 self._rotate()
             if not self._index.behind and (number := self._too_old(utc)) is not None:
                 self._job = _Job(number)
+        except LogBrokenError:
+            raise
         except (OSError, IndexUnavailableError) as problem:
             self._put_off(problem, utc)
 

@@ -22,6 +22,7 @@ from scramp.utils import ServerError
 
 from framing.names import key
 from framing.requests import BINDING, MECHANISM, MECHANISM_PLUS, Login
+from parley.server import durable
 from parley.server.reading import read_regular
 
 ITERATIONS: Final = 600_000
@@ -110,13 +111,8 @@ class Secret:
 
     def __init__(self, path: Path) -> None:
         """Read the secret at ``path``, making it at the first start. Raises ``OSError``."""
-        try:
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        except FileExistsError:
-            pass
-        else:
-            with os.fdopen(fd, "wb") as file:
-                file.write(secrets.token_bytes(_KEY_BYTES))
+        if not os.path.lexists(path):
+            durable.replace(path, secrets.token_bytes(_KEY_BYTES))
         self._key = read_regular(path)
         if len(self._key) < _KEY_BYTES:
             raise OSError(errno.EINVAL, "too short to be a secret; delete it", str(path))

@@ -15,6 +15,9 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from parley.server import durable
+from parley.server.durable import sync_directory
+
 END: Final = b"\n]"
 """What closes the array. Where it begins, the next record goes."""
 
@@ -25,6 +28,10 @@ MARKS: Final = 0
 
 _BITS: Final = 40  # of an address for the offset: a terabyte
 _OPEN: Final = 32  # numbered files kept open
+
+
+class BetweenFilesError(OSError):
+    """A file was being closed, and which of two has the name ``history.json`` is not certain."""
 
 
 class Stamp(NamedTuple):
@@ -76,8 +83,9 @@ class Segments:
     def rotate(self) -> None:
         """Close the file that grows under its number, and begin another.
 
-        Raises ``OSError`` if that cannot be done. All is then as it was before; a crash at any
-        point leaves files that can be taken up.
+        All in the one that grows must be durable. Raises ``OSError`` if that cannot be done. All is
+        then as it was before, but after a ``BetweenFilesError``; a crash at any point leaves files
+        that can be taken up.
         """
         new = self.path.with_name(self.path.name + ".new")
         fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -85,17 +93,22 @@ class Segments:
         try:
             os.pwrite(fd, EMPTY, 0)
             os.fsync(fd)
-            os.fsync(self.fd)
             self.path.rename(closed)
             try:
+                # The new file must not have the name before the old one has its own: of the two
+                # a power cut could leave the new one alone.
+                sync_directory(self.path.parent)
                 new.rename(self.path)
             except OSError:
-                closed.rename(self.path)
+                self._undo(closed)
                 raise
         except OSError:
             os.close(fd)
             raise
-        sync_directory(self.path.parent)
+        try:
+            sync_directory(self.path.parent)
+        except OSError as problem:
+            raise BetweenFilesError(problem.errno, problem.strerror) from None
         self.closed[self.number] = self._stamp(self.number)
         self._fds[self.number], self.fd = self.fd, fd
         self.number += 1
@@ -106,15 +119,7 @@ class Segments:
 
         Raises ``OSError`` if that cannot be done.
         """
-        path = self.name(number)
-        new = path.with_name(path.name + ".new")
-        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(fd)
-        new.rename(path)
-        sync_directory(path.parent)
+        durable.replace(self.name(number), content)
         self._forget(number)
         self.closed[number] = self._stamp(number)
 
@@ -129,6 +134,13 @@ class Segments:
         for fd in (self.fd, *self._fds.values()):
             os.close(fd)
         self._fds.clear()
+
+    def _undo(self, closed: Path) -> None:
+        """Give the file that grows its name back."""
+        try:
+            closed.rename(self.path)
+        except OSError as problem:
+            raise BetweenFilesError(problem.errno, problem.strerror) from None
 
     def _stamp(self, number: int) -> Stamp:
         found = self.name(number).stat()
@@ -161,12 +173,3 @@ def address(number: int, offset: int) -> int:
 def split(place: int) -> tuple[int, int]:
     """Return the number of the file and the offset in it of an address."""
     return place >> _BITS, place & ((1 << _BITS) - 1)
-
-
-def sync_directory(path: Path) -> None:
-    """Make the names in ``path`` durable."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -25,6 +25,7 @@ from typing import Final, NamedTuple
 
 from framing.filenames import FileNameError, name_key, plain_name
 from framing.names import LOBBY
+from parley.server.durable import make_directory, sync_directory
 from parley.server.parts import LEAST, Parts
 from parley.server.records import Deed
 
@@ -118,6 +119,8 @@ class Shelf:
         self._reading: _Reading | None = None
         self.writing: set[str] = set()
         """Ids of files that were written while they were read through."""
+        self.unsynced: set[Path] = set()
+        """Directories with new directories in them that are not durable yet."""
         self.read = 0
         """How many files have been read through, or given up."""
         self._today: dict[str, tuple[int, int]] = {}  # bytes and files of each payer
@@ -160,9 +163,9 @@ class Shelf:
 
     def bring_in(self, item: Item) -> None:
         """Give an upload that is whole and durable its name. Raises ``OSError``; a link, unlike a
-        renaming, never takes the place of a file of this name (``FileExistsError``)."""
+        renaming, never takes the place of a file of this name (``FileExistsError``). When that
+        name is durable the part is to be deleted, and not before."""
         os.link(self.parts.path(item.part), item.path)
-        self.parts.delete(item.part)
 
     def recover(self) -> None:
         """At a start, bring in what the log has and a crash has left without its name."""
@@ -171,11 +174,13 @@ class Shelf:
             if not item.part or not part.exists():
                 continue
             with contextlib.suppress(OSError):
-                if item.path.exists():
-                    self.parts.delete(item.part)
-                elif part.stat().st_size == item.size:
+                if not item.path.exists():
+                    if part.stat().st_size != item.size:
+                        continue
                     self.bring_in(item)
                     logger.info("%s: brought in after a crash", item.path)
+                sync_directory(item.path.parent)
+                self.parts.delete(item.part)
         self.parts.load()
         self.scan()
 
@@ -369,7 +374,7 @@ class Shelf:
     def prepare(self) -> None:
         """Make the directories. Raises ``OSError``."""
         for path in (self.directory, self.parts.directory, self._kept):
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.unsynced.update(make_directory(path, 0o700))
 
     def remove(self, item: Item) -> None:
         """Delete a file. Raises ``OSError``."""

@@ -21,6 +21,7 @@ from parley.server.archive import Archive
 from parley.server.certificate import Certificate
 from parley.server.chat import Chat
 from parley.server.compact import compact
+from parley.server.durable import make_directory, sync_directory
 from parley.server.encryption import read_certificate, renew
 from parley.server.entrance import Greeting
 from parley.server.index import Index, IndexBehindError
@@ -62,7 +63,8 @@ def start(options: Options, again: Callable[[], Options]) -> Server:
     sentence for people.
     """
     try:
-        options.data.mkdir(parents=True, exist_ok=True)
+        for above in make_directory(options.data):
+            sync_directory(above)
         _lock(options.data / "history.json.lock")
         accounts = open_accounts(options.data)
         secret = Secret(options.data / "server.secret")

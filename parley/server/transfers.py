@@ -306,26 +306,28 @@ class Transfers:
             answer(TicketError(ErrorWord.BAD_REQUEST, text))
             return
         self._settling.add(upload.part)
+        shelf = self._sharing.shelf
         parts = incoming.path.parent
+        above = frozenset(shelf.unsynced)
 
         def synced(code: int) -> None:
             if code:
                 self._sharing.uploads.ended(upload)
                 done(_unavailable(OSError(code, os.strerror(code))))
             else:
+                shelf.unsynced -= above
                 self._sharing.come(upload, clock.now(), shared)
 
         def shared(result: Ok | TicketError) -> None:
             if isinstance(result, Ok):
                 # It has its name: that must be durable too before anybody relies on it.
-                directory = self._sharing.shelf.directory
-                self._sync(
-                    [directory, directory / ".kept", parts], lambda code: named(code, result)
-                )
+                named_in = [shelf.directory, shelf.directory / ".kept"]
+                self._sync(named_in, lambda code: named(code, result))
             else:
                 done(result)
 
         def named(code: int, result: Ok) -> None:
+            self._parts.delete(upload.part)
             done(_unavailable(OSError(code, os.strerror(code))) if code else result)
 
         def done(result: Ok | TicketError) -> None:
@@ -334,7 +336,7 @@ class Transfers:
                 self._parts.leave(upload.part, upload.payer, clock.now().utc)
             answer(result)
 
-        self._sync([incoming.path, parts], synced)
+        self._sync([incoming.path, parts, *above], synced)
 
     def _sync(self, paths: Sequence[Path], ended: Callable[[int], None]) -> None:
         """Make files durable, and then call ``ended``. Only a few processes at once do that."""

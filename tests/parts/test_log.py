@@ -261,3 +261,101 @@ def test_torn_ends_are_numbered_and_none_is_written_over(tmp_path: Path) -> None
         assert torn.read_bytes().endswith(b"mess%d" % number)
     assert len(texts(path)) == 3
     shutil.rmtree(tmp_path)
+
+
+PAGE = 4096
+
+
+def pages_lost(before: bytes, after: bytes, lost: set[int]) -> bytes:
+    """Return what is on the disk if of ``after`` these pages did not come to it."""
+    before = before.ljust(len(after), b"\0")
+    pages = range(0, len(after), PAGE)
+    return b"".join(
+        (before if at // PAGE in lost else after)[at : min(at + PAGE, len(after))] for at in pages
+    )
+
+
+def written_twice(path: Path, size: int) -> tuple[bytes, bytes]:
+    """Write a tick that ends the file at ``size`` bytes, and one over several pages. Return the
+    file after each."""
+    path.unlink(missing_ok=True)
+    log = open_log(path)
+    log.append(said("first"))
+    log.commit(0.0)
+    log.append(said(""))
+    log.commit(0.0)
+    log.close()
+    short = size - path.stat().st_size
+    path.unlink()
+    log = open_log(path)
+    log.append(said("first"))
+    log.commit(0.0)
+    log.append(said("x" * short))
+    log.commit(0.0)
+    before = path.read_bytes()
+    for number in range(14):
+        log.append(said(f"{number}" + "y" * (number * 397 % 2000)))
+    log.commit(0.0)
+    log.close()
+    return before, path.read_bytes()
+
+
+@pytest.mark.parametrize("size", [PAGE - 3, PAGE - 2, PAGE - 1, PAGE, PAGE + 1, PAGE + 2, 3000])
+def test_a_power_cut_in_an_append_over_many_pages_loses_nothing_acknowledged(
+    tmp_path: Path, size: int
+) -> None:
+    path = tmp_path / "history.json"
+    before, after = written_twice(path, size)
+    assert abs(len(before) - size) <= 4
+    pages = range((len(before) - 2) // PAGE, (len(after) - 1) // PAGE + 1)
+    assert len(pages) >= 4
+    for which in range(1 << len(pages)):
+        for torn in path.parent.glob("*.torn-*"):
+            torn.unlink()
+        lost = {page for number, page in enumerate(pages) if which >> number & 1}
+        path.write_bytes(pages_lost(before, after, lost))
+        log = open_log(path)
+        kept = texts(path)
+        assert kept[:2] == texts_of(before) and kept == texts_of(after)[: len(kept)]
+        assert lost or kept == texts_of(after)
+        log.append(said("goes on"))
+        log.commit(0.0)
+        log.close()
+        assert texts(path) == [*kept, "goes on"]
+
+
+def texts_of(content: bytes) -> list[str]:
+    return [record["text"] for record in json.loads(content)]
+
+
+def test_a_lost_page_of_what_was_acknowledged_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "history.json"
+    before, after = written_twice(path, 3000)
+    log = open_log(path)
+    for text in ("acknowledged, so what stands before it was durable", "and so on"):
+        log.append(said(text))
+    log.commit(0.0)
+    log.close()
+    whole = path.read_bytes()
+    for page in range(len(before) // PAGE, len(after) // PAGE):
+        at = page * PAGE
+        for hole in (bytes(PAGE), before[at : at + PAGE].ljust(PAGE, b"\0")):
+            damaged = whole[:at] + hole + whole[at + PAGE :]
+            path.write_bytes(damaged)
+            with pytest.raises(HistoryError, match="is damaged"):
+                Recovery(path)
+            assert path.read_bytes() == damaged
+
+
+def test_a_lost_page_of_the_last_write_is_damage_if_somebody_has_seen_it_whole(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "history.json"
+    before, after = written_twice(path, 3000)
+    seen = Recovery(path)
+    os.close(seen.fd)
+    path.write_bytes(pages_lost(before, after, {1}))
+    with pytest.raises(HistoryError, match="Whole records follow"):
+        Recovery(path, Checkpoint(seen.position, {}))
+    os.close(Recovery(path).fd)
+    assert len(texts(path)) < len(texts_of(after))

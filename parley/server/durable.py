@@ -1,0 +1,43 @@
+"""Writing small files so that a crash or a power cut leaves the old or the new, never a half.
+
+A file's bytes are durable after a sync of the file, its name after a sync of the directory: neither
+follows from the other, nor does the order in which they were written (Pillai et al., "All File
+Systems Are Not Created Equal", OSDI 2014).
+"""
+
+import os
+from pathlib import Path
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Give the file at ``path`` this content, or make it, durably and readable by its owner only.
+
+    Raises ``OSError``; the old content is there then, or the new if only the last sync failed.
+    """
+    new = path.with_name(path.name + ".new")
+    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(fd)
+    new.replace(path)
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in ``path`` durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def make_directory(path: Path, mode: int = 0o777) -> list[Path]:
+    """Make ``path`` with what is missing above it. Return the directories with a new name in
+    them, which ``sync_directory`` makes durable."""
+    missing = [path] if not path.is_dir() else []
+    while missing and not missing[-1].parent.is_dir():
+        missing.append(missing[-1].parent)
+    path.mkdir(mode, parents=True, exist_ok=True)
+    return [made.parent for made in missing]

@@ -1,0 +1,209 @@
+"""The power fails: whatever of the unsynced writes came to the disk, what was promised is there.
+
+The real server runs over a disk that records what is done to it (``disk.c``); then the files are
+made as a power cut at each point may have left them (``powercut``), and opened again.
+"""
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from framing.frames import FrameDecoder
+from tests.conftest import ChatServer, Make
+from tests.faults.powercut import Disk, between, steps
+from tests.files.carrying import bring, sha256
+from tests.parts.house import House
+from tests.parts.test_log import said
+from tests.server.test_rooms import ask
+from tests.wire import Wire, frame, keys
+
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+"""Where thousands of states are opened that need no disk any more."""
+
+FILES = {"plan.txt": b"what we do\n" * 500, "empty": b""}
+
+
+class Recording:
+    """A server over a disk that records what is done to ``data``, from when it is as it is now."""
+
+    def __init__(self, server: ChatServer, place: Path, **more: Path | str) -> None:
+        self.server = server
+        self.place = place
+        self.trace = place / "trace"
+        self.disk = Disk(server.data)
+        self._tokens: dict[str, str] = {}
+        server.log = place / "stderr.log"
+        server.env |= between(place, server.data, trace=self.trace, **more)
+
+    def run(self, name: str) -> None:
+        """Start, use all that writes - guests, messages alone and many in a tick, an account,
+        a room, files - and end in good order."""
+        server = self.server.start()
+        ann, bob = server.wire(), server.wire()
+        for nick, wire in (("ann", ann), (f"bob-{name}", bob)):
+            token: dict[str, Any] = {"token": self._tokens[nick]} if nick in self._tokens else {}
+            self._tokens |= {nick: wire.join(nick, bot=True, **token).get("token", "")}
+        for number in range(3):
+            ann.say(f"{name}, alone {number}")
+        many(ann, name)
+        ask(bob, "register", **keys("secret"))
+        ask(bob, "enter", room="#lab")
+        for file, data in FILES.items():
+            bring(server, bob, f"{name}-{file}", data + name.encode())
+        bob.say("to the room", "#lab")
+        assert server.stop() == 0
+
+    def cuts(self, dice: random.Random, share: float, most: int) -> Iterator[str]:
+        """Cut the power after some of the changes, and start from at most about ``most`` states of
+        the disk each time. Yield for each state what does not hold, nothing if all is well."""
+        promises, tried = Promises(), set[str]()
+        for number, step in enumerate(steps(self.trace)):
+            changed = self.disk.do(step)
+            promises.take(self.disk.sent)
+            if not changed or dice.random() > share:
+                continue
+            for pieces in self.disk.states(dice, most):
+                data = Path(tempfile.mkdtemp(prefix="cut-", dir=MEMORY))
+                self.disk.build(pieces, data)
+                state = f"{fingerprint(data)} {len(self.disk.sent)}"
+                try:
+                    if state not in tried:
+                        tried.add(state)
+                        promises.kept(data, go_on=len(tried) % 8 == 0)
+                        yield ""
+                except Exception as problem:  # noqa: BLE001 - whatever it is: no start from this state
+                    bad = self.place / f"bad-{number}-{len(tried)}"
+                    bad.mkdir()
+                    self.disk.build(pieces, bad)
+                    yield f"{bad.name}, {step.op} {step.name}: {type(problem).__name__} {problem}"
+                finally:
+                    shutil.rmtree(data)
+
+
+def many(wire: Wire, name: str) -> None:
+    """Say much at once, so that it is written in one tick over many pages; take all answers."""
+    refs = [f"{name}-{number}" for number in range(40)]
+    texts = [f"{ref} " + "long " * (number * 29 % 500) for number, ref in enumerate(refs)]
+    said = [{"purpose": "message", "ref": r, "text": t} for r, t in zip(refs, texts, strict=True)]
+    wire.raw(b"".join(frame(json.dumps(one).encode()) for one in said))
+    for ref in refs:
+        wire.until("ok", ref=ref)
+
+
+class Promises:
+    """What the server has sent so far, as what must be there from then on."""
+
+    def __init__(self) -> None:
+        self.seqs: dict[int, str | None] = {}
+        self.tokens: set[str] = set()
+        self.accounts: set[str] = set()
+        self.files: set[str] = set()
+        self._taken = 0
+
+    def take(self, sent: list[bytes]) -> None:
+        """Look at what was sent since the last time."""
+        for data in sent[self._taken :]:
+            decoder = FrameDecoder()
+            decoder.receive_data(data)
+            while (body := decoder.next_body()) is not None:
+                self._event(json.loads(body))
+        self._taken = len(sent)
+
+    def _event(self, event: dict[str, Any]) -> None:
+        if event["purpose"] == "ok" and event.get("seq"):
+            self.seqs.setdefault(event["seq"], None)
+        elif event["purpose"] == "message":
+            self.seqs[event["seq"]] = event["text"]
+        elif event["purpose"] == "ok" and event.get("sha256"):
+            self.files.add(event["sha256"])
+        elif event["purpose"] == "welcome" and "token" in event:
+            self.tokens.add(hashlib.sha256(event["token"].encode()).hexdigest())
+        elif event["purpose"] == "presence" and event.get("account"):
+            self.accounts.add(event["nick"])
+
+    def kept(self, data: Path, go_on: bool) -> None:
+        """Open the files as a start does, and assert that all that was promised is there."""
+        house = House(data)
+        shelf = house.chat.sharing.shelf
+        shelf.recover()
+        floor = house.index.floor
+        records = {
+            record["seq"]: record
+            for path in [*sorted(data.glob("history-*.json")), data / "history.json"]
+            for record in json.loads(path.read_text())
+            if record["purpose"] != "dropped"
+        }
+        for seq, text in self.seqs.items():
+            assert seq in records or seq <= floor, f"seq {seq} is gone"
+            if text is not None and seq in records:
+                assert records[seq]["text"] == text
+        said_or_done = [seq for seq in sorted(records) if seq > floor]
+        assert said_or_done == list(range(floor + 1, floor + 1 + len(said_or_done)))
+        tokens = {record["token"] for record in records.values() if "token" in record}
+        assert self.tokens <= tokens, "a guest's token is gone"
+        there = {item.sha256 for item in shelf.after(None) if hashed(item.path) == item.sha256}
+        assert self.files <= there, "a file is gone"
+        assert {"alice", *(nick.lower() for nick in self.accounts)} <= set(house.accounts.keys)
+        house.quiet()
+        pages = house.index.db.execute("SELECT count(*) FROM entry").fetchone()
+        messages = [r for r in records.values() if r["purpose"] == "message" and r["seq"] > floor]
+        assert pages[0] >= len(messages), "the index has not all"
+        if go_on:
+            house.log.append(said("after the cut"))
+            [stored] = house.log.commit(0.0)
+            assert stored.record.seq == floor + 1 + len(said_or_done)
+        house.close()
+
+
+def hashed(path: Path) -> str:
+    return sha256(path.read_bytes())
+
+
+def fingerprint(data: Path) -> str:
+    """Return what two equal directories have in common and no others."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in data.rglob("*") if path.is_file()):
+        name = path.relative_to(data)
+        digest.update(f"{name} {path.stat().st_size} ".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+@pytest.fixture
+def record(make_server: Make, tmp_path: Path, demo_users: str) -> Any:
+    """Return a recording of a server with these options."""
+
+    def start(*options: str, **more: Path | str) -> Recording:
+        server = make_server("--rate", "0", *options)
+        (server.data / "users.json").write_text(demo_users)
+        return Recording(server, tmp_path, **more)
+
+    return start
+
+
+KEPT = [("--keep", "24K"), ("--keep", "64K", "--drop")]
+
+
+@pytest.mark.parametrize("keep", KEPT, ids=["closed", "dropped"])
+def test_what_was_promised_outlives_a_power_cut(record: Any, keep: tuple[str, ...]) -> None:
+    recording = record(*keep)
+    for name in ("first", "second"):
+        recording.run(name)
+    found = list(recording.cuts(random.Random(7), 0.2, 6))
+    bad = [wrong for wrong in found if wrong]
+    assert not bad, f"{len(bad)} of {len(found)}: " + "\n".join(bad[:20])
+    assert len(found) > 100
+
+
+def test_a_disk_that_lies_about_syncs_is_found_out(record: Any) -> None:
+    recording = record("--keep", "24K", lies="1")
+    recording.run("first")
+    found = list(recording.cuts(random.Random(7), 0.1, 3))
+    assert any("is gone" in wrong for wrong in found), "this test would find no loss"
