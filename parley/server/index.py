@@ -113,8 +113,8 @@ class Index:
                 self._low_offset = kept["low_offset"]
                 return db
             db.close()
-        except (sqlite3.DatabaseError, KeyError):
-            pass
+        except (sqlite3.DatabaseError, KeyError, UnicodeDecodeError):
+            pass  # SQLite's word on a damaged file may quote what is no text
         return self._make()
 
     def _connect(self) -> sqlite3.Connection:

@@ -236,8 +236,9 @@ class Log:
     def _cut_back(self) -> None:
         """Make the file end again where it ended before a write that failed."""
         try:
-            os.ftruncate(self.files.fd, self._end)
+            # In this order: the bracket's place is there, also on a full disk.
             os.pwrite(self.files.fd, END, self._end)
+            os.ftruncate(self.files.fd, self._end + len(END))
         except OSError as problem:
             raise LogBrokenError(problem.errno, problem.strerror) from None
 

@@ -214,7 +214,7 @@ def _open_log(options: Options) -> tuple[Log, Index]:
         return _open_with_index(options)
     except sqlite3.OperationalError:
         raise  # the disk, not what is on it
-    except sqlite3.DatabaseError as problem:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as problem:
         logger.warning("%s: %s; making it again", options.data / "history.index", problem)
         remove_index(options.data)
         return _open_with_index(options)

@@ -4,8 +4,8 @@
  * order in which it happened, and so is what it sends over sockets: from that the test rebuilds
  * what a power cut may leave. With DISK_LIES a sync returns at once and makes nothing durable.
  * DISK_FAULTS names a file with a line "CALL PART ACTION" for each fault: calls of this kind (write,
- * sync, truncate, open, rename, link, mkdir) on paths that contain PART fail with the number
- * ACTION; "half" writes half of what it is given, "half:N" half and then fails with N. The file
+ * sync, truncate, open, rename, link, mkdir) on paths that contain PART (with a $ at its end: end
+ * in it) fail with the number ACTION; "half" writes half of what it is given, "half:N" half and then fails with N. The file
  * is read at each call. DISK_BOOT stands in the place of the kernel's name for this boot.
  */
 #define _GNU_SOURCE
@@ -82,19 +82,24 @@ static void note(uint32_t op, uint64_t parent, uint64_t inode, int64_t offset, c
     errno = kept;
 }
 
-/* Return what is to befall a call: 0 nothing, N > 0 this errno, -1 half of a write. */
-static int fault(const char *call, const char *path) {
+/* Return what is to befall a call: 0 nothing, N > 0 this errno, -1 half of a write. A few bytes,
+ * which no disk divides, are written or not. */
+static int fault(const char *call, const char *path, size_t size) {
     const char *faults = getenv("DISK_FAULTS");
     char text[2048], kind[32], part[512], action[32];
     int fd = faults ? syscall(SYS_openat, AT_FDCWD, faults, O_RDONLY | O_CLOEXEC, 0) : -1;
     if (fd < 0) return 0;
-    long size = syscall(SYS_read, fd, text, sizeof text - 1);
+    long got = syscall(SYS_read, fd, text, sizeof text - 1);
     syscall(SYS_close, fd);
-    text[size > 0 ? size : 0] = 0;
+    text[got > 0 ? got : 0] = 0;
     for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
         if (sscanf(line, "%31s %511s %31s", kind, part, action) != 3) continue;
-        if (strcmp(kind, call) || !strstr(path, part)) continue;
+        size_t last = strlen(part) - 1;
+        const char *found = part[last] == '$' ? (part[last] = 0, path + strlen(path) - last) : NULL;
+        if (strcmp(kind, call)) continue;
+        if (found ? found < path || strcmp(found, part) : !strstr(path, part)) continue;
         if (strncmp(action, "half", 4)) return atoi(action);
+        if (size < 8) return 0;
         if (action[4] == ':' && half_done) {
             half_done = 0;
             return atoi(action + 5);
@@ -122,7 +127,7 @@ static int opening(int (*real)(int, const char *, int, ...), int at, const char 
     if (boot && !strcmp(path, BOOT_ID)) return real(AT_FDCWD, boot, flags, mode);
     if ((at != AT_FDCWD && path[0] != '/') || !resolve(path, whole, &parent, &name))
         return real(at, path, flags, mode);
-    int failing = (flags & O_ACCMODE) != O_RDONLY ? fault("open", whole) : 0;
+    int failing = (flags & O_ACCMODE) != O_RDONLY ? fault("open", whole, 0) : 0;
     if (failing > 0) {
         errno = failing;
         return -1;
@@ -175,12 +180,12 @@ int close(int fd) {
 
 static ssize_t writing(int fd, const void *data, size_t size, off_t offset) {
     const char *path = path_of(fd);
-    int failing = path ? fault("write", path) : 0;
+    int failing = path ? fault("write", path, size) : 0;
     if (failing > 0) {
         errno = failing;
         return -1;
     }
-    if (failing < 0 && size > 1) size /= 2;
+    if (failing < 0) size /= 2;
     off_t end = 0;
     uint64_t inode = path ? inode_of(fd, &end) : 0;
     off_t at = offset;
@@ -202,7 +207,7 @@ ssize_t pwrite64(int fd, const void *data, size_t size, off_t at) {
 
 static int cutting(int fd, off_t size) {
     const char *path = path_of(fd);
-    int failing = path ? fault("truncate", path) : 0;
+    int failing = path ? fault("truncate", path, 0) : 0;
     if (failing > 0) {
         errno = failing;
         return -1;
@@ -217,7 +222,7 @@ int ftruncate64(int fd, off_t size) { return cutting(fd, size); }
 
 static int syncing(int fd, long call) {
     const char *path = path_of(fd);
-    int failing = path ? fault("sync", path) : 0;
+    int failing = path ? fault("sync", path, 0) : 0;
     if (failing > 0) {
         errno = failing;
         return -1;
@@ -236,7 +241,7 @@ int rename(const char *from, const char *to) {
     const char *one, *two;
     uint64_t first, second;
     int known = resolve(from, a, &first, &one) && resolve(to, b, &second, &two);
-    int failing = known ? fault("rename", b) : 0;
+    int failing = known ? fault("rename", b, 0) : 0;
     if (failing > 0) {
         errno = failing;
         return -1;
@@ -253,7 +258,7 @@ int link(const char *from, const char *to) {
     uint64_t first, second;
     struct stat found;
     int known = resolve(from, a, &first, &one) && resolve(to, b, &second, &two);
-    int failing = known ? fault("link", b) : 0;
+    int failing = known ? fault("link", b, 0) : 0;
     if (failing > 0) {
         errno = failing;
         return -1;
@@ -284,7 +289,7 @@ int mkdir(const char *path, mode_t mode) {
     uint64_t parent;
     struct stat found;
     int known = resolve(path, whole, &parent, &name);
-    int failing = known ? fault("mkdir", whole) : 0;
+    int failing = known ? fault("mkdir", whole, 0) : 0;
     if (failing > 0) {
         errno = failing;
         return -1;
