@@ -45,12 +45,18 @@ def frames(data: bytes, limit: int) -> tuple[list[bytes], bool]:
 
 
 def body(data: bytes, types: Any) -> Any:
-    """Return the message of one of ``types`` in ``data``, or raise ``ValueError``."""
-    found = json.loads(data.decode(), parse_constant=_refuse, parse_float=_float, parse_int=_int)
+    """Return the message of one of ``types`` in ``data``, or raise ``ValueError``.
+
+    Of a field that is not named by the type nothing is kept and nothing is looked at but that it
+    is JSON: in its strings and names may stand bytes that are no text.
+    """
+    text = data.decode(errors="surrogateescape")
+    found = json.loads(text, parse_constant=_refuse, parse_float=_float, parse_int=_int)
     if not isinstance(found, dict):
         raise ValueError("not an object")
-    _check_text(found)
-    return msgspec.convert(found, types)
+    made = msgspec.convert(found, types)
+    _check_text(msgspec.to_builtins(made))
+    return made
 
 
 def depth(data: bytes) -> int:
@@ -66,16 +72,18 @@ def _refuse(word: str) -> NoReturn:
     raise ValueError(f"{word} is no JSON")
 
 
-def _float(digits: str) -> float | int:
+class _OutOfRange:
+    """A number that no field can take."""
+
+
+def _float(digits: str) -> float | _OutOfRange:
     number = float(digits)
-    if math.isinf(number):
-        raise ValueError("out of range")
-    return number
+    return _OutOfRange() if math.isinf(number) else number
 
 
-def _int(digits: str) -> int | float:
+def _int(digits: str) -> int | float | _OutOfRange:
     if len(digits) > 300:
-        raise ValueError("out of range")
+        return _OutOfRange()
     number = int(digits)
     # Too large for 64 bits it is a float, as in every language but Python.
     return number if -(2**63) <= number < 2**64 else _float(digits)

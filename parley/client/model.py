@@ -303,7 +303,7 @@ class Model:
             sane(message.time),
             clean_text(message.text),
             clean(message.from_),
-            message.to,
+            _name(message.to),
         )
         entry.seq = message.seq
         entry.past = past
