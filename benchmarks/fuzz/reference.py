@@ -47,11 +47,10 @@ def frames(data: bytes, limit: int) -> tuple[list[bytes], bool]:
 def body(data: bytes, types: Any) -> Any:
     """Return the message of one of ``types`` in ``data``, or raise ``ValueError``.
 
-    Of a field that is not named by the type nothing is kept and nothing is looked at but that it
-    is JSON: in its strings and names may stand bytes that are no text.
+    Of a field that is not named by the type nothing is kept, and nothing is looked at but that it
+    is JSON in UTF-8: a number there may be out of range, a string escape a lone surrogate.
     """
-    text = data.decode(errors="surrogateescape")
-    found = json.loads(text, parse_constant=_refuse, parse_float=_float, parse_int=_int)
+    found = json.loads(data.decode(), parse_constant=_refuse, parse_float=_float, parse_int=_int)
     if not isinstance(found, dict):
         raise ValueError("not an object")
     made = msgspec.convert(found, types)
