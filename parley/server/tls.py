@@ -19,12 +19,19 @@ from parley.server.sockets import Bytes
 RECORD: Final = 16 * 1024
 """Bytes of plain text in a TLS record, at most (RFC 8446, 5.1)."""
 
+_HEADER: Final = 5  # bytes before each: type, version, length
+
 _PIECE: Final = 4 * RECORD
 """Bytes that are encrypted before the kernel has taken what was: of a client that reads slowly no
 more than this is kept as a copy of its own."""
 
 _UNREAD: Final = 2 * _PIECE
 """Bytes of answers to TLS itself, such as new keys, for somebody who asks and does not read."""
+
+
+_BARE: Final = 500
+"""Records without data that a peer may send, such as new keys: each costs as much as many
+messages, and a client needs one for some million records (RFC 8446, 5.5)."""
 
 
 class Tls:
@@ -58,8 +65,11 @@ class TlsSocket:
     """
 
     __slots__ = (
+        "_bare",
         "_ended",
         "_established",
+        "_head",
+        "_missing",
         "_out",
         "_owed",
         "_said_all",
@@ -76,6 +86,9 @@ class TlsSocket:
         self._out: Bytes = b""  # encrypted, and not taken by the kernel yet
         self._owed = 0  # bytes of plain text in that, which the owner has not been told of
         self._established = False
+        self._bare = 0  # records that have brought no data
+        self._head = b""  # the beginning of a record's header, when the rest has not come
+        self._missing = 0  # bytes of the record that has begun
         self._ended = False  # the peer has said that nothing more will come
         self._said_all = False  # and this side
         self.binding = tls.binding
@@ -163,6 +176,9 @@ class TlsSocket:
             pass
         finally:
             self._flush_all()
+        self._bare += max(0, self._records(came) - len(parts))
+        if self._bare > _BARE:
+            raise ConnectionAbortedError("changes keys again and again")
         if self._ended and parts:
             # Nobody would be told of the end if the peer keeps its socket open.
             self._sock.shutdown(socket.SHUT_RD)
@@ -194,6 +210,23 @@ class TlsSocket:
             with contextlib.suppress(OSError):
                 self.shutdown(socket.SHUT_WR)
         self._sock.close()
+
+    def _records(self, came: bytes) -> int:
+        """Return how many records end in what has come."""
+        count = 0
+        if self._missing:
+            if self._missing > len(came):
+                self._missing -= len(came)
+                return 0
+            count = 1
+        data = self._head + came if self._head else came
+        at = self._missing
+        while at + _HEADER <= len(data):
+            at += _HEADER + int.from_bytes(data[at + 3 : at + 5])
+            count += at <= len(data)
+        self._missing = max(0, at - len(data))
+        self._head = data[at:]
+        return count
 
     def _flush(self) -> bool:
         """Send what is encrypted. Return whether the kernel has taken all."""

@@ -4,6 +4,7 @@ import contextlib
 import os
 import socket
 import struct
+import subprocess
 import time
 from collections.abc import Iterator
 
@@ -202,3 +203,27 @@ def test_many_come_at_once(tls_server: ChatServer, certified: Certified, canary:
         client.close()
     gone = {canary.until("left")["nick"] for _ in waiting}
     assert gone == {f"p{number}" for number in range(120)}
+
+
+def test_who_changes_keys_again_and_again_is_ended(
+    tls_server: ChatServer, certified: Certified, canary: Wire
+) -> None:
+    client = subprocess.Popen(
+        ["openssl", "s_client", "-connect", f"127.0.0.1:{tls_server.port}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    assert client.stdin is not None and client.stderr is not None
+    changed = 0
+    with contextlib.suppress(BrokenPipeError):
+        while client.poll() is None and changed < 2000:
+            client.stdin.write(b"K\n")
+            client.stdin.flush()
+            while (line := client.stderr.readline()) and b"KEYUPDATE" not in line:
+                pass
+            changed += bool(line)
+    client.kill()
+    client.wait()
+    assert 500 <= changed < 2000
+    assert canary.quiet() == []
