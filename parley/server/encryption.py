@@ -41,7 +41,8 @@ def renew(options: Options, tls: Tls, quic: Sequence[QuicFiles], sharing: Sharin
     except CertificateError as problem:
         logger.error("%s; the certificate read before stays in force", problem)
         return
-    assert certificate is not None
+    if certificate is None:
+        return  # it is not asked for any more, which needs a restart
     tls.use(certificate)
     for carrier in quic:
         carrier.use(certificate)

@@ -106,9 +106,9 @@ def start(options: Options, again: Callable[[], Options]) -> Server:
     )
 
     def reload() -> None:
-        _reload(server, chat, accounts, again)
+        now = _reload(server, chat, accounts, again) or options
         if tls is not None:
-            renew(options, tls, quic, chat.sharing)
+            renew(now, tls, quic, chat.sharing)
 
     server.reload = reload
     for sock in listening:
@@ -132,21 +132,25 @@ def start(options: Options, again: Callable[[], Options]) -> Server:
     return server
 
 
-def _reload(server: Server, chat: Chat, accounts: Accounts, again: Callable[[], Options]) -> None:
+def _reload(
+    server: Server, chat: Chat, accounts: Accounts, again: Callable[[], Options]
+) -> Options | None:
     """Read users.json, the message of the day and the limits again. What is bad is refused,
-    and what was before stays."""
+    and what was before stays. Return the options, None if they are bad."""
     accounts.refresh(again=True)
     try:
         options = again()
     except SystemExit:
         logger.error("the options are bad (see above): what was before stays in force")
         chat.reload(None, None, None)
-        return
+        return None
     chat.reload(_greeting(options), Rate(options.rate, options.burst), options.bounds)
     server.settings = _settings(options)
     server.retention.keep = options.keep
     chat.sharing.shelf.limits = options.shelf
-    logger.info("options and accounts read again; host, port, data and fsync need a restart")
+    text = "options and accounts read again; host, port, data, fsync, and TLS or not need a restart"
+    logger.info(text)
+    return options
 
 
 def _greeting(options: Options) -> Greeting:

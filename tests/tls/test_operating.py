@@ -168,6 +168,12 @@ def test_the_options_may_stand_in_a_config_file(
     config.write_text(f"tls-cert = {certified.cert}\ntls-key = {certified.key}\n")
     server = make_server("--config", str(config)).start()
     assert shown(server) == certified.der
+    (tmp_path / "moved").mkdir()
+    moved = Certified(tmp_path / "moved")
+    config.write_text(f"tls-cert = {moved.cert}\ntls-key = {moved.key}\n")
+    server.signal(signal.SIGHUP)
+    server.wait_for("the certificate has been read again")
+    assert shown(server) == moved.der
     env = {"PARLEY_TLS_CERT": str(certified.cert), "PARLEY_TLS_KEY": str(certified.key)}
     assert shown(make_server(env=env).start()) == certified.der
 
