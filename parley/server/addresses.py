@@ -63,6 +63,10 @@ class Addresses:
         """A connection has joined, or carries a file."""
         _less(self._newcomers, network_of(address))
 
+    def returned(self, address: str) -> None:
+        """A connection carries a file no more, and has not joined."""
+        self._newcomers[network_of(address)] += 1
+
     def disconnect(self, address: str, arrived: bool) -> None:
         """A connection has ended; whether it had ``arrived``."""
         _less(self._connections, network_of(address))

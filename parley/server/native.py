@@ -42,6 +42,10 @@ class NativeDoor:
         """Return the bytes behind the last request: from here on they are no frames."""
         return self._decoder.rest()
 
+    def farewell(self) -> bytes:
+        """This wire has no last word of its own: what the chat says is enough."""
+        return b""
+
     @property
     def in_frame(self) -> bool:
         """Whether a frame has begun and not ended."""

@@ -15,6 +15,7 @@ from parley.server.log import Fsync
 from parley.server.reading import read_regular
 from parley.server.retention import Keep
 from parley.server.shelf import ShelfLimits
+from parley.server.web.origins import OriginError, normal
 
 DEFAULT_PORT = 10500
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -50,6 +51,8 @@ class Options:
     tls_cert: Path | None
     tls_key: Path | None
     make_cert: list[str] | None
+    web: int | None
+    web_origins: list[str]
 
 
 def parse(arguments: list[str] | None = None) -> Options:
@@ -88,6 +91,23 @@ def parse(arguments: list[str] | None = None) -> Options:
         default=Path(),
         metavar="DIR",
         help="directory of users.json and history.json (default: this one)",
+    )
+
+    group.add_argument(
+        "--web",
+        type=_port,
+        metavar="PORT",
+        help="let browsers in on this port too, by a page of the server's own; 0 takes a free one "
+        "(default: no browsers)",
+    )
+    group.add_argument(
+        "--web-origin",
+        type=_origin,
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="where the page is also reached, such as https://chat.example.org behind a proxy; "
+        "may be given several times. Pages from elsewhere are refused",
     )
 
     group = parser.add_argument_group("what it promises")
@@ -288,6 +308,8 @@ def parse(arguments: list[str] | None = None) -> Options:
         tls_cert=found.tls_cert,
         tls_key=found.tls_key,
         make_cert=found.make_cert,
+        web=found.web,
+        web_origins=found.web_origin,
         shelf=ShelfLimits(found.file_size, found.shelf_size, found.file_day),
         bounds=Bounds(**{b.name: getattr(found, b.name) for b in dataclasses.fields(Bounds)}),
     )
@@ -347,6 +369,13 @@ def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) <= 65535):
         raise configargparse.ArgumentTypeError(f"{text!r} is no port: a number from 0 to 65535")
     return int(text)
+
+
+def _origin(text: str) -> str:
+    try:
+        return normal(text)
+    except OriginError as problem:
+        raise configargparse.ArgumentTypeError(str(problem)) from None
 
 
 def _positive(text: str) -> int:

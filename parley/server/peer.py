@@ -7,8 +7,8 @@ from framing.requests import AnyRequest
 from parley.server.backlog import Backlog
 from parley.server.bounds import Bounds
 from parley.server.connection import Connection
+from parley.server.doors import Door
 from parley.server.loop import Loop
-from parley.server.native import NativeDoor
 from parley.server.session import Session, State, to_nobody
 from parley.server.sockets import Socket
 
@@ -67,7 +67,7 @@ class Peer:
         host: Host,
         sock: Socket,
         loop: Loop,
-        door: NativeDoor,
+        door: Door,
         session: Session,
         counted: bool,
     ) -> None:
@@ -121,4 +121,10 @@ class Peer:
         """Let the connection end when all has been sent."""
         if self.finished_at is None:
             self.finished_at = self._host.mono
+            self.reply(self.door.farewell())
             self.connection.finish()
+
+    def reply(self, data: bytes) -> None:
+        """Send what the wire itself has to say, which is none of the chat's."""
+        if data:
+            self.connection.send([data], len(data))

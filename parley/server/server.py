@@ -42,6 +42,7 @@ from parley.server import clock
 from parley.server.backlog import Backlog
 from parley.server.chat import Chat
 from parley.server.clock import Moment
+from parley.server.doors import Door, Interlude, Porch
 from parley.server.handshakes import Handshakes
 from parley.server.index import Index, IndexBehindError, IndexUnavailableError
 from parley.server.listener import Listener
@@ -114,8 +115,11 @@ _COSTS: Final[dict[type, int]] = {
 _SWEEP: Final = 1.0  # seconds between two looks at the deadlines
 _INDEX_LAG: Final = 0.5  # seconds that records wait for the index when the server is quiet
 _INDEX_AT_ONCE: Final = 512  # records that wait for the index however busy the server is
-_FULL: Final = "the server has no room for another client: try again later"
-_CROWDED: Final = "too many connections from this address: close some, or try again later"
+_REFUSALS: Final = {
+    ErrorWord.SERVER_FULL: "the server has no room for another client: try again later",
+    ErrorWord.LIMIT_EXCEEDED: "too many connections from this address: close some, or try again "
+    "later",
+}
 _RETRY_PARKED: Final = 0.25  # seconds
 
 logger = logging.getLogger(__name__)
@@ -146,7 +150,8 @@ class Server:
         self._transfers = transfers
         self._tcp_files = TcpFiles(loop, transfers)
         self._quic_files = quic_files
-        self._carriers: list[TcpFiles | QuicFiles] = [self._tcp_files, *quic_files]
+        self._carriers: list[TcpFiles | QuicFiles | Porch] = [self._tcp_files, *quic_files]
+        self._porches: list[Porch] = []
         self.settings = settings
         self.mono = clock.now().mono
         self._peers: dict[Peer, None] = {}
@@ -166,16 +171,33 @@ class Server:
         self.reload: Callable[[], None] = lambda: None
         """Reads again what may change while it runs."""
         self._stop_by: float | None = None
-        full = Error(ErrorWord.SERVER_FULL.code, ErrorWord.SERVER_FULL.value, _FULL)
-        farewell = NativeDoor.frame(encode(full))
+        full = ErrorWord.SERVER_FULL
+        farewell = NativeDoor.frame(encode(Error(full.code, full.value, _REFUSALS[full])))
         self._tls = tls
         self._handshakes: list[Handshakes] = []
-        accepted = self.over_tls(self._accepted, _speak_tls())
-        if tls is not None:
-            farewell = b""  # which goes without a handshake
-        self._listeners = [
-            Listener(sock, loop, accepted, farewell, lambda: self.mono) for sock in listening
-        ]
+        self._listeners: list[Listener] = []
+        self._listen(listening, self._accepted, farewell, _speak_tls())
+
+    def open_door(self, listening: Sequence[socket.socket], porch: Porch) -> None:
+        """Let ``porch`` have those who connect to other sockets, too."""
+        self._porches.append(porch)
+        self._carriers.append(porch)
+        self._listen(listening, porch.accepted, porch.farewell, porch.speak_tls)
+
+    def _listen(
+        self,
+        listening: Sequence[socket.socket],
+        accepted: Callable[[Socket, str], None],
+        full: bytes,
+        speak_tls: bytes,
+    ) -> None:
+        """``full`` is for somebody for whom there is no descriptor, ``speak_tls`` for who does
+        not where that is spoken."""
+        farewell = full if self._tls is None else b""  # which goes without a handshake
+        take = self.over_tls(accepted, speak_tls)
+        for sock in listening:
+            listener = Listener(sock, self._loop, take, farewell, lambda: self.mono)
+            self._listeners.append(listener)
 
     def run(self) -> None:
         """Serve until a SIGINT or SIGTERM, and end in good order. A SIGHUP reloads.
@@ -245,10 +267,10 @@ class Server:
             door.welcomed()
         else:
             most = min(most, FRAMES_BEFORE_JOIN)
-        count = spent = 0
+        count = spent = interludes = 0
         request: AnyRequest | None = None
         while session.state is not State.CLOSED:
-            if count == most or session.state is State.WAITING:
+            if count + interludes >= most or session.state is State.WAITING:
                 if not (door.in_frame or peer.parked):
                     break
                 # Nothing more is read from it until this has been dealt with.
@@ -279,6 +301,10 @@ class Server:
                 if cost >= FRAMES_PER_TURN:
                     count = most  # the turn ends here
                 spent += cost
+            except Interlude as interlude:
+                interludes += 1
+                spent += 1
+                peer.reply(interlude.reply)
             except BodyError as problem:
                 count += 1
                 self._chat.malformed(session, problem)
@@ -471,30 +497,63 @@ class Server:
         return self._chat.addresses.connect(address)
 
     def _accepted(self, sock: Socket, address: str) -> None:
-        why: ErrorWord | None = None
-        if self._is_full() and not self._make_room():
-            why, text = ErrorWord.SERVER_FULL, _FULL
-        elif not self._chat.addresses.connect(address):
-            why, text = ErrorWord.LIMIT_EXCEEDED, _CROWDED
+        why = self.refusal(address)
         if why is not None and len(self._finishing) >= TURNED_AWAY_AT_ONCE:
             sock.close()
             return
-        session = self._chat.connect(address, NativeDoor.frame)
+        peer = self._peer(sock, address, NativeDoor(), counted=why is None)
+        if why is not None:
+            self._chat.turn_away(peer.session, why, _REFUSALS[why], "full", clock.now())
+
+    def refusal(self, address: str) -> ErrorWord | None:
+        """Count a connection from ``address``; or return why there is no room for it."""
+        why = None
+        if self._is_full() and not self._make_room():
+            why = ErrorWord.SERVER_FULL
+        elif not self._chat.addresses.connect(address):
+            why = ErrorWord.LIMIT_EXCEEDED
+        if why is not None:
+            self._refused += 1
+            if self._refused == 1:  # a line a second: the log is no place for a flood either
+                here = len(self._peers)
+                text = "refused address=%s %s: %d clients are here"
+                logger.warning(text, address, why.value, here)
+        return why
+
+    def admit(self, sock: Socket, address: str, door: Door, first: bytes, rest: bytes) -> None:
+        """Give a connection that is counted a session, behind ``door``: ``first`` goes out before
+        all else, ``rest`` has come already."""
+        peer = self._peer(sock, address, door, counted=True)
+        peer.reply(first)
+        if rest:
+            peer.received(peer.connection, rest)
+
+    def carries_file(self, address: str) -> None:
+        """A connection that is counted carries a file: it is none that might never join."""
+        self._chat.addresses.arrived(address)
+
+    def carried_file(self, address: str) -> None:
+        """It does no more, and may join."""
+        self._chat.addresses.returned(address)
+
+    def left(self, address: str, carries: bool) -> None:
+        """A connection that was counted is no more, and had no session; whether it ``carries`` a
+        file."""
+        self._chat.addresses.disconnect(address, carries)
+
+    def _peer(self, sock: Socket, address: str, door: Door, counted: bool) -> Peer:
+        session = self._chat.connect(address, door.frame)
         session.binding = sock.binding if isinstance(sock, TlsSocket) else None
-        peer = Peer(self, sock, self._loop, NativeDoor(), session, counted=why is None)
+        peer = Peer(self, sock, self._loop, door, session, counted)
         self._peers[peer] = None
-        if why is None:
+        if counted:
             self._newcomers[peer] = None
-            return
-        self._refused += 1
-        if self._refused == 1:  # a line a second: the log is no place for a flood either
-            here = len(self._peers) - 1
-            logger.warning("refused address=%s %s: %d clients are here", address, why.value, here)
-        self._chat.turn_away(session, why, text, "full", clock.now())
+        return peer
 
     def _is_full(self) -> bool:
         # A connection for a file has the file open too.
-        return len(self._peers) + 2 * len(self._tcp_files) >= self.settings.max_clients
+        here = len(self._peers) + 2 * len(self._tcp_files)
+        return here + sum(porch.descriptors for porch in self._porches) >= self.settings.max_clients
 
     def _make_room(self) -> bool:
         """Turn away who has been here longest without joining, if that is too long. Return

@@ -110,7 +110,7 @@ class Sharing:
             self._wait(session, request, item)
             return
         who = session.person, session.key, session.address
-        leave = Download(*who, item.id, item.size, item.sha256)
+        leave = Download(*who, item.id, item.name, item.size, item.sha256)
         ticket = self.tickets.issue(leave, session, moment.mono)
         self._hand(session, request.ref, ticket, item.name, item.size, item.sha256, 0)
 

@@ -42,6 +42,10 @@ from parley.server.sharing import Sharing
 from parley.server.shelf import Shelf
 from parley.server.tls import Tls
 from parley.server.transfers import Transfers
+from parley.server.web.front import Front
+from parley.server.web.origins import Origins, own_names
+from parley.server.web.pages import read_pages
+from parley.server.web.site import Site
 
 VERSION: Final = "0.1.0"
 
@@ -111,12 +115,12 @@ def start(options: Options, again: Callable[[], Options]) -> Server:
             renew(now, tls, quic, chat.sharing)
 
     server.reload = reload
+    if options.web is not None:
+        _open_web(options, options.web, server, loop, transfers)
     for sock in listening:
-        host, port = sock.getsockname()[:2]
         logger.info(
-            "listening on %s:%d tls=%s data=%s fsync=%s messages=%d accounts=%d",
-            f"[{host}]" if ":" in host else host,
-            port,
+            "listening on %s tls=%s data=%s fsync=%s messages=%d accounts=%d",
+            _shown(sock),
             "no" if certificate is None else f"sha256:{certificate.fingerprint}",
             options.data.resolve(),
             options.fsync,
@@ -242,18 +246,41 @@ def _open_with_index(options: Options) -> tuple[Log, Index]:
     return log, index
 
 
-def _listen(options: Options, accounts: Accounts) -> list[socket.socket]:
-    where = f"{options.host}:{options.port}"
+def _open_web(
+    options: Options, port: int, server: Server, loop: Loop, transfers: Transfers
+) -> None:
+    """Let browsers in on ``port``."""
+    sockets = _bound(options, port, "--web PORT")
+    origins = Origins(options.web_origins, own_names(options.host))
+    scheme = "http" if options.tls_cert is None else "https"
+    site = Site(read_pages(), origins, transfers, scheme)
+    server.open_door(sockets, Front(loop, server, site))
+    for sock in sockets:
+        logger.info("for browsers: %s://%s/", scheme, _shown(sock))
+
+
+def _shown(sock: socket.socket) -> str:
+    host, port = sock.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _bound(options: Options, port: int, another: str) -> list[socket.socket]:
+    """Listen on ``port``; ``another`` is how another one is given. Raises ``StartError``."""
     try:
-        listening = listen(options.host, options.port, options.timeout)
+        return listen(options.host, port, options.timeout)
     except socket.gaierror as problem:
         raise StartError(f"cannot listen on {options.host!r}: {problem.strerror}") from None
     except OSError as problem:
         reason = os.strerror(problem.errno) if problem.errno else str(problem)
         raise StartError(
-            f"cannot listen on {where}: {reason}. Is a server running there already? "
-            f"Another port can be given: chat_server.py PORT"
+            f"cannot listen on {options.host}:{port}: {reason}. Is a server running there "
+            f"already? Another port can be given: chat_server.py {another}"
         ) from None
+
+
+def _listen(options: Options, accounts: Accounts) -> list[socket.socket]:
+    where = f"{options.host}:{options.port}"
+    listening = _bound(options, options.port, "PORT")
     if _beyond_loopback(listening):
         known = accounts.with_published_password()
         if known:

@@ -26,13 +26,14 @@ class TicketError(Exception):
 
 @dataclass(slots=True)
 class Download:
-    """Leave to fetch the file ``id`` of the shelf, as it was then, for ``person``, who is called
-    ``nick`` (its key) and is at ``address``."""
+    """Leave to fetch the file ``id`` of the shelf, called ``name``, as it was then, for ``person``,
+    who is called ``nick`` (its key) and is at ``address``."""
 
     person: str
     nick: str
     address: str
     id: str
+    name: str
     size: int
     sha256: str
 
@@ -91,12 +92,17 @@ class Tickets:
 
     def take(self, ticket: str, mono: float) -> Download | Upload:
         """Return what a ticket is for; it is good no more. Raises ``TicketError``."""
+        leave = self.look(ticket, mono)
+        self._forget(ticket)
+        return leave
+
+    def look(self, ticket: str, mono: float) -> Download | Upload:
+        """Return what a ticket is for; it stays good. Raises ``TicketError``."""
         self.sweep(mono)
         issued = self._issued.get(ticket)
         if issued is None:
             text = "this ticket is not good, or no longer: ask for another"
             raise TicketError(ErrorWord.TICKET_EXPIRED, text)
-        self._forget(ticket)
         return issued.leave
 
     def void(self, part: str) -> None:

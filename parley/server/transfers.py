@@ -25,7 +25,7 @@ from parley.server.clock import Moment
 from parley.server.loop import READ, Loop
 from parley.server.sharing import Answer, Sharing
 from parley.server.shelf import open_regular
-from parley.server.tickets import TicketError, Upload
+from parley.server.tickets import TicketError, Tickets, Upload
 
 STALL: Final = 60.0
 """Seconds without a byte after which a transfer is given up; it can be gone on with."""
@@ -202,6 +202,11 @@ class Transfers:
         if moment.mono - self._cleaned > _CLEAN_EVERY:
             self._cleaned = moment.mono
             self._parts.clean(moment.utc)
+
+    @property
+    def tickets(self) -> Tickets:
+        """What files may be fetched and stored."""
+        return self._sharing.tickets
 
     @property
     def chunk(self) -> int:
