@@ -281,6 +281,9 @@ class Connection:
         )
         self._head_only = asked.method == "HEAD"
         self._until = self.mono + ANSWER_DEADLINE
+        if event.http_version not in (b"1.0", b"1.1"):
+            self.answer(of_text(505, "HTTP/1.1 is spoken here", close=True))
+            return
         found = self._front.site.asked(asked, self)
         if isinstance(found, Answer):
             if asked.has_body:
@@ -294,7 +297,10 @@ class Connection:
             found.begin()
 
     def _answer_bad(self, problem: h11.RemoteProtocolError) -> None:
-        if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE) and self._carried is None:
+        """What has come is no request, or no body: say so, and nothing more is read."""
+        if self._carried is not None:
+            self._carried.break_off()
+        if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             status = problem.error_status_hint
             self.answer(of_text(status, "this is no request of HTTP/1.1", close=True))
         else:
