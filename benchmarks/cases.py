@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks.measuring import PARLEY, cannot
+from benchmarks.measuring import PARLEY, WEB, cannot
 
 FAST: Final = ("parley", "limit", "redis", "inspircd", "nats")
 FEW: Final = ("parley", "limit", "redis")
@@ -46,7 +46,7 @@ def _broadcast(name: str, sides: tuple[str, ...] = FEW, **more: object) -> Case:
 
 
 BROADCAST: Final = (
-    _broadcast("1,000 clients, 16 in flight", FAST + SLOW),
+    _broadcast("1,000 clients, 16 in flight", FAST + SLOW + (WEB,)),
     _broadcast("1,000 clients, 1 in flight", FAST, inflight=1),
     _broadcast("1,000 clients, 256 in flight", inflight=256),
     _broadcast("10 clients", clients=10),

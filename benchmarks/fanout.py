@@ -13,7 +13,7 @@ import json
 import statistics
 import sys
 
-from benchmarks.measuring import Found, measure
+from benchmarks.measuring import WEB, Found, measure
 from benchmarks.peers.start import KINDS
 from benchmarks.programs import ProgramError
 
@@ -27,9 +27,9 @@ def once(side: str, options: argparse.Namespace) -> Found:
 def peers(value: str) -> list[str]:
     """Return the names in a list with commas."""
     names = value.split(",")
-    if unknown := [name for name in names if name not in KINDS]:
+    if unknown := [name for name in names if name not in (*KINDS, WEB)]:
         raise argparse.ArgumentTypeError(
-            f"no such peer: {unknown[0]}; there are {', '.join(KINDS)}"
+            f"no such peer: {unknown[0]}; there are {', '.join([*KINDS, WEB])}"
         )
     return names
 
@@ -37,7 +37,7 @@ def peers(value: str) -> list[str]:
 def read_options() -> argparse.Namespace:
     """Return what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
-    parser.add_argument("--peers", type=peers, default=["redis"], help=", ".join(KINDS))
+    parser.add_argument("--peers", type=peers, default=["redis"], help=", ".join([*KINDS, WEB]))
     parser.add_argument("--clients", type=int, default=1000)
     parser.add_argument("--senders", type=int, default=10)
     parser.add_argument("--inflight", type=int, default=16, help="messages in flight per sender")

@@ -12,6 +12,8 @@ from benchmarks.peers.start import KINDS, Peer
 from benchmarks.programs import Parley, ProgramError, built, pin, resident, stop
 
 PARLEY = "parley"
+WEB = "parley-web"
+"""Parley again, by its door for browsers."""
 
 Found = dict[str, float]
 """What the load printed, and ``resident_growth``: bytes by which the server grew."""
@@ -19,7 +21,7 @@ Found = dict[str, float]
 
 def cannot(side: str, wanted: Mapping[str, object]) -> bool:
     """Tell whether a server cannot do what the load would ask of it."""
-    if side == PARLEY:
+    if side in (PARLEY, WEB):
         return False
     kind = KINDS[side]
     size = wanted.get("size", 0)
@@ -30,7 +32,7 @@ def cannot(side: str, wanted: Mapping[str, object]) -> bool:
 @contextlib.contextmanager
 def server(side: str, fsync: str = "always") -> Iterator[Parley | Peer]:
     """Run a server on the first core."""
-    if side != PARLEY:
+    if side not in (PARLEY, WEB):
         peer = Peer(side, core=0)
         try:
             yield peer
@@ -38,8 +40,8 @@ def server(side: str, fsync: str = "always") -> Iterator[Parley | Peer]:
             peer.stop()
         return
     with tempfile.TemporaryDirectory(prefix="parley-bench-") as place:
-        settings = ("--rate", "0", "--timeout", "3600", "--max-clients", "100000")
-        parley = Parley(Path(place), [*settings, "--fsync", fsync])
+        settings = ["--rate", "0", "--timeout", "3600", "--max-clients", "100000"]
+        parley = Parley(Path(place), [*settings, "--fsync", fsync], web=side == WEB)
         try:
             pin(parley.pid, 0)
             yield parley

@@ -37,6 +37,7 @@ _COLOURS: Final = {
     "mosquitto": "#d35400",
     "uvloop": "#16a085",
     "websockets": "#2c3e50",
+    "parley-web": "#e59866",
 }
 
 

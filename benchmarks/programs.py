@@ -71,17 +71,24 @@ def stop(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> int:
 
 
 class Parley:
-    """The chat server on ``data``, started by way of ``prefix``. ``said`` is what it has written
-    to standard error."""
+    """The chat server on ``data``, started by way of ``prefix``; with ``web``, ``port`` is then its
+    port for browsers. ``said`` is what it has written to standard error."""
 
     name = "parley"
-    protocol = "parley"
     cannot: frozenset[str] = frozenset()
     longest = 16_000
 
     def __init__(
-        self, data: Path, options: Sequence[str] = (), port: int = 0, prefix: Sequence[str] = ()
+        self,
+        data: Path,
+        options: Sequence[str] = (),
+        port: int = 0,
+        prefix: Sequence[str] = (),
+        web: bool = False,
     ) -> None:
+        self.protocol = "parley-web" if web else "parley"
+        if web:
+            options = [*options, "--web", "0"]
         data.mkdir(parents=True, exist_ok=True)
         self.data = data
         self._log = data / "server.log"
@@ -104,6 +111,9 @@ class Parley:
         while True:
             found = re.search(r"listening on [^ ]*:(\d+)", self.said[before:])
             if found:
+                if web:
+                    found = re.search(r"for browsers: https?://[^ ]*:(\d+)/", self.said[before:])
+                    assert found is not None
                 self.port = int(found[1])
                 return
             if self.process.poll() is not None or time.monotonic() > deadline:

@@ -32,6 +32,7 @@ NAMES: Final = {
     "mosquitto": "mosquitto",
     "uvloop": "uvloop",
     "websockets": "websockets",
+    "parley-web": "Parley, by WebSocket",
 }
 
 

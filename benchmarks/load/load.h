@@ -58,7 +58,7 @@ typedef struct {
     size_t (*keep)(Client *, char *out);
 } Protocol;
 
-extern const Protocol parley, redis, nats, irc, mqtt, websocket;
+extern const Protocol parley, parley_web, redis, nats, irc, mqtt, websocket;
 
 typedef enum { BROADCAST, PAIRS, ROOMS } Pattern;
 

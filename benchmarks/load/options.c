@@ -8,7 +8,8 @@ Options options = {
     .size = 100, .rooms = 100, .warmup = 1, .seconds = 4,
 };
 
-static const Protocol *const protocols[] = {&parley, &redis, &nats, &irc, &mqtt, &websocket};
+static const Protocol *const protocols[] = {&parley, &parley_web, &redis, &nats,
+                                          &irc,    &mqtt,       &websocket};
 static const char *const patterns[] = {"broadcast", "pairs", "rooms"};
 
 static const struct option names[] = {
@@ -23,7 +24,7 @@ static const struct option names[] = {
 static void refuse(const char *why) {
     fprintf(stderr,
             "load: %s\n"
-            "usage: load --protocol parley|redis|nats|irc|mqtt|websocket --port P [--host H]\n"
+            "usage: load --protocol parley|parley-web|redis|nats|irc|mqtt|websocket --port P [--host H]\n"
             "  [--pattern broadcast|pairs|rooms] [--clients N] [--senders S, 0: everybody]\n"
             "  [--inflight K] [--size BYTES] [--rooms R] [--rate MESSAGES_A_SECOND, 0: by answers]\n"
             "  [--warmup S] [--seconds S] [--idle] [--at-once CONNECTIONS] [--source FIRST_ADDRESS] [--prefix WORD]\n",
