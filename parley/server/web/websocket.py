@@ -23,6 +23,7 @@ _SLICE: Final = 2048
 """Bytes that are read at once: some 340 of the shortest frames, 4 ms."""
 
 _logger = logging.getLogger(__name__)
+_logger.setLevel(logging.WARNING)  # for debugging it would write down what people say
 
 
 def encode_text(body: bytes) -> bytes:
@@ -33,6 +34,22 @@ def encode_text(body: bytes) -> bytes:
     if size < 1 << 16:
         return b"\x81\x7e%b%b" % (size.to_bytes(2, "big"), body)
     return b"\x81\x7f%b%b" % (size.to_bytes(8, "big"), body)
+
+
+class _Reader(Protocol):
+    """Knows too whether a frame has begun: ``behind`` counts what is fed and in no whole frame."""
+
+    behind = 0
+
+    def receive_data(self, data: bytes | bytearray) -> None:
+        """Take in bytes, at least one."""
+        self.behind = len(data)
+        super().receive_data(data)
+
+    def recv_frame(self, frame: Frame) -> None:
+        """A frame is whole."""
+        super().recv_frame(frame)
+        self.behind = len(self.reader.buffer)
 
 
 class WebSocketDoor:
@@ -47,7 +64,7 @@ class WebSocketDoor:
     frame = staticmethod(encode_text)
 
     def __init__(self) -> None:
-        self._protocol = Protocol(Side.SERVER, max_size=FRAME_BEFORE_JOIN, logger=_logger)
+        self._protocol = _Reader(Side.SERVER, max_size=FRAME_BEFORE_JOIN, logger=_logger)
         self._waiting = b""
         self._at = 0
         self._frames: deque[Frame] = deque()
@@ -61,7 +78,7 @@ class WebSocketDoor:
             self._frames
             or self._at < len(self._waiting)
             or self._message is not None
-            or self._protocol.reader.buffer
+            or self._protocol.behind
         )
 
     def welcomed(self) -> None:
