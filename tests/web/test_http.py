@@ -6,11 +6,14 @@ import http.client
 import re
 import socket
 import struct
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT, Make
+from tests.files.carrying import bring
+from tests.server.test_rooms import ask
 from tests.web.conftest import web_port
 from tests.web.webwire import WebWire, upgrade
 from tests.wire import PATIENCE
@@ -171,17 +174,18 @@ def test_whoever_leaves_in_any_state_does_no_harm(port: int) -> None:
     assert Answer(port, "GET", "/").status == 200
 
 
-def test_what_trickles_or_is_silent_is_ended(port: int) -> None:
+def test_what_trickles_or_is_silent_is_ended(make_server: Make) -> None:
     """Slowloris: progress does not put the deadline off."""
+    port = web_port(make_server("--web", "0", "--join-timeout", "2").start())
     unjoined = WebWire(port)
     silent = socket.create_connection(("127.0.0.1", port), 40)
-    trickle = socket.create_connection(("127.0.0.1", port), 1)
+    trickle = socket.create_connection(("127.0.0.1", port), 0.2)
     kept = socket.create_connection(("127.0.0.1", port), 40)
     kept.sendall(get(port, "/none"))
     with silent, trickle, kept:
         sent = 0
-        with contextlib.suppress(OSError):
-            for byte in get(port, "/", "X: " + "x" * 60 + "\r\n"):
+        with contextlib.suppress(ConnectionError):
+            for byte in get(port, "/", "X: " + "x" * 300 + "\r\n"):
                 trickle.sendall(bytes([byte]))
                 sent += 1
                 try:
@@ -189,7 +193,7 @@ def test_what_trickles_or_is_silent_is_ended(port: int) -> None:
                         break
                 except TimeoutError:
                     pass
-        assert sent < 60
+        assert sent < 300
         assert silent.recv(1) == b""
         while kept.recv(65536):
             pass
@@ -203,8 +207,40 @@ def test_who_is_over_the_limit_is_told_so(make_server: Make) -> None:
     port = web_port(server)
     one, two = WebWire(port), WebWire(port)
     assert Answer(port, "GET", "/").status == 503
-    for wire in (one, two):
-        wire.close()
+    one.close()
+    until_let_in(port)
+    two.close()
+
+
+def test_one_address_has_its_limit_over_all_doors(make_server: Make) -> None:
+    limits = ("--exempt", "none", "--address-clients", "3", "--address-newcomers", "2")
+    server = make_server("--web", "0", "--files", ".", *limits).start()
+    port = web_port(server)
+    ann = server.joined("ann")
+    file = bring(server, ann, "file", b"data")
+    assert file["purpose"] == "ok"
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    ticket = ask(ann, "get", name="file")["ticket"]
+    until_let_in(port)  # the connection that brought the file is counted until it has ended
+    connection.request("GET", f"/files/{ticket}")
+    assert connection.getresponse().read() == b"data"
+    with socket.create_connection(("127.0.0.1", port), PATIENCE):
+        assert Answer(port, "GET", "/").status == 429
+        refused = server.wire()
+        refused.error("LIMIT_EXCEEDED")
+    connection.close()
+    until_let_in(port)
+    wire = WebWire(port)
+    wire.join("ben")
+    assert Answer(port, "GET", "/").status == 200
+    wire.close()
+
+
+def until_let_in(port: int) -> None:
+    """Wait until the server has seen that others have gone."""
+    deadline = time.monotonic() + PATIENCE
+    while Answer(port, "GET", "/").status != 200:
+        assert time.monotonic() < deadline
 
 
 def test_a_port_that_is_taken_is_told(make_server: Make, port: int, tmp_path: Path) -> None:

@@ -27,10 +27,6 @@ from parley.server.web.websocket import WebSocketDoor
 HEAD_BYTES: Final = 16 * 1024
 """Longest head of a request. Browsers send under 2 KB to a server without cookies."""
 
-KEEP_OPEN: Final = 20.0
-"""Seconds for another head, from the last answer on: browsers ask for several files on one
-connection, and leave it open then."""
-
 ANSWER_DEADLINE: Final = 60.0
 """Seconds in which an answer must have been taken."""
 
@@ -153,13 +149,18 @@ class Connection:
         self._resting = False
         self._turning = False
         self._events = 0
-        self._until = front.host.mono + front.host.settings.bounds.join_timeout
+        self._until = self._head_by()
         self._watch(READ)
 
     @property
     def mono(self) -> float:
         """The tick's time, in monotonic seconds."""
         return self._front.host.mono
+
+    def _head_by(self) -> float:
+        """When the head of a request must be whole, however it trickles: the connection or the
+        last answer is long enough ago. So long, too, an idle one stays open."""
+        return self.mono + self._front.host.settings.bounds.join_timeout
 
     @property
     def closed(self) -> bool:
@@ -255,7 +256,7 @@ class Connection:
             return False
         if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
             self._http.start_next_cycle()
-            self._until = self.mono + KEEP_OPEN
+            self._until = self._head_by()
         try:
             event = self._http.next_event()
         except h11.RemoteProtocolError as problem:
