@@ -244,6 +244,21 @@ def test_requests_go_on_behind_files(ann: Web) -> None:
         assert connection.getresponse().status == 404
 
 
+def test_who_asks_for_leave_to_send_gets_it_or_an_answer(ann: Web) -> None:
+    """RFC 9110, 10.1.1."""
+    for ticket, begins in (
+        (ann.put(name("leave"), DATA), b"HTTP/1.1 100 "),
+        ("x", b"HTTP/1.1 410 "),
+    ):
+        head = f"PUT /files/{ticket} HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
+        with socket.create_connection(("127.0.0.1", ann.port), PATIENCE) as sock:
+            sock.sendall(f"{head}Content-Length: {len(DATA)}\r\n\r\n".encode())
+            assert sock.recv(65536).startswith(begins)
+            if begins.startswith(b"HTTP/1.1 100"):
+                sock.sendall(DATA)
+                assert sock.recv(65536).startswith(b"HTTP/1.1 201 ")
+
+
 def test_curl(ann: Web, tmp_path: Path) -> None:
     """curl asks for leave to send (Expect), goes on from a place (-C), and keeps the name (-OJ)."""
     data = DATA * 10
