@@ -6,7 +6,9 @@ import http.client
 import json
 import os
 import socket
+import struct
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -298,3 +300,50 @@ def test_a_large_file_leaves_the_chat_its_turns(ann: Web, join: Join) -> None:
             ann.wire.say(f"{said} MB")
             said += 1
     assert (said, digest.hexdigest()) == (40, sha256(data))
+
+
+def test_bytes_may_come_one_by_one(ann: Web) -> None:
+    file = name("slow")
+    data = DATA[:300]
+    head = (
+        f"PUT /files/{ann.put(file, data)} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 300\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", ann.port), PATIENCE) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in f"{head}Content-Length: 300\r\n\r\n".encode() + data:
+            sock.sendall(bytes([byte]))
+        assert sock.recv(65536).startswith(b"HTTP/1.1 201 ")
+    assert ann.request("GET", ann.get(file))[2] == data
+
+
+def test_whoever_leaves_a_file_half_way_leaves_nothing_open(
+    ann: Web, web_server: ChatServer
+) -> None:
+    def is_open() -> set[str]:
+        links = set()
+        for fd in Path(f"/proc/{web_server.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                links.add(f"{fd.name} {fd.readlink()}")
+        return links
+
+    file = name("half")
+    ann.bring(file, DATA * 20)
+    before = is_open()
+    for reset in (False, True):
+        for head in (
+            f"GET /files/{ann.get(file)} HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            f"PUT /files/{ann.put(name('half'), DATA)} HTTP/1.1\r\nHost: localhost\r\n"
+            f"Content-Length: {len(DATA)}\r\n\r\nbegin",
+        ):
+            sock = socket.create_connection(("127.0.0.1", ann.port), PATIENCE)
+            sock.sendall(head.encode())
+            if head.startswith("GET"):
+                assert sock.recv(100)
+                assert is_open() - before
+            if reset:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            sock.close()
+    deadline = time.monotonic() + PATIENCE
+    while is_open() - before:
+        assert time.monotonic() < deadline, is_open() - before
+        time.sleep(0.01)
