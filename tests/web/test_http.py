@@ -214,7 +214,7 @@ def test_who_is_over_the_limit_is_told_so(make_server: Make) -> None:
 
 def test_one_address_has_its_limit_over_all_doors(make_server: Make) -> None:
     limits = ("--exempt", "none", "--address-clients", "3", "--address-newcomers", "2")
-    server = make_server("--web", "0", "--files", ".", *limits).start()
+    server = make_server("--web", "0", *limits).start()
     port = web_port(server)
     ann = server.joined("ann")
     file = bring(server, ann, "file", b"data")
