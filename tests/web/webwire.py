@@ -53,9 +53,9 @@ class WebWire(Wire):
     """A connection that has made its handshake. ``controls`` are the control frames that came:
     opcode and payload."""
 
-    def __init__(self, port: int, behind: bytes = b"") -> None:
+    def __init__(self, port: int, behind: bytes = b"", sock: socket.socket | None = None) -> None:
         self.controls: list[tuple[int, bytes]] = []
-        self.adopt(socket.create_connection(("127.0.0.1", port), PATIENCE))
+        self.adopt(sock or socket.create_connection(("127.0.0.1", port), PATIENCE))
         key = base64.b64encode(secrets.token_bytes(16)).decode()
         self.raw(upgrade(port, key, {}) + behind)
         while b"\r\n\r\n" not in self._buffer:
