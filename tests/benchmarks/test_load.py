@@ -16,7 +16,8 @@ import pytest
 from benchmarks.peers.start import KINDS, Peer
 from benchmarks.programs import ProgramError, built
 from framing.frames import FrameDecoder, encode_frame
-from tests.conftest import ChatServer
+from tests.conftest import ChatServer, Make
+from tests.web.conftest import web_port
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
 
@@ -149,6 +150,15 @@ def test_everybody_may_speak(limit: Peer) -> None:
 @pytest.mark.parametrize("pattern", ["broadcast", "pairs", "rooms"])
 def test_nothing_is_wrong_with_parley(server: ChatServer, pattern: str) -> None:
     found(run_load(server.port, f"--pattern={pattern}", "--rooms=2"))
+
+
+@pytest.mark.parametrize("pattern", ["broadcast", "pairs", "rooms"])
+def test_nothing_is_wrong_with_parley_by_websocket(make_server: Make, pattern: str) -> None:
+    port = web_port(make_server("--rate", "0", "--web", "0").start())
+    words = [f"--pattern={pattern}", "--rooms=2"]
+    found(run_load(port, *words, protocol="parley-web"))
+    result = run_load(port, *words, "--size=15000", "--prefix=w", protocol="parley-web")
+    found(result)
 
 
 def test_with_a_rate_each_sampled_delivery_is_timed(limit: Peer) -> None:

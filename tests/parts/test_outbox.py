@@ -6,9 +6,11 @@ from hypothesis import strategies as st
 from framing.frames import encode_frame
 from parley.server.outbox import Audience, Outbox
 from parley.server.session import Session
+from parley.server.web.websocket import WebSocketDoor, encode_text
 
 PEOPLE = 5
 ROOMS = 3
+FRAMES = encode_frame, encode_text  # as two doors have it
 
 rooms_strategy = st.lists(st.sets(st.integers(0, PEOPLE - 1)), min_size=ROOMS, max_size=ROOMS)
 acts_strategy = st.lists(
@@ -30,7 +32,7 @@ def test_everybody_gets_what_a_queue_of_their_own_would_hold(
     rooms: list[set[int]], turns: list[list[tuple[str, int, int | None]]]
 ) -> None:
     outbox = Outbox()
-    people = [Session("", encode_frame) for _ in range(PEOPLE)]
+    people = [Session("", FRAMES[i % 2]) for i in range(PEOPLE)]
     audiences = [Audience() for _ in range(ROOMS)]
     for audience, members in zip(audiences, rooms, strict=True):
         audience.members = {people[i]: None for i in members}
@@ -68,7 +70,7 @@ def test_everybody_gets_what_a_queue_of_their_own_would_hold(
         for share in shares:
             assert share.size == sum(map(len, share.buffers)) > 0
         for person, queue in zip(people, queues, strict=True):
-            assert got.get(id(person), b"") == b"".join(map(encode_frame, queue))
+            assert got.get(id(person), b"") == b"".join(map(person.frame, queue))
         assert outbox.empty
         assert all(person.patches is None for person in people)
 
@@ -86,3 +88,18 @@ def test_those_who_hear_the_same_share_one_object() -> None:
     assert all(shares[id(person)][0] is whole for person in people[1:])
     mine = shares[id(people[0])]
     assert any(isinstance(part, memoryview) and part.obj is whole for part in mine)
+
+
+def test_two_doors_have_one_object_each() -> None:
+    outbox = Outbox()
+    room = Audience()
+    people = [Session("", (encode_frame, WebSocketDoor().frame)[i % 2]) for i in range(100)]
+    room.members = dict.fromkeys(people)
+    outbox.say(room, b'{"a":1}')
+    outbox.say(room, b'{"b":2}')
+    shares = outbox.flush()
+    assert [len(share.recipients) for share in shares] == [50, 50]
+    assert [share.buffers for share in shares] == [
+        [b'$7{"a":1}$$7{"b":2}$'],
+        [b'\x81\x07{"a":1}\x81\x07{"b":2}'],
+    ]
