@@ -60,11 +60,11 @@ class Addresses:
         return True
 
     def arrived(self, address: str) -> None:
-        """A connection has joined, or carries a file."""
+        """A connection has joined, carries a file, or has asked for a page."""
         _less(self._newcomers, network_of(address))
 
     def returned(self, address: str) -> None:
-        """A connection carries a file no more, and has not joined."""
+        """A connection that had arrived for something else is to join, and has not."""
         self._newcomers[network_of(address)] += 1
 
     def disconnect(self, address: str, arrived: bool) -> None:

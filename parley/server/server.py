@@ -521,25 +521,22 @@ class Server:
         return why
 
     def admit(self, sock: Socket, address: str, door: Door, first: bytes, rest: bytes) -> None:
-        """Give a connection that is counted a session, behind ``door``: ``first`` goes out before
-        all else, ``rest`` has come already."""
+        """Give a connection that has asked for it a session, behind ``door``: ``first`` goes out
+        before all else, ``rest`` has come already."""
+        self._chat.addresses.returned(address)
         peer = self._peer(sock, address, door, counted=True)
         peer.reply(first)
         if rest:
             peer.received(peer.connection, rest)
 
-    def carries_file(self, address: str) -> None:
-        """A connection that is counted carries a file: it is none that might never join."""
+    def asked(self, address: str) -> None:
+        """A connection that is counted has asked for something: it is no silent one."""
         self._chat.addresses.arrived(address)
 
-    def carried_file(self, address: str) -> None:
-        """It does no more, and may join."""
-        self._chat.addresses.returned(address)
-
-    def left(self, address: str, carries: bool) -> None:
-        """A connection that was counted is no more, and had no session; whether it ``carries`` a
-        file."""
-        self._chat.addresses.disconnect(address, carries)
+    def left(self, address: str, asked: bool) -> None:
+        """A connection that was counted is no more, and had no session; whether it had ``asked``
+        for anything."""
+        self._chat.addresses.disconnect(address, asked)
 
     def _peer(self, sock: Socket, address: str, door: Door, counted: bool) -> Peer:
         session = self._chat.connect(address, door.frame)

@@ -12,8 +12,6 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, Make
-from tests.files.carrying import bring
-from tests.server.test_rooms import ask
 from tests.web.conftest import web_port
 from tests.web.webwire import WebWire, upgrade
 from tests.wire import PATIENCE
@@ -213,27 +211,29 @@ def test_who_is_over_the_limit_is_told_so(make_server: Make) -> None:
 
 
 def test_one_address_has_its_limit_over_all_doors(make_server: Make) -> None:
-    limits = ("--exempt", "none", "--address-clients", "3", "--address-newcomers", "2")
+    limits = ("--exempt", "none", "--address-clients", "4", "--address-newcomers", "2")
     server = make_server("--web", "0", *limits).start()
     port = web_port(server)
     ann = server.joined("ann")
-    file = bring(server, ann, "file", b"data")
-    assert file["purpose"] == "ok"
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
-    ticket = ask(ann, "get", name="file")["ticket"]
-    until_let_in(port)  # the connection that brought the file is counted until it has ended
-    connection.request("GET", f"/files/{ticket}")
-    assert connection.getresponse().read() == b"data"
-    with socket.create_connection(("127.0.0.1", port), PATIENCE):
-        assert Answer(port, "GET", "/").status == 429
-        refused = server.wire()
-        refused.error("LIMIT_EXCEEDED")
-    connection.close()
+    with contextlib.ExitStack() as open_ones:
+        for _ in range(2):  # who has asked for a page is none that might never join
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+            open_ones.callback(connection.close)
+            connection.request("GET", "/")
+            assert connection.getresponse().read()
+        with socket.create_connection(("127.0.0.1", port), PATIENCE):
+            assert Answer(port, "GET", "/").status == 429
+            server.wire().error("LIMIT_EXCEEDED")
+    ann.close()
     until_let_in(port)
-    wire = WebWire(port)
-    wire.join("ben")
+    one, two = WebWire(port), WebWire(port)  # but these might: they have not joined
+    assert Answer(port, "GET", "/").status == 429
+    one.join("ben")
     assert Answer(port, "GET", "/").status == 200
-    wire.close()
+    one.close()
+    two.close()
+    until_let_in(port)
+    WebWire(port).close()
 
 
 def until_let_in(port: int) -> None:

@@ -27,6 +27,10 @@ from parley.server.web.websocket import WebSocketDoor
 HEAD_BYTES: Final = 16 * 1024
 """Longest head of a request. Browsers send under 2 KB to a server without cookies."""
 
+KEEP_OPEN: Final = 5.0
+"""Seconds for another head, from the last answer on, however it trickles. A browser asks for what
+it needs at once, on up to six connections; a class behind one address has hundreds."""
+
 ANSWER_DEADLINE: Final = 60.0
 """Seconds in which an answer must have been taken."""
 
@@ -57,19 +61,16 @@ class Host(Protocol):
     def refusal(self, address: str) -> ErrorWord | None:
         """Count a connection from ``address``; or return why there is no room for it."""
 
-    def carries_file(self, address: str) -> None:
-        """A connection that is counted carries a file: it is none that might never join."""
+    def asked(self, address: str) -> None:
+        """A connection that is counted has asked for something: it is no silent one."""
 
-    def carried_file(self, address: str) -> None:
-        """It does no more, and may join."""
-
-    def left(self, address: str, carries: bool) -> None:
-        """A connection that was counted is no more, and had no session; whether it ``carries`` a
-        file."""
+    def left(self, address: str, asked: bool) -> None:
+        """A connection that was counted is no more, and had no session; whether it had ``asked``
+        for anything."""
 
     def admit(self, sock: Socket, address: str, door: Door, first: bytes, rest: bytes) -> None:
-        """Give a connection that is counted a session, behind ``door``: ``first`` goes out before
-        all else, ``rest`` has come already."""
+        """Give a connection that has asked for it a session, behind ``door``: ``first`` goes out
+        before all else, ``rest`` has come already."""
 
 
 class Front:
@@ -120,6 +121,7 @@ class Connection:
 
     __slots__ = (
         "_address",
+        "_asked_once",
         "_carried",
         "_events",
         "_front",
@@ -143,24 +145,20 @@ class Connection:
         self._out: bytes | memoryview = b""
         self._carried: Carried | None = None
         self._head_only = False
+        self._asked_once = False
         self._lingering = False
         self._said_all = False
         self._given_away = False
         self._resting = False
         self._turning = False
         self._events = 0
-        self._until = self._head_by()
+        self._until = self.mono + front.host.settings.bounds.join_timeout
         self._watch(READ)
 
     @property
     def mono(self) -> float:
         """The tick's time, in monotonic seconds."""
         return self._front.host.mono
-
-    def _head_by(self) -> float:
-        """When the head of a request must be whole, however it trickles: the connection or the
-        last answer is long enough ago. So long, too, an idle one stays open."""
-        return self.mono + self._front.host.settings.bounds.join_timeout
 
     @property
     def closed(self) -> bool:
@@ -201,7 +199,7 @@ class Connection:
         if not self.closed:
             self._watch(0)
             self._sock.close()
-            self._front.host.left(self._address, self.busy)
+            self._front.host.left(self._address, self._asked_once)
             self._gone()
 
     def _gone(self) -> None:
@@ -256,7 +254,7 @@ class Connection:
             return False
         if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
             self._http.start_next_cycle()
-            self._until = self._head_by()
+            self._until = self.mono + KEEP_OPEN
         try:
             event = self._http.next_event()
         except h11.RemoteProtocolError as problem:
@@ -280,6 +278,9 @@ class Connection:
             event.target.decode("ascii", "replace"),
             {name.decode("ascii"): value.decode("latin-1") for name, value in event.headers},
         )
+        if not self._asked_once:
+            self._asked_once = True
+            self._front.host.asked(self._address)
         self._head_only = asked.method == "HEAD"
         self._until = self.mono + ANSWER_DEADLINE
         if event.http_version not in (b"1.0", b"1.1"):
@@ -294,7 +295,6 @@ class Connection:
             self._go_over(handshake.accepted(asked.headers))
         else:
             self._carried = found
-            self._front.host.carries_file(self._address)
             found.begin()
 
     def _answer_bad(self, problem: h11.RemoteProtocolError) -> None:
@@ -326,7 +326,7 @@ class Connection:
         """Send an answer whose body, if it has one, is here."""
         if self.closed:
             return
-        self._carry_no_more()
+        self._carried = None
         data = self._head(answer)
         if answer.body and not self._head_only:
             data += self._http.send(h11.Data(data=answer.body)) or b""
@@ -345,7 +345,7 @@ class Connection:
 
     def file_over(self) -> None:
         """All of a body has gone out."""
-        self._carry_no_more()
+        self._carried = None
         self._put(self._http.send(h11.EndOfMessage()) or b"")
         self._turn()
 
@@ -355,11 +355,6 @@ class Connection:
             go = h11.InformationalResponse(status_code=100, headers=[], reason="Continue")
             self._put(self._http.send(go) or b"")
         self._turn()
-
-    def _carry_no_more(self) -> None:
-        if self._carried is not None:
-            self._carried = None
-            self._front.host.carried_file(self._address)
 
     def _head(self, answer: Answer) -> bytes:
         headers = answer.head(clock.now().utc)
