@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,13 @@ class ChatServer:
         *options: str,
         env: dict[str, str] | None = None,
         prefix: tuple[str, ...] = (),
+        pass_fds: Sequence[int] = (),
     ) -> None:
         self.data = data
         self.options = options
         self.env = {**os.environ, **(env or {})}
         self.prefix = prefix
+        self.pass_fds = pass_fds
         self.port = 0
         self.wires: list[Wire] = []
         self.process: subprocess.Popen[bytes] | None = None
@@ -64,6 +66,7 @@ class ChatServer:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 env=self.env,
+                pass_fds=self.pass_fds,
             )
 
     @property

@@ -62,6 +62,7 @@ from parley.server.archive import Archive
 from parley.server.bans import Bans
 from parley.server.bounds import Bounds
 from parley.server.clock import Moment
+from parley.server.counts import Counts
 from parley.server.entrance import Entrance, Greeting
 from parley.server.finding import Finding
 from parley.server.hall import Hall
@@ -209,6 +210,17 @@ class Chat:
             handler(session, request, moment)
             self._talk.count_query(session, moment)
 
+    @property
+    def counts(self) -> Counts:
+        """What has been counted since the start."""
+        return self._hall.counts
+
+    @property
+    def present(self) -> tuple[int, int, int]:
+        """How many sessions have joined, how many people they are, and how many rooms there
+        are."""
+        return len(self._hall), len(self._people), len(self._hall.rooms)
+
     def _is_muted(self, session: Session, request: AnyRequest, moment: Moment) -> bool:
         """Tell whether a session can say nothing; if so it is refused here. To be back from
         being away, or to ask for a topic, says nothing."""
@@ -260,6 +272,7 @@ class Chat:
             if record.do == "leave":
                 self.sharing.clear_away([record.room or ""])
         else:
+            self.counts.messages += 1
             self._talk.said(record, body)
 
     def not_applied(self, record: Record) -> None:

@@ -13,6 +13,7 @@ from framing.events import Error, Event, History, Joined, Left, Roster
 from framing.limits import PAGE
 from parley.server.archive import Archive
 from parley.server.clock import Moment
+from parley.server.counts import Counts
 from parley.server.index import IndexBehindError
 from parley.server.outbox import Audience, Outbox
 from parley.server.people import ROSTER_ENTRIES, ROSTER_EVERY, ROSTER_OVER, Comings, People
@@ -39,6 +40,7 @@ class Hall:
 
     def __init__(self, people: People, archive: Archive, outbox: Outbox) -> None:
         self.people = people
+        self.counts = Counts()
         self.lobby = Audience()
         self.rooms = Rooms()
         self.crowded: dict[Room, None] = {}  # rooms with comings that are to be told together
@@ -67,6 +69,7 @@ class Hall:
         retry_after: float | None = None,
     ) -> None:
         """Tell a session that what it asked is not done, and why."""
+        self.counts.refusals[word.value] += 1
         wait = None if retry_after is None else round(retry_after, 3)
         self.tell(session, Error(word.code, word.value, text[:ERROR_CHARS], ref, wait))
 
@@ -132,6 +135,7 @@ class Hall:
                 room.online += 1
         self.people.add(session, moment.utc)
         self._sessions += 1
+        self.counts.joins["account" if session.account else "guest"] += 1
         logger.info(
             "joined nick=%s id=%d address=%s %s",
             session.nick,
@@ -150,6 +154,7 @@ class Hall:
             return
         self._take_out(session)
         session.state = State.CLOSED
+        self.counts.left[reason] += 1
         logger.info(
             "left nick=%s id=%d address=%s reason=%s",
             session.nick,
@@ -171,6 +176,10 @@ class Hall:
             room.audience.members.pop(session, None)
             room.online -= offline
         self._catching_up.pop(session, None)
+
+    def __len__(self) -> int:
+        """Count the sessions that have joined."""
+        return self._sessions
 
     # Big rooms: comings and goings together (a storm of joins must not cost n squared frames)
 

@@ -58,7 +58,13 @@ class Listener:
                     continue
                 continue  # this one went away before it was accepted
             sock.setblocking(False)
-            self._accepted(sock, str(address[0]))
+            # A socket for both families, handed over by a supervisor, maps addresses of IPv4.
+            self._accepted(sock, str(address[0]).removeprefix("::ffff:"))
+
+    @property
+    def accepting(self) -> bool:
+        """Whether it does not pause for want of descriptors."""
+        return bool(self._events)
 
     def close(self) -> None:
         """Accept nobody any more."""
@@ -118,16 +124,20 @@ def listen(host: str, port: int, timeout: float) -> list[socket.socket]:
                 address = (address[0], socks[0].getsockname()[1], *address[2:])
             sock = socket.create_server(address, family=family, backlog=4096)
             socks.append(sock)
-            sock.setblocking(False)
-            # Connections take these over from the listening socket.
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, max(1, int(timeout / 2)))
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, int(timeout / 6)))
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(timeout * 1000))
+            set_up(sock, timeout)
     except BaseException:
         for sock in socks:
             sock.close()
         raise
     return socks
+
+
+def set_up(sock: socket.socket, timeout: float) -> None:
+    """Let ``sock`` listen as ``listen`` says. Connections take its options over."""
+    sock.setblocking(False)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, max(1, int(timeout / 2)))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, int(timeout / 6)))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(timeout * 1000))

@@ -20,8 +20,10 @@ import os
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Literal, NamedTuple
 
+from parley.server.counts import Histogram
 from parley.server.records import Record, decode_line, encode_line, time_of
 from parley.server.segments import END, BetweenFilesError, Segments
 
@@ -92,6 +94,8 @@ class Log:
         self._synced = position.seq
         self._queue: list[Record] = []
         self._unsynced_since: float | None = None
+        self.syncs = Histogram()
+        """How long the syncs took."""
 
     @property
     def seq(self) -> int:
@@ -107,6 +111,11 @@ class Log:
     def size(self) -> int:
         """Bytes in the file that grows."""
         return self._end
+
+    @property
+    def total(self) -> int:
+        """Bytes in all files together."""
+        return self._end + sum(stamp.size for stamp in self.files.closed.values())
 
     @property
     def position(self) -> Position:
@@ -243,9 +252,11 @@ class Log:
             raise LogBrokenError(problem.errno, problem.strerror) from None
 
     def _sync(self) -> None:
+        began = perf_counter()
         try:
             os.fdatasync(self.files.fd)
         except OSError as problem:
             raise LogBrokenError(problem.errno, problem.strerror) from None
+        self.syncs.add(perf_counter() - began)
         self._synced = self._seq
         self._unsynced_since = None

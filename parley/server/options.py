@@ -53,6 +53,7 @@ class Options:
     make_cert: list[str] | None
     web: int | None
     web_origins: list[str]
+    metrics: tuple[str, int] | None
 
 
 def parse(arguments: list[str] | None = None) -> Options:
@@ -252,7 +253,9 @@ def parse(arguments: list[str] | None = None) -> Options:
             help=f"{bound.metadata['reason']} (default {shown(bound.default)})",
         )
 
-    group = parser.add_argument_group("log of the server itself, on standard error")
+    group = parser.add_argument_group(
+        "what the server says of itself: a log on standard error, and metrics"
+    )
     group.add_argument(
         "--log-level",
         choices=["debug", "info", "warning", "error"],
@@ -260,6 +263,13 @@ def parse(arguments: list[str] | None = None) -> Options:
         help="least level to log (default info: a line for each coming and going)",
     )
     group.add_argument("--log-json", action="store_true", help="log a JSON object a line")
+    group.add_argument(
+        "--metrics",
+        type=_address,
+        metavar="[ADDRESS:]PORT",
+        help="answer HTTP there with /metrics for Prometheus, /healthz and /readyz (default: no; "
+        "without an address on 127.0.0.1)",
+    )
 
     group = parser.add_argument_group("accounts; the server may be running or not")
     group.add_argument(
@@ -310,6 +320,7 @@ def parse(arguments: list[str] | None = None) -> Options:
         make_cert=found.make_cert,
         web=found.web,
         web_origins=found.web_origin,
+        metrics=found.metrics,
         shelf=ShelfLimits(found.file_size, found.shelf_size, found.file_day),
         bounds=Bounds(**{b.name: getattr(found, b.name) for b in dataclasses.fields(Bounds)}),
     )
@@ -376,6 +387,11 @@ def _origin(text: str) -> str:
         return normal(text)
     except OriginError as problem:
         raise configargparse.ArgumentTypeError(str(problem)) from None
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    return host.removeprefix("[").removesuffix("]") or "127.0.0.1", _port(port)
 
 
 def _positive(text: str) -> int:

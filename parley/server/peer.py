@@ -7,6 +7,7 @@ from framing.requests import AnyRequest
 from parley.server.backlog import Backlog
 from parley.server.bounds import Bounds
 from parley.server.connection import Connection
+from parley.server.counts import Counts
 from parley.server.doors import Door
 from parley.server.loop import Loop
 from parley.server.session import Session, State, to_nobody
@@ -28,11 +29,12 @@ class Settings:
 
 class Host(Protocol):
     """The server, as a peer sees it. ``mono`` is the tick's time, in monotonic seconds; ``held``
-    counts what waits for all peers."""
+    counts what waits for all peers, ``counts`` has the bytes received."""
 
     mono: float
     held: Backlog
     settings: Settings
+    counts: Counts
 
     def has_input(self, peer: "Peer") -> None:
         """Bytes of this peer wait to be dealt with."""
@@ -94,9 +96,11 @@ class Peer:
 
     def received(self, connection: Connection, data: bytes) -> None:
         """Bytes have come."""
-        self.heard = self._host.mono
+        host = self._host
+        self.heard = host.mono
+        host.counts.received += len(data)
         self.door.receive_data(data)
-        self._host.has_input(self)
+        host.has_input(self)
 
     def blocked(self, connection: Connection) -> None:
         """The client takes no more for now."""

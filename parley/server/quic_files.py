@@ -375,10 +375,13 @@ class _QuicFile:
         except OSError:
             self._break_off()
             return
-        self.moved = self._connection.host.mono
+        host = self._connection.host
+        self.moved = host.mono
+        host.transfers.counts.file_sent += len(data)
         if not self._connection.send(self._stream, data, not file.left):
             self.close()
         elif not file.left:
+            host.transfers.counts.downloads += 1
             file.close()
             self.outgoing = None
             self._uncount()
@@ -435,7 +438,9 @@ class _QuicFile:
             return
         transfers = self._connection.host.transfers
         try:
+            before = incoming.at
             incoming.write(data[: incoming.left])
+            transfers.counts.file_received += incoming.at - before
         except OSError as problem:
             self.incoming = None
             self._refuse(transfers.failed(incoming, problem))
@@ -453,6 +458,7 @@ class _QuicFile:
         self._connection.host.turn()
 
     def _refuse(self, problem: TicketError) -> None:
+        self._connection.host.transfers.counts.refusals[problem.word.value] += 1
         self._tell(Error(problem.word.code, problem.word.value, str(problem)), end=True)
         self._decoder = None
         self._uncount()

@@ -12,8 +12,8 @@ import logging
 import signal
 import socket
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, Protocol
 
 from framing.codec import encode
 from framing.errors import BodyError, ErrorWord, FrameError, TlsHelloError
@@ -42,6 +42,7 @@ from parley.server import clock
 from parley.server.backlog import Backlog
 from parley.server.chat import Chat
 from parley.server.clock import Moment
+from parley.server.counts import Counts
 from parley.server.doors import Door, Interlude, Porch
 from parley.server.handshakes import Handshakes
 from parley.server.index import Index, IndexBehindError, IndexUnavailableError
@@ -54,6 +55,7 @@ from parley.server.quic_files import QuicFiles
 from parley.server.retention import Retention
 from parley.server.session import State
 from parley.server.sockets import Socket
+from parley.server.systemd import Notifier
 from parley.server.tcp_files import TcpFiles
 from parley.server.tickets import TicketError
 from parley.server.tls import Tls, TlsSocket
@@ -121,8 +123,16 @@ _REFUSALS: Final = {
     "later",
 }
 _RETRY_PARKED: Final = 0.25  # seconds
+_REFUSED_LATELY: Final = 10.0  # seconds for which a write of the log that failed tells against it
 
 logger = logging.getLogger(__name__)
+
+
+class Beside(Protocol):
+    """Something else that turns in the loop."""
+
+    def close(self) -> None:
+        """Let go of its sockets."""
 
 
 class Server:
@@ -144,6 +154,7 @@ class Server:
         """``tls``: what ``listening`` speaks, None for nothing."""
         self._loop = loop
         self._chat = chat
+        self.counts: Counts = chat.counts
         self._log = log
         self._index = index
         self.retention = retention
@@ -164,12 +175,19 @@ class Server:
         self._retry_parked_at = 0.0
         self._index_due: float | None = None
         self._storing = True
+        self._refused_at: float | None = None
         self._indexing = True
         self._refused = 0  # connections, in this second
         self._signals = 0
         self._reload_wanted = False
         self.reload: Callable[[], None] = lambda: None
         """Reads again what may change while it runs."""
+        self.mark: Callable[[str], None] = _unmarked
+        """Called after each stage of a tick: ``StageClock.mark``, if anybody wants to know."""
+        self.supervisor = Notifier({})
+        """Is told that the server is ready, lives, and stops."""
+        self.beside: list[Beside] = []
+        """What else turns in the loop, to be closed with it."""
         self._stop_by: float | None = None
         full = ErrorWord.SERVER_FULL
         farewell = NativeDoor.frame(encode(Error(full.code, full.value, _REFUSALS[full])))
@@ -209,9 +227,15 @@ class Server:
             self._loop.on_signal(number, self._signalled)
         self._loop.on_signal(signal.SIGHUP, self._reload_signalled)
         self._loop.call_at(self.mono + _SWEEP, self._sweep)
+        self.supervisor.ready("serving")
+        self.supervisor.keep_alive(self._loop, lambda: self.mono)
+        mark = self.mark
         while not self._stopped():
-            for watcher, events in self._loop.wait(self.mono, self._next_wake()):
+            ready = self._loop.wait(self.mono, self._next_wake())
+            mark("wait")
+            for watcher, events in ready:
                 watcher.ready(events)
+            mark("read")
             self._tick(clock.now())
         for handshakes in self._handshakes:
             handshakes.close()
@@ -219,6 +243,8 @@ class Server:
             peer.connection.close()
         for carrier in self._carriers:
             carrier.close()
+        for other in self.beside:
+            other.close()
         self._log.close()
         self._index.close()
 
@@ -230,16 +256,24 @@ class Server:
             self._heed_signals(moment)
         if self._reload_wanted:
             self._reload_wanted = False
+            self.supervisor.reloading()
             self.reload()
+            self.supervisor.ready("serving")
         self._loop.run_timers(moment.mono)
+        mark = self.mark
         self._deal_with_input(moment)
+        mark("requests")
         self._commit(moment)
+        mark("apply")
         self._chat.advance(moment)
+        mark("replay")
         self._send()
         for quic in self._quic_files:
             if quic.busy:
                 quic.turn()
+        mark("send")
         self._keep_index(moment)
+        mark("index")
 
     def _deal_with_input(self, moment: Moment) -> None:
         """Give every peer with input a turn, as far as one tick goes."""
@@ -356,9 +390,12 @@ class Server:
             if self._storing:
                 logger.error("cannot write the log: %s; refusing until it can", problem.strerror)
                 self._storing = False
+            self._refused_at = moment.mono
+            self.mark("write")
             for record in self._log.take_back():
                 self._chat.not_applied(record)
         else:
+            self.mark("write")
             if stored:
                 if not self._storing:
                     logger.info("the log can be written again")
@@ -370,7 +407,10 @@ class Server:
 
     def _send(self) -> None:
         """Send every client its share of the tick, in one call each."""
+        deliveries = sent_bytes = 0
         for recipients, buffers, size in self._chat.outbox.flush():
+            deliveries += len(recipients)
+            sent_bytes += len(recipients) * size
             if len(buffers) > 1:
                 for recipient in recipients:
                     recipient.deliver(buffers, size)
@@ -389,6 +429,8 @@ class Server:
                     recipient.carrier.connection.keep(buffers, size, sent)
         if self.held.size > self.settings.bounds.backlog_total:
             self._shed()
+        self.counts.deliveries += deliveries
+        self.counts.sent += sent_bytes
         for session in self._chat.settle():
             peer = session.carrier
             if peer in self._peers:
@@ -499,6 +541,8 @@ class Server:
     def _accepted(self, sock: Socket, address: str) -> None:
         why = self.refusal(address)
         if why is not None and len(self._finishing) >= TURNED_AWAY_AT_ONCE:
+            self.counts.connections += 1
+            self.counts.refusals[why.value] += 1
             sock.close()
             return
         peer = self._peer(sock, address, NativeDoor(), counted=why is None)
@@ -539,6 +583,7 @@ class Server:
         self._chat.addresses.disconnect(address, asked)
 
     def _peer(self, sock: Socket, address: str, door: Door, counted: bool) -> Peer:
+        self.counts.connections += 1
         session = self._chat.connect(address, door.frame)
         session.binding = sock.binding if isinstance(sock, TlsSocket) else None
         peer = Peer(self, sock, self._loop, door, session, counted)
@@ -600,6 +645,35 @@ class Server:
                 text = f"a frame took over {bounds.frame_timeout:g} s"
                 self._chat.turn_away(session, ErrorWord.BAD_FRAME, text, "timeout", moment)
 
+    # For those who watch over it
+
+    @property
+    def backlogs(self) -> Iterator[int]:
+        """Yield what waits for each client, in bytes; what several wait for counts for each."""
+        return (peer.connection.unsent for peer in (*self._peers, *self._finishing))
+
+    @property
+    def connections(self) -> int:
+        """How many connections of the chat there are."""
+        return len(self._peers) + len(self._finishing)
+
+    def unready(self) -> list[str]:
+        """Return why nobody should be sent here now, as sentences; none if all is well."""
+        reasons = []
+        if self._stop_by is not None:
+            reasons.append("the server is stopping")
+        elif self._is_full():
+            reasons.append(f"there are {len(self._peers)} clients, and no room for more")
+        elif not all(listener.accepting for listener in self._listeners):
+            reasons.append("there are no descriptors for another client")
+        if self._refused_at is not None and self.mono - self._refused_at < _REFUSED_LATELY:
+            reasons.append("the log could not be written lately")
+        if not self._indexing:
+            reasons.append("the index cannot be written")
+        elif self._index.behind:
+            reasons.append("the index is being made: not all that was said is found yet")
+        return reasons
+
     # Stopping
 
     def _signalled(self) -> None:
@@ -615,6 +689,7 @@ class Server:
                 self._stop_by = moment.mono
             return
         logger.info("stopping: telling %d clients", len(self._peers))
+        self.supervisor.stopping(f"telling {len(self._peers)} clients")
         self._stop_by = moment.mono + self.settings.grace
         for listener in self._listeners:
             listener.close()
@@ -639,6 +714,10 @@ def _speak_tls() -> bytes:
     word = ErrorWord.BAD_FRAME
     text = "this port speaks TLS, and nothing else: connect with TLS 1.2 or newer"
     return NativeDoor.frame(encode(Error(word.code, word.value, text, tls=True)))
+
+
+def _unmarked(stage: str) -> None:
+    """Nobody wants to know how long a stage took."""
 
 
 def _cost(request: AnyRequest) -> int:

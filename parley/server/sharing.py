@@ -60,6 +60,7 @@ class Sharing:
         self._bans = bans
         self._talk = talk
         self.shelf = shelf
+        self.counts = hall.counts
         self._append = append
         self._new_secret = new_secret
         self.uploads = Uploads(hall, finding, bans, talk, shelf, secret, self._sees)

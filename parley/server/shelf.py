@@ -221,6 +221,11 @@ class Shelf:
         self.scan()
         return self._used
 
+    @property
+    def seen(self) -> int:
+        """The same, as of the last look at the disk."""
+        return self._used
+
     def make_room(self, size: int, part: str) -> bool:
         """Delete uploads that nobody is going on with, until ``size`` bytes more fit, the part
         ``part`` among them. Tell whether they fit."""

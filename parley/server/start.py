@@ -26,7 +26,7 @@ from parley.server.encryption import read_certificate, renew
 from parley.server.entrance import Greeting
 from parley.server.index import Index, IndexBehindError
 from parley.server.limits import Rate
-from parley.server.listener import listen
+from parley.server.listener import listen, set_up
 from parley.server.log import Log
 from parley.server.lookup import Lookup
 from parley.server.loop import Loop
@@ -40,6 +40,7 @@ from parley.server.segments import MARKS, Segments
 from parley.server.server import Server
 from parley.server.sharing import Sharing
 from parley.server.shelf import Shelf
+from parley.server.systemd import Notifier, take_sockets
 from parley.server.tls import Tls
 from parley.server.transfers import Transfers
 from parley.server.web.front import Front
@@ -78,7 +79,11 @@ def start(options: Options, again: Callable[[], Options]) -> Server:
     except (sqlite3.Error, IndexBehindError) as problem:
         raise StartError(f"{options.data / 'history.index'} cannot be written: {problem}") from None
     certificate = read_certificate(options)
-    listening = _listen(options, accounts)
+    try:
+        given = take_sockets(os.environ)
+    except ValueError as problem:
+        raise StartError(str(problem)) from None
+    listening = _listen(options, accounts, given.chat)
     chat = Chat(
         accounts,
         secret,
@@ -94,7 +99,7 @@ def start(options: Options, again: Callable[[], Options]) -> Server:
     loop = Loop()
     transfers = Transfers(loop, chat.sharing)
     retention = Retention(options.keep, log, index)
-    quic = _quic(options, listening, loop, transfers, chat.sharing, certificate)
+    quic = _quic(options, listening, given.files, loop, transfers, chat.sharing, certificate)
     tls = None if certificate is None else Tls(certificate)
     server = Server(
         loop,
@@ -117,6 +122,9 @@ def start(options: Options, again: Callable[[], Options]) -> Server:
     server.reload = reload
     if options.web is not None:
         _open_web(options, options.web, server, loop, transfers)
+    server.supervisor = Notifier(os.environ)
+    if options.metrics is not None or given.metrics:
+        _open_monitor(options, given.metrics, loop, server, chat, log, index, transfers, accounts)
     for sock in listening:
         logger.info(
             "listening on %s tls=%s data=%s fsync=%s messages=%d accounts=%d",
@@ -131,7 +139,7 @@ def start(options: Options, again: Callable[[], Options]) -> Server:
         logger.warning(
             "not encrypted: whoever is on the way to %s can read along. --make-cert makes a "
             "certificate, --tls-cert and --tls-key use it",
-            options.host,
+            listening[0].getsockname()[0],
         )
     return server
 
@@ -278,9 +286,14 @@ def _bound(options: Options, port: int, another: str) -> list[socket.socket]:
         ) from None
 
 
-def _listen(options: Options, accounts: Accounts) -> list[socket.socket]:
+def _listen(
+    options: Options, accounts: Accounts, given: list[socket.socket]
+) -> list[socket.socket]:
+    """Return the sockets for the chat: those that were handed over, else new ones."""
     where = f"{options.host}:{options.port}"
-    listening = _bound(options, options.port, "PORT")
+    for sock in given:
+        set_up(sock, options.timeout)
+    listening = given or _bound(options, options.port, "PORT")
     if _beyond_loopback(listening):
         known = accounts.with_published_password()
         if known:
@@ -301,22 +314,57 @@ def _beyond_loopback(listening: Sequence[socket.socket]) -> bool:
 def _quic(
     options: Options,
     listening: list[socket.socket],
+    given: list[socket.socket],
     loop: Loop,
     transfers: Transfers,
     sharing: Sharing,
     certificate: Certificate | None,
 ) -> list[QuicFiles]:
-    """Return what carries files over UDP, on the ports of ``listening``; none if that cannot be."""
+    """Return what carries files over UDP: on sockets that were handed over, else on the ports of
+    ``listening``; none if that cannot be."""
     if not options.udp:
         return []
     try:
-        socks = [_udp_beside(sock) for sock in listening]
+        socks = given or [_udp_beside(sock) for sock in listening]
     except OSError as problem:
         logger.warning("files go over TCP only: the UDP port cannot be had: %s", problem.strerror)
         return []
     certificate = certificate or Certificate.made(datetime.datetime.now(datetime.UTC))
-    sharing.quic = Quic(listening[0].getsockname()[1], certificate.fingerprint)
+    sharing.quic = Quic(socks[0].getsockname()[1], certificate.fingerprint)
     return [QuicFiles(sock, loop, transfers, sharing, certificate) for sock in socks]
+
+
+def _open_monitor(
+    options: Options,
+    given: list[socket.socket],
+    loop: Loop,
+    server: Server,
+    chat: Chat,
+    log: Log,
+    index: Index,
+    transfers: Transfers,
+    accounts: Accounts,
+) -> None:
+    """Open the port for metrics, health and readiness, on sockets that were handed over or where
+    ``--metrics`` says."""
+    try:
+        from parley.server.monitor import Monitor
+        from parley.server.operating import Parts, pages
+    except ModuleNotFoundError as problem:
+        raise StartError(
+            f"--metrics needs the package {problem.name}: pip install 'parley-chat[metrics]'"
+        ) from None
+    host, port = options.metrics or ("", 0)
+    try:
+        listening = given or listen(host, port, options.timeout)
+    except OSError as problem:
+        raise StartError(f"--metrics: cannot listen on {host}:{port}: {problem.strerror}") from None
+    parts = Parts(server, chat, log, index, transfers, accounts, options.data)
+    server.beside.append(Monitor(loop, listening, pages(parts, VERSION), lambda: server.mono))
+    for sock in listening:
+        host, port = sock.getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else host
+        logger.info("metrics on http://%s:%d/metrics", shown, port)
 
 
 def _udp_beside(listening: socket.socket) -> socket.socket:

@@ -161,6 +161,7 @@ class TcpFile:
             if not sent:
                 raise OSError("the file became shorter")
             file.at += sent
+            self._host.transfers.counts.file_sent += sent
             if file.left:
                 return
         self._watch(self._events & ~WRITE)
@@ -185,7 +186,9 @@ class TcpFile:
         if incoming is None:
             return
         try:
+            before = incoming.at
             incoming.write(data[: incoming.left])
+            self._host.transfers.counts.file_received += incoming.at - before
         except OSError as problem:
             self.incoming = None
             self._answer(self._host.transfers.failed(incoming, problem))
@@ -203,6 +206,7 @@ class TcpFile:
         if isinstance(answer, Ok):
             self._tell(answer)
         else:
+            self._host.transfers.counts.refusals[answer.word.value] += 1
             self._tell(Error(answer.word.code, answer.word.value, str(answer)))
 
     def _tell(self, event: Event) -> None:
@@ -212,6 +216,7 @@ class TcpFile:
     def _finish(self) -> None:
         assert self._sock is not None
         if self.outgoing is not None:
+            self._host.transfers.counts.downloads += 1
             self.outgoing.close()
             self.outgoing = None
         self._ending = True

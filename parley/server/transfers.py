@@ -188,6 +188,7 @@ class Transfers:
     def __init__(self, loop: Loop, sharing: Sharing) -> None:
         self._loop = loop
         self._sharing = sharing
+        self.counts = sharing.counts
         self._parts = sharing.shelf.parts
         self._catching_up: dict[Incoming, Carrier] = {}
         self._gathering: dict[str, tuple[Incoming, Carrier]] = {}
@@ -337,7 +338,9 @@ class Transfers:
 
         def done(result: Ok | TicketError) -> None:
             self._settling.discard(upload.part)
-            if isinstance(result, TicketError):
+            if isinstance(result, Ok):
+                self.counts.uploads += 1
+            else:
                 self._parts.leave(upload.part, upload.payer, clock.now().utc)
             answer(result)
 
