@@ -1,6 +1,7 @@
 """What the server tells those who run it: metrics, health, readiness."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -217,3 +218,24 @@ def test_a_bad_place_for_metrics_is_bad_usage(make_server: Make, where: str) -> 
     server = make_server("--metrics", where)
     server.launch()
     assert server.wait() == 2
+
+
+def test_what_docs_and_alerts_name_is_there(watched: ChatServer) -> None:
+    text = ask(watched, "/metrics").text
+    rules = ROOT / "contrib" / "prometheus" / "parley.rules.yml"
+    for path in (ROOT / "docs" / "OPERATING.md", rules):
+        named = set(re.findall(r"\b(?:parley|process)_[a-z_]+[a-z]\b", path.read_text()))
+        assert len(named) > 5
+        for name in named - {"process_start_time"}:
+            assert re.search(rf"^{name}[ {{]", text, re.MULTILINE) or f"# TYPE {name} " in text, (
+                name
+            )
+
+
+def test_options_in_the_docs_are_options() -> None:
+    command = [sys.executable, str(ROOT / "chat_server.py"), "--help"]
+    known = subprocess.run(command, capture_output=True, text=True, timeout=30).stdout
+    text = (ROOT / "docs" / "OPERATING.md").read_text()
+    for line in re.findall(r"chat-server (.*)", text):
+        for option in re.findall(r"(?<= )--[a-z-]+", " " + line.partition("#")[0]):
+            assert option in known, option
