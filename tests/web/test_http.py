@@ -154,6 +154,13 @@ def test_what_is_no_request_is_refused_and_the_server_lives(port: int, data: byt
     assert Answer(port, "GET", "/").status == 200
 
 
+def test_what_is_no_request_behind_one_that_is(port: int) -> None:
+    for method in ("GET", "HEAD", "PUT"):
+        got = talk(port, get(port, "/").replace(b"GET", method.encode()) + b"what?\r\n\r\n")
+        assert re.findall(rb"HTTP/1\.1 (\d+)", got)[-1] == b"400", got
+        assert got.endswith(b"HTTP/1.1\n"), got
+
+
 def test_http_1_0_is_understood(port: int) -> None:
     got = talk(port, b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n")
     assert got.startswith(b"HTTP/1.1 200 ")

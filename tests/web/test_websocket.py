@@ -53,6 +53,7 @@ def body(**fields: object) -> bytes:
         ({"Sec-WebSocket-Key": None}, 400),
         ({"Sec-WebSocket-Key": "c2hvcnQ="}, 400),
         ({"Sec-WebSocket-Key": "not base64 at all"}, 400),
+        ({"Sec-WebSocket-Key": "c2l4dGVlbiBieXRlcyBvaü=="}, 400),
         ({"Upgrade": None}, 426),
         ({"Upgrade": "h2c"}, 426),
         ({"Connection": "close"}, 426),

@@ -12,14 +12,11 @@ from typing import Any
 from tests.wire import PATIENCE, Event, Wire
 
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+MASK = b"\x01\xfe3\x07"
 
 
 def frame(
-    opcode: int,
-    payload: bytes,
-    fin: bool = True,
-    rsv: int = 0,
-    mask: bytes | None = b"\x01\xfe3\x07",
+    opcode: int, payload: bytes, fin: bool = True, rsv: int = 0, mask: bytes | None = MASK
 ) -> bytes:
     """Return a client's frame (RFC 6455, 5.2); ``mask`` None leaves it unmasked."""
     head = bytes([fin << 7 | rsv << 4 | opcode])

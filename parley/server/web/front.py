@@ -254,6 +254,7 @@ class Connection:
             return False
         if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
             self._http.start_next_cycle()
+            self._head_only = False
             self._until = self.mono + KEEP_OPEN
         try:
             event = self._http.next_event()

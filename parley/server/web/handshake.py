@@ -26,7 +26,8 @@ def refused(headers: Mapping[str, str]) -> Answer | None:
         text = "the version of WebSocket here is 13"
         return of_text(426, text, ("Sec-WebSocket-Version", "13"), ("Upgrade", "websocket"))
     try:
-        key = base64.b64decode(headers.get("sec-websocket-key", "").strip(), validate=True)
+        given = headers.get("sec-websocket-key", "").strip().encode("latin-1")
+        key = base64.b64decode(given, validate=True)
     except binascii.Error:
         key = b""
     if len(key) != 16:
