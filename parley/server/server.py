@@ -114,6 +114,8 @@ _COSTS: Final[dict[type, int]] = {
 }
 """What requests cost beside a short message, as time: a page takes up to 2 ms."""
 
+_REFUSED: Final = 3  # what a body costs that is no request: it is read twice, to say why
+
 _SWEEP: Final = 1.0  # seconds between two looks at the deadlines
 _INDEX_LAG: Final = 0.5  # seconds that records wait for the index when the server is quiet
 _INDEX_AT_ONCE: Final = 512  # records that wait for the index however busy the server is
@@ -294,8 +296,8 @@ class Server:
             self._give_turn(peer, moment, LEAST_PER_TURN, may_ask=True)
 
     def _give_turn(self, peer: Peer, moment: Moment, most: int, may_ask: bool = False) -> int:
-        """Deal with at most ``most`` frames of ``peer``. Return what that cost. ``may_ask``: the
-        first may be a query."""
+        """Deal with so many frames of ``peer`` as cost ``most``, at least one. Return what that
+        cost. ``may_ask``: the first may be a query."""
         session, door = peer.session, peer.door
         if session.state is State.JOINED:
             door.welcomed()
@@ -331,16 +333,14 @@ class Server:
                 peer.parked = None
                 if session.state is State.JOINED:
                     door.welcomed()
-                cost = _cost(request)
-                if cost >= FRAMES_PER_TURN:
-                    count = most  # the turn ends here
-                spent += cost
+                count += _COSTS.get(type(request), 0)
+                spent += _length(request)
             except Interlude as interlude:
                 interludes += 1
                 spent += 1
                 peer.reply(interlude.reply)
             except BodyError as problem:
-                count += 1
+                count += _REFUSED
                 self._chat.malformed(session, problem)
             except TlsHelloError:
                 text = "closed address=%s: it speaks TLS, and this port does not (see --tls-cert)"
@@ -720,9 +720,9 @@ def _unmarked(stage: str) -> None:
     """Nobody wants to know how long a stage took."""
 
 
-def _cost(request: AnyRequest) -> int:
-    """Return what a request costs the tick, in short messages. A long text costs by its length:
-    a tick must not bring more than clients can be sent."""
+def _length(request: AnyRequest) -> int:
+    """Return what a long text costs the tick beside, in short messages: a tick must not bring
+    more than clients can be sent."""
     if type(request) is Say or type(request) is Edit:
-        return len(request.text) // 512 + _COSTS.get(type(request), 0)
-    return _COSTS.get(type(request), 0)
+        return len(request.text) // 512
+    return 0

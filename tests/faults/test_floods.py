@@ -154,6 +154,7 @@ def test_ten_thousand_frames_in_one_segment_are_dealt_with_in_many_ticks(siege: 
 @pytest.mark.row(21)
 def test_many_who_flood_at_once_leave_others_their_turns(siege: Siege) -> None:
     server = siege.begin()
+    siege.memory = 300 << 20  # what --backlog-total lets wait, since they hardly read
     joined = [server.joined(f"n{number}", bot=True) for number in range(60)]
     strangers = [server.wire() for _ in range(60)]
     ann = server.joined("ann", bot=True)
