@@ -97,9 +97,15 @@ class Rooms:
         return room if room is not None and room.may_enter(person) else None
 
     def is_changing(self, name: str, person: str) -> bool:
-        """Tell whether the room is being made, or ``person`` is going in or out, in this tick."""
+        """Tell whether in this tick the room is being made, ``person`` is going in or out, or all go
+        out, which is the room's end."""
         name = key(name)
-        return name in self.being_made or f"member {name} {person}" in self.under_way
+        if name in self.being_made or f"member {name} {person}" in self.under_way:
+            return True
+        room = self._rooms.get(name)
+        return room is not None and all(
+            f"member {name} {member}" in self.under_way for member in room.members
+        )
 
     def of(self, person: str) -> list[Room]:
         """Return the rooms that ``person`` is in."""

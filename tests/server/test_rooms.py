@@ -1,6 +1,7 @@
 """Rooms: going in and out, who hears and who sees what, over restarts."""
 
 import json
+import signal
 
 from tests.conftest import ChatServer, Make
 from tests.wire import Event, Wire, frame, texts
@@ -295,3 +296,24 @@ def test_the_people_in_a_room_are_counted_once_however_many_windows(server: Chat
     assert people() == 2
     assert ask(back, "leave", room="#lab")["purpose"] == "ok"
     assert people() == 1
+
+
+def test_who_enters_as_the_last_one_leaves_makes_the_room_anew(server: ChatServer) -> None:
+    ann, bob = server.joined("ann"), server.joined("bob")
+    for number in range(20):
+        room = f"#r{number}"
+        assert ask(ann, "enter", room=room)["purpose"] == "ok"
+        ann.say("of before", room)
+        # Both in one tick: the server is stopped until both have come.
+        server.signal(signal.SIGSTOP)
+        ann.send(purpose="leave", ref=f"leave{number}", room=room)
+        bob.send(purpose="enter", ref=f"enter{number}", room=room)
+        server.signal(signal.SIGCONT)
+        ann.until("ok", ref=f"leave{number}")
+        bob.until("ok", ref=f"enter{number}")
+        bob.say("of now", room)
+        if ask(bob, "history", **{"with": room})["messages"][0]["text"] == "of before":
+            continue  # bob was first: it is the same room still
+        assert texts([ask(bob, "history", **{"with": room})]) == ["of now"]
+        return
+    raise AssertionError("ann was never first")
