@@ -132,12 +132,12 @@ class Soak:
             out.writerow(Note._fields)
             while (at := time.monotonic() - began) < seconds:
                 await asyncio.sleep(min(every, seconds - at))
+                if self.server.process.poll() is not None:
+                    self.wrong[f"the server died: {self.server.said[-2000:]}"] += 1
+                    break
                 self.notes.append(self._note(time.monotonic() - began))
                 out.writerow(self.notes[-1])
                 file.flush()
-                if self.server.process.poll() is not None:
-                    self.wrong["the server died"] += 1
-                    break
         for task in living:
             task.cancel()
         for result in await asyncio.gather(*living, return_exceptions=True):

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.fuzz import reference
+from benchmarks.fuzz.live import fuzz
 from benchmarks.fuzz.targets import TARGETS, check_shown, frames
 from framing.frames import FrameDecoder
 from tests.conftest import ROOT
@@ -53,6 +54,12 @@ def test_it_holds_for_changed_seeds_too(target: str) -> None:
         TARGETS[target](changed(seed, how))
 
     run()
+
+
+def test_some_seconds_of_fuzzing_a_live_server_find_nothing(tmp_path: Path) -> None:
+    wrong, count = fuzz(tmp_path / "data", 5, 20)
+    assert wrong == []
+    assert count["ok"] and count["BAD_REQUEST"] and count["at the end: BAD_FRAME"]
 
 
 def test_the_reference_and_the_checks_find_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
