@@ -97,8 +97,8 @@ class Rooms:
         return room if room is not None and room.may_enter(person) else None
 
     def is_changing(self, name: str, person: str) -> bool:
-        """Tell whether in this tick the room is being made, ``person`` is going in or out, or all go
-        out, which is the room's end."""
+        """Tell whether in this tick the room is being made, ``person`` is going in or out, or all
+        go out, which is the room's end."""
         name = key(name)
         if name in self.being_made or f"member {name} {person}" in self.under_way:
             return True
