@@ -43,7 +43,7 @@ class Recording:
         server.log = place / "stderr.log"
         server.env |= between(place, server.data, trace=self.trace, **more)
 
-    def run(self, name: str) -> None:
+    def run(self, name: str, ticks: int = 1) -> None:
         """Start, use all that writes - guests, messages alone and many in a tick, an account,
         a room, files - and end in good order."""
         server = self.server.start()
@@ -53,7 +53,8 @@ class Recording:
             self._tokens |= {nick: wire.join(nick, bot=True, **token).get("token", "")}
         for number in range(3):
             ann.say(f"{name}, alone {number}")
-        many(ann, name)
+        for number in range(ticks):
+            many(ann, f"{name}-{number}")
         ask(bob, "register", **keys("secret"))
         ask(bob, "enter", room="#lab")
         for file, data in FILES.items():
@@ -61,14 +62,19 @@ class Recording:
         bob.say("to the room", "#lab")
         assert server.stop() == 0
 
-    def cuts(self, dice: random.Random, share: float, most: int) -> Iterator[str]:
-        """Cut the power after some of the changes, and start from at most about ``most`` states of
-        the disk each time. Yield for each state what does not hold, nothing if all is well."""
+    def cuts(
+        self, dice: random.Random, share: float, most: int, file: str | None = None
+    ) -> Iterator[str]:
+        """Cut the power after a share of the changes, of those to ``file`` if it is given, and
+        start from at most about ``most`` states of the disk each time. Yield for each state what
+        does not hold, nothing if all is well."""
         promises, tried = Promises(), set[str]()
         for number, step in enumerate(steps(self.trace)):
             changed = self.disk.do(step)
             promises.take(self.disk.sent)
             if not changed or dice.random() > share:
+                continue
+            if file is not None and self.disk.name(step) != file:
                 continue
             for pieces in self.disk.states(dice, most):
                 data = Path(tempfile.mkdtemp(prefix="cut-", dir=MEMORY))
@@ -153,6 +159,7 @@ class Promises:
         assert self.files <= there, "a file is gone"
         assert {"alice", *(nick.lower() for nick in self.accounts)} <= set(house.accounts.keys)
         house.quiet()
+        assert house.index.db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         pages = house.index.db.execute("SELECT count(*) FROM entry").fetchone()
         messages = [r for r in records.values() if r["purpose"] == "message" and r["seq"] > floor]
         assert pages[0] >= len(messages), "the index has not all"
@@ -207,3 +214,13 @@ def test_a_disk_that_lies_about_syncs_is_found_out(record: Any) -> None:
     recording.run("first")
     found = list(recording.cuts(random.Random(7), 0.1, 3))
     assert any("is gone" in wrong for wrong in found), "this test would find no loss"
+
+
+def test_an_index_that_was_closed_and_opened_again_is_not_taken_for_closed(record: Any) -> None:
+    recording = record()
+    recording.run("first")
+    recording.run("second", ticks=60)  # so many that SQLite writes into the file itself
+    found = list(recording.cuts(random.Random(7), 0.02, 9, "history.index"))
+    bad = [wrong for wrong in found if wrong]
+    assert not bad, f"{len(bad)} of {len(found)}: " + "\n".join(bad[:20])
+    assert len(found) > 20
