@@ -342,11 +342,10 @@ class Server:
             except BodyError as problem:
                 count += _REFUSED
                 self._chat.malformed(session, problem)
-            except TlsHelloError:
+            except TlsHelloError as problem:
                 text = "closed address=%s: it speaks TLS, and this port does not (see --tls-cert)"
                 logger.info(text, session.address)
-                peer.connection.close()
-                return spent + count
+                self._chat.broken(session, problem, moment)
             except FrameError as problem:
                 self._chat.broken(session, problem, moment)
             except IndexUnavailableError:

@@ -163,5 +163,5 @@ def test_who_speaks_tls_to_a_plain_port_is_closed_at_once(server: ChatServer) ->
     server.wait_for("it speaks TLS, and this port does not (see --tls-cert)")
     raw = Wire(server.port)
     raw.raw(b"\x16\x03\x01\x02\x00")
-    assert raw.ended(patience=5) == []
+    assert [event["error"] for event in raw.ended(patience=5)] == ["BAD_FRAME"]
     assert canary.quiet() == []
