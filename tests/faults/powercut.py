@@ -150,11 +150,6 @@ class Disk:
                     node.pending = []
         return True
 
-    def name(self, step: Step) -> str:
-        """Return the name of the file that a step is done to; empty for a directory."""
-        node = self._nodes.get(step.inode)
-        return node.name if isinstance(node, _File) else ""
-
     def _directory(self, inode: int) -> _Directory:
         found = self._nodes[inode]
         assert isinstance(found, _Directory)

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from framing.frames import FrameDecoder
+from parley.server.index import Index
 from tests.conftest import ChatServer, Make
 from tests.faults.powercut import Disk, between, steps
 from tests.files.carrying import bring, sha256
@@ -43,7 +44,7 @@ class Recording:
         server.log = place / "stderr.log"
         server.env |= between(place, server.data, trace=self.trace, **more)
 
-    def run(self, name: str, ticks: int = 1) -> None:
+    def run(self, name: str) -> None:
         """Start, use all that writes - guests, messages alone and many in a tick, an account,
         a room, files - and end in good order."""
         server = self.server.start()
@@ -53,8 +54,7 @@ class Recording:
             self._tokens |= {nick: wire.join(nick, bot=True, **token).get("token", "")}
         for number in range(3):
             ann.say(f"{name}, alone {number}")
-        for number in range(ticks):
-            many(ann, f"{name}-{number}")
+        many(ann, name)
         ask(bob, "register", **keys("secret"))
         ask(bob, "enter", room="#lab")
         for file, data in FILES.items():
@@ -62,19 +62,14 @@ class Recording:
         bob.say("to the room", "#lab")
         assert server.stop() == 0
 
-    def cuts(
-        self, dice: random.Random, share: float, most: int, file: str | None = None
-    ) -> Iterator[str]:
-        """Cut the power after a share of the changes, of those to ``file`` if it is given, and
-        start from at most about ``most`` states of the disk each time. Yield for each state what
-        does not hold, nothing if all is well."""
+    def cuts(self, dice: random.Random, share: float, most: int) -> Iterator[str]:
+        """Cut the power after a share of the changes, and start from at most about ``most`` states
+        of the disk each time. Yield for each state what does not hold, nothing if all is well."""
         promises, tried = Promises(), set[str]()
         for number, step in enumerate(steps(self.trace)):
             changed = self.disk.do(step)
             promises.take(self.disk.sent)
             if not changed or dice.random() > share:
-                continue
-            if file is not None and self.disk.name(step) != file:
                 continue
             for pieces in self.disk.states(dice, most):
                 data = Path(tempfile.mkdtemp(prefix="cut-", dir=MEMORY))
@@ -97,7 +92,8 @@ class Recording:
 def many(wire: Wire, name: str) -> None:
     """Say much at once, so that it is written in one tick over many pages; take all answers."""
     refs = [f"{name}-{number}" for number in range(40)]
-    texts = [f"{ref} " + "long " * (number * 29 % 500) for number, ref in enumerate(refs)]
+    words = [" ".join(f"{name}w{n}x{i}" for i in range(n * 29 % 150)) for n in range(len(refs))]
+    texts = [f"{ref} {more}" for ref, more in zip(refs, words, strict=True)]
     said = [{"purpose": "message", "ref": r, "text": t} for r, t in zip(refs, texts, strict=True)]
     wire.raw(b"".join(frame(json.dumps(one).encode()) for one in said))
     for ref in refs:
@@ -203,10 +199,10 @@ def test_what_was_promised_outlives_a_power_cut(record: Any, keep: tuple[str, ..
     recording = record(*keep)
     for name in ("first", "second"):
         recording.run(name)
-    found = list(recording.cuts(random.Random(7), 0.2, 6))
+    found = list(recording.cuts(random.Random(7), 0.15, 6))
     bad = [wrong for wrong in found if wrong]
     assert not bad, f"{len(bad)} of {len(found)}: " + "\n".join(bad[:20])
-    assert len(found) > 100
+    assert len(found) > 60
 
 
 def test_a_disk_that_lies_about_syncs_is_found_out(record: Any) -> None:
@@ -216,11 +212,24 @@ def test_a_disk_that_lies_about_syncs_is_found_out(record: Any) -> None:
     assert any("is gone" in wrong for wrong in found), "this test would find no loss"
 
 
-def test_an_index_that_was_closed_and_opened_again_is_not_taken_for_closed(record: Any) -> None:
-    recording = record()
-    recording.run("first")
-    recording.run("second", ticks=60)  # so many that SQLite writes into the file itself
-    found = list(recording.cuts(random.Random(7), 0.02, 9, "history.index"))
-    bad = [wrong for wrong in found if wrong]
-    assert not bad, f"{len(bad)} of {len(found)}: " + "\n".join(bad[:20])
-    assert len(found) > 20
+def test_an_index_that_is_open_again_is_not_taken_for_closed(tmp_path: Path) -> None:
+    data, after_the_cut = tmp_path / "data", tmp_path / "history.index"
+    data.mkdir()
+
+    def known_after_a_cut() -> bool:
+        """Tell whether the index is trusted on another boot, if nothing but its own file is left
+        of it: what stands in the log beside it may be lost."""
+        shutil.copy(data / "history.index", after_the_cut)
+        index = Index(after_the_cut, "another boot")
+        index.db.close()
+        return index.checkpoint is not None
+
+    house = House(data)
+    house.log.append(said("first"))
+    house.index.add(house.log.commit(0.0))
+    house.close()
+    assert known_after_a_cut()
+    house = House(data)
+    assert not known_after_a_cut()
+    house.close()
+    assert known_after_a_cut()
