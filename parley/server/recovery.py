@@ -35,7 +35,7 @@ from parley.server.records import (
     durable_before,
     time_of,
 )
-from parley.server.segments import END, MARKS, Segments, Stamp, address
+from parley.server.segments import EMPTY, END, MARKS, Segments, Stamp, address
 
 _CHUNK = 1024 * 1024  # bytes read at a time
 TORN_LINES = 3
@@ -247,8 +247,8 @@ class Recovery:
 
     def _make_empty(self) -> None:
         os.ftruncate(self.fd, 0)
-        os.pwrite(self.fd, b"[", 0)
-        self._close_array()
+        os.pwrite(self.fd, EMPTY, 0)
+        os.fsync(self.fd)
         sync_directory(self.path.parent)
 
     def _close_array(self) -> None:
@@ -293,7 +293,10 @@ class _File:
         self.size = os.fstat(fd).st_size
 
     def holds_nothing(self) -> bool:
-        """Tell whether the file is new, or an empty JSON array in any layout."""
+        """Tell whether the file is new, or an empty JSON array in any layout, or what a power cut
+        left of one: its size, and zeros."""
+        if self.size <= len(EMPTY) and not os.pread(self._fd, self.size, 0).strip(b"\0" + EMPTY):
+            return True
         return self.size <= _CHUNK and b"".join(os.pread(self._fd, _CHUNK, 0).split()) in (
             b"",
             b"[]",

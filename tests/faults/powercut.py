@@ -205,8 +205,11 @@ def _pages(offset: int, length: int) -> Iterator[range]:
 
 def _content(file: _File, kept: Sequence[int]) -> bytearray:
     content = bytearray(file.durable)
-    for number in kept:
-        at, data = file.pending[number]
+    last = {file.pending[number][0] // PAGE: number for number in kept if file.pending[number][1]}
+    for number, (at, data) in enumerate(file.pending):
+        # A page comes to the disk with all that had been written to it by then.
+        if number > last.get(at // PAGE, -1) if data is not None else number not in kept:
+            continue
         if len(content) < at:
             content += bytes(at - len(content))
         if data is None:

@@ -9,6 +9,8 @@ import json
 import os
 import random
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +20,7 @@ import pytest
 
 from framing.frames import FrameDecoder
 from parley.server.index import Index
-from tests.conftest import ChatServer, Make
+from tests.conftest import ROOT, ChatServer, Make
 from tests.faults.powercut import Disk, between, steps
 from tests.files.carrying import bring, sha256
 from tests.parts.house import House
@@ -32,35 +34,35 @@ MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 FILES = {"plan.txt": b"what we do\n" * 500, "empty": b""}
 
 
-class Recording:
-    """A server over a disk that records what is done to ``data``, from when it is as it is now."""
+LOG_ALONE = """
+import socket, sys
+from pathlib import Path
+from framing.frames import encode_frame
+from parley.server.log import Log
+from parley.server.recovery import Recovery
+from tests.parts.test_log import said
 
-    def __init__(self, server: ChatServer, place: Path, **more: Path | str) -> None:
-        self.server = server
+told, _ = socket.socketpair()
+recovery = Recovery(Path(sys.argv[1]) / "history.json")
+log = Log(recovery.files, recovery.position, "always")
+for batch in range(5):
+    if batch in (2, 4):
+        log.rotate()
+    for number in range(6):
+        log.append(said(f"{batch} {number} " + "x" * number * 700))
+    for stored in log.commit(0.0):
+        told.send(encode_frame(b'{"purpose":"ok","seq":%d}' % stored.record.seq))
+"""
+
+
+class Recording:
+    """What is done to ``data`` from when it is as it is now, over a disk that records it."""
+
+    def __init__(self, data: Path, place: Path, **more: Path | str) -> None:
         self.place = place
         self.trace = place / "trace"
-        self.disk = Disk(server.data)
-        self._tokens: dict[str, str] = {}
-        server.log = place / "stderr.log"
-        server.env |= between(place, server.data, trace=self.trace, **more)
-
-    def run(self, name: str) -> None:
-        """Start, use all that writes - guests, messages alone and many in a tick, an account,
-        a room, files - and end in good order."""
-        server = self.server.start()
-        ann, bob = server.wire(), server.wire()
-        for nick, wire in (("ann", ann), (f"bob-{name}", bob)):
-            token: dict[str, Any] = {"token": self._tokens[nick]} if nick in self._tokens else {}
-            self._tokens |= {nick: wire.join(nick, bot=True, **token).get("token", "")}
-        for number in range(3):
-            ann.say(f"{name}, alone {number}")
-        many(ann, name)
-        ask(bob, "register", **keys("secret"))
-        ask(bob, "enter", room="#lab")
-        for file, data in FILES.items():
-            bring(server, bob, f"{name}-{file}", data + name.encode())
-        bob.say("to the room", "#lab")
-        assert server.stop() == 0
+        self.disk = Disk(data)
+        self.env = between(place, data, trace=self.trace, **more)
 
     def cuts(self, dice: random.Random, share: float, most: int) -> Iterator[str]:
         """Cut the power after a share of the changes, and start from at most about ``most`` states
@@ -87,6 +89,35 @@ class Recording:
                     yield f"{bad.name}, {step.op} {step.name}: {type(problem).__name__} {problem}"
                 finally:
                     shutil.rmtree(data)
+
+
+class ServerRecording(Recording):
+    """A server that does it. ``run`` it, again and again."""
+
+    def __init__(self, server: ChatServer, place: Path, **more: Path | str) -> None:
+        super().__init__(server.data, place, **more)
+        self.server = server
+        self._tokens: dict[str, str] = {}
+        server.log = place / "stderr.log"
+        server.env |= self.env
+
+    def run(self, name: str) -> None:
+        """Start, use all that writes - guests, messages alone and many in a tick, an account,
+        a room, files - and end in good order."""
+        server = self.server.start()
+        ann, bob = server.wire(), server.wire()
+        for nick, wire in (("ann", ann), (f"bob-{name}", bob)):
+            token: dict[str, Any] = {"token": self._tokens[nick]} if nick in self._tokens else {}
+            self._tokens |= {nick: wire.join(nick, bot=True, **token).get("token", "")}
+        for number in range(3):
+            ann.say(f"{name}, alone {number}")
+        many(ann, name)
+        ask(bob, "register", **keys("secret"))
+        ask(bob, "enter", room="#lab")
+        for file, data in FILES.items():
+            bring(server, bob, f"{name}-{file}", data + name.encode())
+        bob.say("to the room", "#lab")
+        assert server.stop() == 0
 
 
 def many(wire: Wire, name: str) -> None:
@@ -183,10 +214,10 @@ def fingerprint(data: Path) -> str:
 def record(make_server: Make, tmp_path: Path, demo_users: str) -> Any:
     """Return a recording of a server with these options."""
 
-    def start(*options: str, **more: Path | str) -> Recording:
+    def start(*options: str, **more: Path | str) -> ServerRecording:
         server = make_server("--rate", "0", *options)
         (server.data / "users.json").write_text(demo_users)
-        return Recording(server, tmp_path, **more)
+        return ServerRecording(server, tmp_path, **more)
 
     return start
 
@@ -199,10 +230,25 @@ def test_what_was_promised_outlives_a_power_cut(record: Any, keep: tuple[str, ..
     recording = record(*keep)
     for name in ("first", "second"):
         recording.run(name)
-    found = list(recording.cuts(random.Random(7), 0.15, 6))
+    found = list(recording.cuts(random.Random(7), 0.1, 6))
     bad = [wrong for wrong in found if wrong]
     assert not bad, f"{len(bad)} of {len(found)}: " + "\n".join(bad[:20])
-    assert len(found) > 60
+    assert len(found) > 40
+
+
+def test_the_log_alone_outlives_a_power_cut_at_each_of_its_changes(
+    tmp_path: Path, demo_users: str
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "users.json").write_text(demo_users)
+    recording = Recording(data, tmp_path)
+    command = [sys.executable, "-c", LOG_ALONE, str(data)]
+    subprocess.run(command, cwd=ROOT, env={**os.environ, **recording.env}, check=True)
+    found = list(recording.cuts(random.Random(7), 1.0, 18))
+    bad = [wrong for wrong in found if wrong]
+    assert not bad, f"{len(bad)} of {len(found)}: " + "\n".join(bad[:20])
+    assert len(found) > 40
 
 
 def test_a_disk_that_lies_about_syncs_is_found_out(record: Any) -> None:
