@@ -110,7 +110,7 @@ class Soak:
     """One run over ``data``."""
 
     def __init__(self, data: Path, clients: int, keep: int) -> None:
-        self.server = Parley(data, ["--rate", "0", "--keep", str(keep), "--drop"])
+        self.server = Parley(data, ["--rate", "0", "--keep", f"{keep // 1024}K", "--drop"])
         self.data = data
         self.keep = keep
         self.clients = clients
@@ -138,11 +138,14 @@ class Soak:
                 self.notes.append(self._note(time.monotonic() - began))
                 out.writerow(self.notes[-1])
                 file.flush()
+        pending = set(living)
+        while pending:  # once is not enough: wait_for may take it for its own (before Python 3.12)
+            for task in pending:
+                task.cancel()
+            _, pending = await asyncio.wait(pending, timeout=1)
         for task in living:
-            task.cancel()
-        for result in await asyncio.gather(*living, return_exceptions=True):
-            if isinstance(result, Exception):
-                self.wrong[f"a client: {result!r}"] += 1
+            if not task.cancelled() and task.exception() is not None:
+                self.wrong[f"a client: {task.exception()!r}"] += 1
 
     def _note(self, at: float) -> Note:
         trips = sorted(self.round_trips) or [0.0]
