@@ -47,7 +47,8 @@ class Peer:
     """``heard`` is when it last sent anything, ``frame_since`` when the frame began that has not
     ended, ``parked`` a request that waits for the index or for its turn, ``asked`` when it last
     had an answer that took long; times in monotonic seconds. ``queued``: it has its place in a
-    queue. ``counted``: it is one of its address's connections."""
+    queue. ``counted``: it is one of its address's connections. ``owed`` is what the wire itself has
+    to say, such as pongs: all of a turn goes in one send."""
 
     __slots__ = (
         "_host",
@@ -59,6 +60,7 @@ class Peer:
         "finished_at",
         "frame_since",
         "heard",
+        "owed",
         "parked",
         "queued",
         "session",
@@ -86,6 +88,7 @@ class Peer:
         self.finished_at: float | None = None
         self.parked: AnyRequest | None = None
         self.queued = False
+        self.owed = b""
 
     @property
     def allowed(self) -> int:
@@ -127,6 +130,11 @@ class Peer:
             self.finished_at = self._host.mono
             self.reply(self.door.farewell())
             self.connection.finish()
+
+    def pay(self) -> None:
+        """Send what is owed."""
+        owed, self.owed = self.owed, b""
+        self.reply(owed)
 
     def reply(self, data: bytes) -> None:
         """Send what the wire itself has to say, which is none of the chat's."""

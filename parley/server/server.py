@@ -288,6 +288,8 @@ class Server:
             peer = self._input.popleft()
             peer.queued = False
             left -= self._give_turn(peer, moment, most)
+            if peer.owed:
+                peer.pay()
         until = clock.mono() + QUERY_SECONDS
         while self._asking and clock.mono() < until:
             peer = self._asking.next()
@@ -338,7 +340,7 @@ class Server:
             except Interlude as interlude:
                 interludes += 1
                 spent += 1
-                peer.reply(interlude.reply)
+                peer.owed += interlude.reply
             except BodyError as problem:
                 count += _REFUSED
                 self._chat.malformed(session, problem)

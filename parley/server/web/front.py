@@ -6,6 +6,7 @@ request means is decided in ``site``; here are sockets, deadlines and turns.
 
 import contextlib
 import socket
+from collections import deque
 from http import HTTPStatus
 from typing import Final, Protocol
 
@@ -40,6 +41,10 @@ LINGER: Final = 2.0
 STEPS_PER_TURN: Final = 16
 """Heads, ends and pieces of bodies of one connection in one tick: a segment can hold hundreds."""
 
+STEPS_PER_TICK: Final = 48
+"""Those of all connections together: some 5 ms. Who does not get a turn is first in the next."""
+
+_PAUSE: Final = 0.001  # seconds until the next turns, in which others have theirs
 _RECV: Final = 64 * 1024
 _FULL: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 5\r\n"
@@ -84,6 +89,9 @@ class Front:
         self.host = host
         self.site = site
         self._all: dict[Connection, None] = {}
+        self._resting: deque[Connection] = deque()
+        self._left = STEPS_PER_TICK
+        self._ticked = 0.0
 
     @property
     def descriptors(self) -> int:
@@ -105,6 +113,33 @@ class Front:
         """Close what has overstayed."""
         for connection in list(self._all):
             connection.sweep(mono)
+
+    def may_step(self) -> bool:
+        """Count a step, unless this tick has had enough of them."""
+        if self._ticked != self.host.mono:
+            self._ticked = self.host.mono
+            self._left = STEPS_PER_TICK
+        self._left -= 1
+        return self._left >= 0
+
+    def rest(self, connection: "Connection") -> None:
+        """Let a connection that has more to be dealt with go on later, behind others."""
+        if not self._resting:
+            self.loop.call_at(self.host.mono + _PAUSE, self._wake)
+        self._resting.append(connection)
+
+    def _wake(self) -> None:
+        waiting, self._resting = self._resting, deque()
+        while waiting and self._left_now:
+            waiting.popleft().wake()
+        if waiting and not self._resting:
+            self.loop.call_at(self.host.mono + _PAUSE, self._wake)
+        waiting.extend(self._resting)
+        self._resting = waiting
+
+    @property
+    def _left_now(self) -> bool:
+        return self._ticked != self.host.mono or self._left > 0
 
     def gone(self, connection: "Connection") -> None:
         """A connection is closed, or somebody else's from now on."""
@@ -222,19 +257,28 @@ class Connection:
         if self._turning:
             return
         self._turning = True
-        steps = 0
-        while steps < STEPS_PER_TURN and self._step():
-            steps += 1
+        for _ in range(STEPS_PER_TURN):
+            if not self._front.may_step():
+                self._rest()
+                break
+            if not self._step():
+                break
+        else:
+            self._rest()
         self._turning = False
-        if steps == STEPS_PER_TURN and not self._resting:
-            self._resting = True
-            self._front.loop.call_at(self.mono, self._wake)
         self._end_if_over()
         self._watch(self._wanted())
 
-    def _wake(self) -> None:
+    def _rest(self) -> None:
+        if not self._resting and not self.closed:
+            self._resting = True
+            self._front.rest(self)
+
+    def wake(self) -> None:
+        """Go on behind a rest."""
         self._resting = False
-        self._turn()
+        if not self.closed:
+            self._turn()
 
     def _wanted(self) -> int:
         """What the socket is to be watched for."""

@@ -19,8 +19,10 @@ from framing.limits import FRAME, FRAME_BEFORE_JOIN
 from framing.requests import AnyRequest, Disconnect, Fetch, Store
 from parley.server.doors import Interlude
 
-_SLICE: Final = 2048
-"""Bytes that are read at once: some 340 of the shortest frames, 4 ms."""
+_LEAST: Final = 128
+_MOST: Final = 2048
+"""Bytes that are read at once. As few as that may be 21 frames, a quarter of a millisecond; more
+are read while they turn out to be parts of one long frame."""
 
 _logger = logging.getLogger(__name__)
 _logger.setLevel(logging.WARNING)  # for debugging it would write down what people say
@@ -59,7 +61,7 @@ class WebSocketDoor:
     a peer closes is its ``disconnect``.
     """
 
-    __slots__ = ("_at", "_frames", "_message", "_over", "_protocol", "_waiting")
+    __slots__ = ("_at", "_frames", "_message", "_over", "_protocol", "_slice", "_waiting")
 
     frame = staticmethod(encode_text)
 
@@ -67,6 +69,7 @@ class WebSocketDoor:
         self._protocol = _Reader(Side.SERVER, max_size=FRAME_BEFORE_JOIN, logger=_logger)
         self._waiting = b""
         self._at = 0
+        self._slice = _LEAST
         self._frames: deque[Frame] = deque()
         self._message: list[bytes] | None = None
         self._over = False
@@ -104,12 +107,12 @@ class WebSocketDoor:
                 raise FrameError(f"WebSocket: {self._protocol.parser_exc}")
             if self._at >= len(self._waiting):
                 break
-            self._protocol.receive_data(self._waiting[self._at : self._at + _SLICE])
-            self._at += _SLICE
+            self._protocol.receive_data(self._waiting[self._at : self._at + self._slice])
+            self._at += self._slice
             self._protocol.data_to_send()  # said at its place in the order: see farewell
-            self._frames.extend(
-                event for event in self._protocol.events_received() if isinstance(event, Frame)
-            )
+            events = self._protocol.events_received()
+            self._frames.extend(event for event in events if isinstance(event, Frame))
+            self._slice = _LEAST if events else min(2 * self._slice, _MOST)
         return None
 
     def farewell(self) -> bytes:
