@@ -1,0 +1,592 @@
+/**
+ * The chat as a whole: puts session, model and what is shown together, and does what one asks of
+ * it. What it is asked stands in `actions` of the parts, in `commands`, and in `keys`.
+ */
+
+import { clean, cleanName, cleanReason } from "./clean.js";
+import { commands, run } from "./commands.js";
+import { Composer } from "./composer.js";
+import { Stretch } from "./conversation.js";
+import { confirm, show } from "./dialogs.js";
+import { bdi, byId, el, fill, set } from "./dom.js";
+import { Gate } from "./gate.js";
+import { KEYS, listen } from "./keys.js";
+import { Lists } from "./lists.js";
+import { Model } from "./model.js";
+import { key, LOBBY } from "./names.js";
+import * as notices from "./notices.js";
+import { Pictures } from "./pictures.js";
+import { openAbout, openPeople, openRooms } from "./rooms.js";
+import { openSearch } from "./searching.js";
+import { Refusal, Session } from "./session.js";
+import { openSettings, Settings } from "./settings.js";
+import { Sharing } from "./sharing.js";
+import * as standing from "./standing.js";
+import { openSwitcher } from "./switcher.js";
+import { Timeline } from "./timeline.js";
+import { short } from "./words.js";
+
+/** Messages of a page that is asked for, and around one that was searched for. */
+const PAGE = 100;
+const CONTEXT = 50;
+/** A text of more lines is asked about first: it may have been pasted by mistake. */
+const MANY_LINES = 30;
+const utc = () => Date.now() / 1000;
+
+export class App {
+  constructor(memory) {
+    this._memory = memory;
+    this._dirty = new Set();
+    this._drawing = false;
+    this.session = null;
+    this.moderator = false;
+    this.model = new Model((...parts) => this._redraw(...parts));
+    this.model.alerted = (entry, where) => this._alert(entry, where);
+    this.settings = new Settings(memory, () => this._applySettings());
+    this.pictures = new Pictures(() => this.session);
+    this.gate = new Gate((nick, password) => this.come(nick, password === null ? null : { password }));
+    this.lists = new Lists(this.model, (name) => this.go(name));
+    this.sharing = new Sharing(this);
+    this.timeline = new Timeline(byId("timeline"), this._timelineActions());
+    this.composer = new Composer(this._composerActions());
+    this._listen();
+    this._applySettings();
+  }
+
+  // Coming and going
+
+  /** Begin: straight in if this browser was, else at the gate. */
+  begin() {
+    const { nick, inside, key: salted } = this._memory;
+    const secret = salted ? { salted } : null;
+    if (inside && nick) this.come(nick, secret);
+    else this.gate.show(nick ?? "");
+  }
+
+  /** Come in as `nick`. */
+  come(nick, secret) {
+    this.session?.end();
+    this.model.reset(nick);
+    this.timeline.forget();
+    const address = new URL("chat", document.baseURI);
+    address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+    this.session = new Session(address.href, nick, this._memory, secret, (event) => this._heard(event));
+    this._begun = this.session;
+    this.session.start();
+  }
+
+  /** Go, and be asked next time. */
+  signOut() {
+    this.session?.end();
+    this._memory.be(this.model.nick, false);
+    this._memory.key = null;
+    this.gate.show(this.model.nick);
+  }
+
+  /** The nick is an account now, or has another password. */
+  registered(change) {
+    this.model.account = true;
+    this.note(change ? "The password is changed." : `${this.model.nick} is yours now, by this password.`);
+    this._redraw("status");
+  }
+
+  // Going about
+
+  /** Go to a conversation. */
+  go(name) {
+    const person = name.startsWith("@") && this.model.person(name.slice(1));
+    const conversation = this.model.conversation(person ? `@${person.nick}` : name);
+    this._openLists(false);
+    if (conversation.window !== null) conversation.window = null;
+    if (conversation !== this.model.current) {
+      this.model.show(conversation);
+      this.composer.show(conversation.name, conversation.draft);
+    }
+    this._ask(conversation);
+    if (matchMedia("(hover: hover)").matches) this.composer.focus();
+  }
+
+  /** Go to what was said at `seq` in the conversation `name`. */
+  async goTo(name, seq) {
+    this.go(name);
+    const { current } = this.model;
+    if (!current.find(seq)) {
+      const [before, after] = await Promise.all([
+        this.session.ask({ purpose: "history", with: current.name, before: seq, limit: CONTEXT }),
+        this.session.ask({ purpose: "history", with: current.name, after: seq - 1, limit: CONTEXT }),
+      ]);
+      const window = new Stretch([...this.model.pageOf(current, before.messages), ...this.model.pageOf(current, after.messages)]);
+      window.atBegin = before.end;
+      window.atEnd = after.end;
+      if (!window.find(seq)) return;
+      current.window = window;
+      current.join();
+    }
+    this.timeline.lead(seq);
+    this._redraw("timeline");
+  }
+
+  /** Go into a room, or make it. Throws a Refusal. */
+  async enter(room, hidden) {
+    await this.session.ask({ purpose: "enter", room, ...(hidden && { private: true }) });
+    this.model.conversation(room).entered = true;
+    this.go(room);
+  }
+
+  /** Leave a room. Throws a Refusal. */
+  async leave(room) {
+    await this.session.ask({ purpose: "leave", room });
+    if (key(this.model.current.name) === key(room)) this.go(LOBBY);
+    this.model.takeOut(room);
+  }
+
+  search(text = "") {
+    openSearch(text, {
+      ask: (request) => this.session.ask(request),
+      describe: (message) => ({ name: this.model.place(message), entry: this.model.entryOf(message, true) }),
+      go: (name, seq) => this._try(this.goTo(name, seq)),
+    });
+  }
+
+  /** Show the commands and the keys. */
+  help() {
+    const rows = (pairs) => el("dl", { class: "commands" }, pairs.map(([name, text]) => [el("dt", {}, el("code", {}, name)), el("dd", {}, text)]));
+    show("Help",
+      el("div", { class: "section", tabindex: "0" }, el("h3", {}, "Keys"), rows(KEYS)),
+      el("div", { class: "section" }, el("h3", {}, "Typed instead of a message"), rows(commands.map(({ usage, summary }) => [usage, summary]))));
+  }
+
+  /** Show what moderators did. Throws a Refusal. */
+  async acts() {
+    const { acts } = await this.session.ask({ purpose: "acts", limit: 100 });
+    const rows = acts.reverse().map(({ time, nick, do: what, whom, until, text }) =>
+      el("div", { class: "option", role: "listitem" }, el("span", { class: "words" },
+        el("span", {}, bdi(cleanName(nick)), ` ${clean(what)} `, bdi(cleanName(whom)), until ? ` until ${short(until)}` : ""),
+        el("span", { class: "aside", dir: "auto" }, `${short(time)}${text ? `: ${cleanReason(text)}` : ""}`))));
+    show("What moderators did", rows.length ? el("div", { class: "found", role: "list", tabindex: "0", "aria-label": "Acts" }, rows) : el("p", { class: "empty" }, "Nothing."));
+  }
+
+  /** Clear what is shown of the conversation; nothing is deleted. */
+  clear() {
+    const { current } = this.model;
+    current.window = null;
+    current.entries.splice(0, current.entries.findLastIndex(({ fate }) => fate !== "sent" && fate !== "failed") + 1);
+    current.atBegin = true;
+    this.timeline.forget();
+    this._redraw("timeline");
+  }
+
+  /** Say something of the page's own, in the conversation. */
+  note(text, kind = "notice") {
+    this.model.note(text, utc(), kind);
+  }
+
+  /** Say something to those who hear the page. */
+  say(text) {
+    notices.announce(text);
+  }
+
+  // What is asked of the server
+
+  /** Give an own message another text. Throws a Refusal. */
+  async change(entry, text) {
+    const where = this.model.current;
+    await this.session.ask({ purpose: "edit", seq: entry.seq, text });
+    where.change(entry.seq, text, false, 0);
+    this._redraw("timeline");
+  }
+
+  /** Take a message back. Throws a Refusal. */
+  async redact(entry) {
+    const where = this.model.current;
+    await this.session.ask({ purpose: "redact", seq: entry.seq });
+    where.change(entry.seq, "", true, 0);
+    this._redraw("timeline");
+  }
+
+  /** Ask for all pages of a list. `place` names an entry, behind which the next page begins. */
+  async pages(request, list, place) {
+    const found = [];
+    let after = null;
+    for (;;) {
+      const page = await this.session.ask({ ...request, ...(after !== null && { after }) });
+      const entries = page[list];
+      found.push(...entries);
+      const last = entries.length ? place(entries.at(-1)) : "";
+      if (page.end || key(last) <= key(after ?? "")) return found;
+      after = last;
+    }
+  }
+
+  /** Ask who there is, in `room` or at all. Throws a Refusal. */
+  async everybody(room) {
+    const users = await this.pages({ purpose: "users", ...(room !== null && { room }) }, "users", ({ nick }) => nick);
+    this.model.users(users);
+    return users;
+  }
+
+  /** Bring older messages into a stretch of the current conversation. */
+  older(stretch) {
+    return this._page(stretch, { before: stretch.oldest }, (entries, end) => {
+      if (stretch === this.model.current) stretch.addOlder(entries);
+      else stretch.entries.unshift(...entries);
+      stretch.atBegin = end;
+    });
+  }
+
+  newer(stretch) {
+    return this._page(stretch, { after: stretch.newest }, (entries, end) => {
+      stretch.entries.push(...entries);
+      stretch.atEnd = end;
+    });
+  }
+
+  async _page(stretch, place, take) {
+    const { current } = this.model;
+    if (stretch.loading || this.session.status !== "online") return;
+    stretch.loading = true;
+    const [[side, seq]] = Object.entries(place);
+    try {
+      const page = await this.session.ask({ purpose: "history", with: current.name, limit: PAGE, ...(seq !== null && { [side]: seq }) });
+      take(this.model.pageOf(current, page.messages), page.end);
+      current.join();
+    } catch (problem) {
+      if (!(problem instanceof Refusal)) throw problem;
+      // Not here: no such person, or no longer one's room. There is nothing older to be had.
+      if (problem.word !== null && side === "before") stretch.atBegin = true;
+    } finally {
+      stretch.loading = false;
+    }
+    this._redraw("timeline");
+  }
+
+  /** Ask what is to be known of a conversation that is opened: its topic, who is in it. */
+  _ask(conversation) {
+    const { name: room, members } = conversation;
+    if (this.session.status !== "online" || conversation.private || conversation.key === LOBBY || members !== null) return;
+    conversation.members = new Set();
+    this._try(this.session.ask({ purpose: "topic", room }));
+    this._try(this.everybody(room).then((users) => {
+      conversation.members = new Set(users.map(({ nick }) => key(nick)));
+      this._redraw("people");
+    }));
+  }
+
+  /** Wait for something that may be refused; then say so. */
+  async _try(work) {
+    try {
+      await work;
+      return true;
+    } catch (problem) {
+      if (!(problem instanceof Refusal)) throw problem;
+      if (problem.word !== null) this.note(cleanReason(problem.message), "trouble");
+      return false;
+    }
+  }
+
+  // What happens
+
+  _heard(event) {
+    if (event.purpose === "deriving") {
+      if (this.gate.shown) this.gate.progress(`Proving your password… ${Math.round(event.part * 100)} %`);
+      return;
+    }
+    this.model.take(event, utc());
+    if (event.purpose === "queued") this.timeline.toEnd();
+    if (event.purpose === "status") this._status(event);
+    if (event.purpose === "welcome") this._welcomed();
+  }
+
+  _welcomed() {
+    const { nick } = this.session;
+    this._memory.be(nick, true);
+    if (this.gate.shown || this._begun === this.session) {
+      this._begun = null;
+      for (const [name, draft] of Object.entries(this.session.drafts)) {
+        if (/^[#@]./.test(name) && typeof draft === "string") this.model.conversation(cleanName(name)).draft = draft;
+      }
+      this.gate.hide();
+      const { current } = this.model;
+      this.composer.show(current.name, current.draft);
+      this.composer.focus();
+      if (this._memory.failed) this.note("This browser keeps nothing for this page: what is not sent is lost when you close it, and so is your nick.", "trouble");
+    }
+    this._ask(this.model.current);
+    this._askRole();
+  }
+
+  /** Ask whether one may moderate: what moderators did is told to moderators alone. */
+  async _askRole() {
+    this.moderator = false;
+    if (!this.model.account) return;
+    try {
+      await this.session.ask({ purpose: "acts", limit: 1 });
+      this.moderator = true;
+    } catch (problem) {
+      if (!(problem instanceof Refusal)) throw problem;
+    }
+    this._redraw("timeline");
+  }
+
+  _status({ status, text, word }) {
+    if (status === "connecting" && this.session.cursor !== null) this.model.resume();
+    const inside = this._begun !== this.session;
+    if (status === "ended" && text && word !== "EVICTED" && word !== "BANNED") {
+      if (!this.gate.shown) this.gate.show(this.model.nick);
+      if (word === "AUTH_FAILED" || word === "NOT_PROVED") this._memory.key = null;
+      this.gate.refused(this.model.nick, cleanReason(text), word);
+    } else if (!inside && status === "waiting") {
+      if (!this.gate.shown) this.gate.show(this.model.nick);
+      this.gate.waiting(cleanReason(text));
+      this.gate.progress("Trying again…");
+    } else if (!inside && status === "ended" && text) {
+      this.gate.show(this.model.nick);
+      this.gate.refused(this.model.nick, cleanReason(text), word);
+    }
+    if (status === "waiting") this._count();
+  }
+
+  /** Count the seconds to the next try. */
+  _count() {
+    clearTimeout(this._counting);
+    if (this.model.status.status !== "waiting") return;
+    this._redraw("status");
+    this._counting = setTimeout(() => this._count(), 500);
+  }
+
+  _alert(entry, where) {
+    if (this.settings.alert !== "notice") return;
+    const text = where.private ? entry.text : `${where.name}: ${entry.text}`;
+    notices.notify(entry.nick, text, `parley-${entry.seq || entry.number}`, () => this.go(where.name));
+  }
+
+  // Drawing
+
+  /** Draw parts anew, once, before the next frame. */
+  _redraw(...parts) {
+    for (const part of parts) this._dirty.add(part);
+    if (this._drawing || this.session === null) return;
+    this._drawing = true;
+    const draw = () => {
+      if (!this._drawing) return;
+      this._drawing = false;
+      this._draw();
+    };
+    // Frames do not come in a tab that is not looked at; its title has to be right all the same.
+    if (document.hidden) setTimeout(draw, 100);
+    else requestAnimationFrame(draw);
+  }
+
+  _draw() {
+    const dirty = this._dirty;
+    this._dirty = new Set();
+    const { model } = this;
+    if (this.gate.shown) return;
+    if (dirty.has("timeline")) this._drawTimeline();
+    if (dirty.has("lists")) this.lists.conversations();
+    if (dirty.has("people")) this.lists.people();
+    if (dirty.has("status") || dirty.has("people")) {
+      this.lists.me(this.session);
+      standing.connection(model.status, this.session.waiting, () => this.session.reconnect());
+      this._heading();
+      if (this.settings.typing === "on" && standing.typing(model.current, utc())) this._typingLater();
+    }
+    notices.title(model.unread, model.current.name);
+    set(byId("open-lists"), "aria-label", model.unread ? `Conversations, ${model.unread} unread` : "Conversations");
+    byId("open-lists").classList.toggle("unread", model.unread > 0);
+  }
+
+  _drawTimeline() {
+    const { model } = this;
+    this.timeline.render(model.current, { nick: model.nick, moderator: this.moderator });
+    this._looked();
+  }
+
+  _heading() {
+    const { current } = this.model;
+    const person = current.private && this.model.person(current.name.slice(1));
+    const words = current.private
+      ? person && person.status !== "online" ? `${person.status}${person.text ? `: ${person.text}` : ""}` : person ? "online" : ""
+      : current.topic;
+    if (byId("title").textContent !== current.name) fill(byId("title"), bdi(current.name));
+    if (byId("topic").textContent !== words) byId("topic").textContent = words;
+  }
+
+  _typingLater() {
+    clearTimeout(this._typing);
+    this._typing = setTimeout(() => this._redraw("status"), 1000);
+  }
+
+  /** What is in sight has changed: it may be read now. */
+  _looked() {
+    const { model, timeline } = this;
+    const { current } = model;
+    const looks = document.visibilityState === "visible" && document.hasFocus();
+    model.attend(timeline.following && looks);
+    const button = byId("to-end");
+    button.hidden = timeline.following;
+    byId("to-end-words").textContent = current.unread ? `${current.unread} new` : "To the newest";
+    if (!model.attentive || this.session.status !== "online") return;
+    const newest = current.newest ?? 0;
+    const shows = current.private && this.settings.receipts === "on";
+    if (newest > current.toldRead && (model.account || shows)) {
+      current.toldRead = newest;
+      this.session.tell({ purpose: "read", with: current.name, seq: newest, ...(shows && { show: true }) });
+    }
+  }
+
+  // Setting up
+
+  _timelineActions() {
+    return {
+      older: (stretch) => this._try(this.older(stretch)),
+      newer: (stretch) => this._try(this.newer(stretch)),
+      moved: () => this._looked(),
+      openPerson: (nick) => (key(nick) === key(this.model.nick) ? undefined : this.go(`@${nick}`)),
+      retry: (ref) => this.session.retry(ref),
+      drop: (ref) => this.session.drop(ref),
+      edit: (entry) => this.composer.edit(entry),
+      redact: async (entry) => {
+        const sure = await confirm("Take this message back?", entry.text.slice(0, 200) || "It", "Take it back", "danger");
+        if (sure) this._try(this.redact(entry));
+      },
+      fetch: (file) => this.sharing.fetch(file, this.model.current.name),
+      preview: (file) => this.pictures.box(file, this.model.current.name),
+    };
+  }
+
+  _composerActions() {
+    return {
+      send: (text) => this._send(text),
+      change: (entry, text) => this._try(this.change(entry, text)),
+      last: () => {
+        const last = this.model.current.lastBy(this.model.nick);
+        return last && !last.file ? last : null;
+      },
+      typing: (active) => {
+        if (this.settings.typing !== "on") return;
+        this.session.tell({ purpose: "typing", to: this.model.current.name, state: active ? "active" : "done" });
+      },
+      drafted: (text) => {
+        const { current } = this.model;
+        const had = Boolean(current.draft);
+        current.draft = text;
+        this.session.keepDraft(current.name, text);
+        if (had !== Boolean(text)) this._redraw("lists");
+      },
+      known: () => ({
+        commands,
+        people: this.model.online.map(({ nick }) => nick).filter((nick) => key(nick) !== key(this.model.nick)),
+        rooms: this.model.ordered.filter((each) => !each.private).map(({ name }) => name),
+      }),
+      files: (files) => this.sharing.share(files),
+    };
+  }
+
+  /** Say or do what was typed. Returns whether it was taken. */
+  async _send(text) {
+    if (text.startsWith("/") && !text.startsWith("//")) return run(this, text);
+    const said = text.startsWith("//") ? text.slice(1) : text;
+    const most = this.session.welcome?.limits.text ?? 16_000;
+    const size = new TextEncoder().encode(said).length;
+    if (size > most) {
+      this.note(`This is too long: ${size} bytes, and the server takes ${most}. It stays in the field.`, "trouble");
+      return false;
+    }
+    const to = this.model.current.name;
+    const lines = said.split("\n").length;
+    if (lines > MANY_LINES && !(await confirm("Send all of it?", `These are ${lines} lines.`, "Send"))) return false;
+    this.session.say(said, to);
+    return true;
+  }
+
+  _applySettings() {
+    this.settings.apply();
+    this.model.showsComings = this.settings.comings === "on";
+  }
+
+  _openLists(whether) {
+    const lists = byId("lists");
+    const was = lists.classList.contains("open");
+    lists.classList.toggle("open", whether);
+    if (whether) byId("conversations").focus();
+    else if (was) byId("open-lists").focus();
+  }
+
+  _showPeople(whether) {
+    byId("people").classList.toggle("away", !whether);
+    set(byId("toggle-people"), "aria-expanded", String(whether));
+  }
+
+  _listen() {
+    const click = (id, does) => byId(id).addEventListener("click", does);
+    click("go-room", () => openRooms(this));
+    click("go-switch", () => openSwitcher(this.model, (name) => this._goSomewhere(name)));
+    click("go-settings", () => openSettings(this));
+    click("go-search", () => this.search());
+    click("go-files", () => this.sharing.list());
+    click("go-about", () => openAbout(this));
+    click("go-people", () => openPeople(this));
+    click("open-lists", () => this._openLists(true));
+    click("close-lists", () => this._openLists(false));
+    click("toggle-people", () => this._showPeople(byId("people").classList.contains("away")));
+    click("close-people", () => {
+      this._showPeople(false);
+      byId("toggle-people").focus();
+    });
+    click("to-end", () => this._toEnd());
+    byId("main").addEventListener("click", (event) => {
+      if (!event.target.closest("#open-lists")) byId("lists").classList.remove("open");
+    });
+    const narrow = matchMedia("(max-width: 1000px)");
+    this._showPeople(!narrow.matches);
+    narrow.addEventListener("change", () => this._showPeople(!narrow.matches));
+    for (const event of ["focus", "blur"]) addEventListener(event, () => this.session && this._looked());
+    document.addEventListener("visibilitychange", () => {
+      if (this.session === null) return;
+      this._redraw("timeline", "lists", "people", "status");
+      if (!document.hidden) this.session.reconnect();
+    });
+    listen(this._keyActions());
+  }
+
+  _keyActions() {
+    const go = (at) => {
+      const all = this.model.ordered;
+      if (all[at]) this.go(all[at].name);
+    };
+    const here = () => this.model.ordered.indexOf(this.model.current);
+    return {
+      away: () => this.gate.shown,
+      switch: () => byId("go-switch").click(),
+      search: () => this.search(),
+      help: () => this.help(),
+      step: (by) => go(here() + by),
+      number: (number) => go(number - 1),
+      nextUnread: () => {
+        const { ordered } = this.model;
+        const unread = ordered.filter((each) => each.unread && each !== this.model.current);
+        const next = unread.find(({ mentions }) => mentions) ?? unread[0];
+        if (next) this.go(next.name);
+      },
+      escape: () => {
+        this._openLists(false);
+        this._toEnd();
+      },
+      type: () => this.composer.focus(),
+    };
+  }
+
+  _toEnd() {
+    this.model.current.window = null;
+    this._redraw("timeline");
+    this.timeline.toEnd();
+    this.composer.focus();
+  }
+
+  _goSomewhere(name) {
+    if (name.startsWith("@") || this.model.conversations.has(key(name))) this.go(name);
+    else this._try(this.enter(name, false));
+  }
+}
+

@@ -1,0 +1,8 @@
+/** Begins: draws the buttons, and opens the chat or the gate. */
+
+import { App } from "./app.js";
+import { draw } from "./icons.js";
+import { ownMemory } from "./memory.js";
+
+for (const place of document.querySelectorAll("[data-icon]")) place.append(draw[place.dataset.icon]());
+new App(ownMemory()).begin();

@@ -1,0 +1,35 @@
+/** The line that says how the connection stands, and the one that says who is writing. */
+
+import { byId, el, fill } from "./dom.js";
+import { several } from "./words.js";
+
+/** Draw the connection's state. `again` tries now. */
+export function connection({ status, text, retryAt }, waiting, again) {
+  const line = byId("connection");
+  const kept = waiting ? ` ${waiting === 1 ? "Your message is" : `Your ${waiting} messages are`} kept and will be sent.` : "";
+  if (status === "online") fill(line);
+  else if (status === "waiting") {
+    const seconds = Math.max(0, Math.ceil((retryAt - performance.now()) / 1000));
+    const words = `No connection: ${text}.${kept} `;
+    const known = line.querySelector(".words")?.textContent === words;
+    if (!known) {
+      const button = el("button", { type: "button", class: "link", on: { click: again } }, "Try now");
+      fill(line, el("div", {}, el("span", { class: "words" }, words), el("span", { class: "countdown", "aria-hidden": "true" }), button));
+    }
+    line.querySelector(".countdown").textContent = seconds ? `Next try in ${seconds} s` : "";
+  } else if (status === "ended") {
+    fill(line, el("div", { class: "bad" }, el("span", {}, text)));
+  } else if (!line.querySelector(".coming")) {
+    fill(line, el("div", { class: "coming" }, `Connecting…${kept}`));
+  }
+}
+
+/** Say who is writing in a conversation. Return whether anybody is. */
+export function typing(conversation, now) {
+  for (const [nick, until] of conversation.typing) if (until < now) conversation.typing.delete(nick);
+  const nicks = [...conversation.typing.keys()];
+  const words = nicks.length ? `${several(nicks)} ${nicks.length === 1 ? "is" : "are"} writing…` : "";
+  const line = byId("typing");
+  if (line.textContent !== words) line.textContent = words;
+  return nicks.length > 0;
+}

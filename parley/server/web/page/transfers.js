@@ -1,0 +1,212 @@
+/**
+ * Files on their way, by HTTP beside the chat: a ticket for each try, asked of the session. What
+ * breaks off goes on where it stopped, as soon as there is a connection again; a file is only
+ * handed over when its SHA-256 is right. Knows no screen.
+ */
+
+import { hashFile, toHex } from "./digests.js";
+import { Refusal } from "./session.js";
+import { Sha256 } from "./sha256.js";
+
+/** Above this a file is left to the browser's own downloads: the page would have to hold it. */
+export const HELD = 256e6;
+/** Milliseconds before a transfer that broke off is tried again, and how often without a byte. */
+const PAUSE = 1000;
+const TRIES = 8;
+
+/** A transfer was not possible, in words for people. */
+class TransferError extends Error {}
+
+/** It broke off: another try may go on with it. */
+class BrokenOff extends Error {}
+
+/** One file that goes or comes. `changed` is called whenever something of it has. */
+export class Job {
+  constructor(session, name, size, up, changed) {
+    this.name = name;
+    this.size = size;
+    this.up = up;
+    this.done = 0;
+    /** "checking" (reading it for its SHA-256), "moving", "waiting", "done", "failed", "cancelled". */
+    this.state = "waiting";
+    this.why = "";
+    this._session = session;
+    this._changed = changed;
+    this._controller = new AbortController();
+  }
+
+  get over() {
+    return ["done", "failed", "cancelled"].includes(this.state);
+  }
+
+  /** Break it off. What is there stays: the next try goes on with it. */
+  cancel() {
+    if (!this.over) this._controller.abort();
+  }
+
+  /** Bring `file` to the conversation `to`. Returns whether it is there now. */
+  async share(file, to) {
+    return this._run(async () => {
+      this._be("checking", 0);
+      const sha256 = await hashFile(file, (done) => this._be("checking", done), this._signal);
+      await this._tries(async () => {
+        const ticket = await this._ask({ purpose: "put", name: this.name, size: file.size, sha256, to });
+        const offset = Math.min(ticket.offset ?? 0, file.size);
+        this._be("moving", offset);
+        await this._put(ticket.ticket, file, offset);
+      });
+    });
+  }
+
+  /** Fetch a file of the conversation `where`. Returns a Blob, or null if it did not come. */
+  async fetch(where) {
+    const parts = [];
+    let hash = new Sha256();
+    const whole = await this._run(() =>
+      this._tries(async () => {
+        const ticket = await this._ask({ purpose: "get", name: this.name, with: where });
+        if (ticket.size !== this.size || (this.sha256 && this.sha256 !== ticket.sha256)) {
+          // Another file has this name by now: what came of the first is none of it.
+          parts.length = 0;
+          hash = new Sha256();
+          this._be("moving", 0);
+        }
+        [this.size, this.sha256] = [ticket.size, ticket.sha256];
+        await this._get(ticket.ticket, parts, hash);
+        if (toHex(hash.digest()) !== ticket.sha256) {
+          throw new TransferError("What came is not what was shared: its SHA-256 is another.");
+        }
+      }));
+    return whole ? new Blob(parts) : null;
+  }
+
+  get _signal() {
+    return this._controller.signal;
+  }
+
+  async _run(work) {
+    try {
+      await work();
+      this._be("done", this.size);
+      return true;
+    } catch (problem) {
+      if (this._signal.aborted) this._be("cancelled");
+      else if (problem instanceof TransferError || problem instanceof Refusal) {
+        this.why = problem.message;
+        this._be("failed");
+      } else if (problem instanceof DOMException) {
+        this.why = `It cannot be read: ${problem.message}`; // changed or gone since it was chosen
+        this._be("failed");
+      } else throw problem;
+      return false;
+    }
+  }
+
+  /** Try until it is done; give up when several tries in a row have moved nothing. */
+  async _tries(once) {
+    for (let idle = 0; ; idle++) {
+      const before = this.done;
+      try {
+        await once();
+        return;
+      } catch (problem) {
+        if (!(problem instanceof BrokenOff)) throw problem;
+        if (this.done !== before) idle = 0;
+        if (idle >= TRIES) throw new TransferError("It broke off again and again.");
+        this._be("waiting");
+        await this._pause();
+      }
+    }
+  }
+
+  /** Ask for a ticket, as soon as there is a connection. */
+  async _ask(request) {
+    while (this._session.status !== "online") {
+      if (this._session.status === "ended") throw new TransferError("The connection is over.");
+      this._be("waiting");
+      await this._pause();
+    }
+    this._signal.throwIfAborted();
+    try {
+      return await this._session.ask(request);
+    } catch (problem) {
+      // A refusal without a word is the connection's end.
+      if (problem instanceof Refusal && problem.word === null) throw new BrokenOff();
+      throw problem;
+    }
+  }
+
+  _pause() {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(resolve, PAUSE);
+      this._signal.addEventListener("abort", () => {
+        clearTimeout(timer);
+        reject(this._signal.reason);
+      }, { once: true });
+    });
+  }
+
+  _put(ticket, file, offset) {
+    return new Promise((resolve, reject) => {
+      const request = new XMLHttpRequest(); // fetch() does not tell how much has gone
+      request.open("PUT", `${address(ticket)}?offset=${offset}`);
+      request.upload.onprogress = ({ loaded }) => this._be("moving", Math.min(file.size, offset + loaded));
+      request.onload = () => {
+        if (request.status === 200 || request.status === 201) resolve();
+        else reject(refusal(request.status, request.responseText));
+      };
+      request.onerror = request.onabort = () => reject(new BrokenOff());
+      this._signal.addEventListener("abort", () => request.abort(), { once: true });
+      request.send(file.slice(offset));
+    });
+  }
+
+  async _get(ticket, parts, hash) {
+    const at = parts.reduce((sum, { length }) => sum + length, 0);
+    this._be("moving", at);
+    if (at === this.size && at) return;
+    let response;
+    try {
+      const headers = at ? { Range: `bytes=${at}-` } : {};
+      response = await fetch(address(ticket), { headers, cache: "no-store", signal: this._signal });
+      if (!response.ok) throw refusal(response.status, await response.text());
+      if (at && response.status !== 206) throw new TransferError("The server sent another part than was asked for.");
+      const reader = response.body.getReader();
+      for (let read = await reader.read(); !read.done; read = await reader.read()) {
+        parts.push(read.value);
+        hash.update(read.value);
+        this._be("moving", this.done + read.value.length);
+        if (this.done > this.size) throw new TransferError("The server sent more than the file has.");
+      }
+    } catch (problem) {
+      if (problem instanceof TypeError) throw new BrokenOff(); // how fetch() says "network"
+      throw problem;
+    }
+    if (this.done < this.size) throw new BrokenOff();
+  }
+
+  _be(state, done = this.done) {
+    this.state = state;
+    this.done = done;
+    this._changed(this);
+  }
+}
+
+/** Where a file is got or brought by a ticket. Relative: the page may stand under a path. */
+export function address(ticket) {
+  return new URL(`files/${encodeURIComponent(ticket)}`, document.baseURI).href;
+}
+
+/** Turn a refusal of HTTP into an error: of what breaks off, another try may come through. */
+function refusal(status, text) {
+  let answer = null;
+  try {
+    answer = JSON.parse(text);
+  } catch (problem) {
+    if (!(problem instanceof SyntaxError)) throw problem;
+  }
+  const again = status === 503 || answer?.error === "TICKET_EXPIRED" || (status === 409 && /go on from/.test(answer?.text ?? ""));
+  if (again) return new BrokenOff();
+  const words = typeof answer?.text === "string" ? answer.text.slice(0, 500) : `The server answered ${status}.`;
+  return new TransferError(words);
+}
