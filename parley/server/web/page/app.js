@@ -152,7 +152,7 @@ export class App {
   help() {
     const rows = (pairs) => el("dl", { class: "commands" }, pairs.map(([name, text]) => [el("dt", {}, el("code", {}, name)), el("dd", {}, text)]));
     show("Help",
-      el("div", { class: "section", tabindex: "0" }, el("h3", {}, "Keys"), rows(KEYS)),
+      el("div", { class: "section" }, el("h3", {}, "Keys"), rows(KEYS)),
       el("div", { class: "section" }, el("h3", {}, "Typed instead of a message"), rows(commands.map(({ usage, summary }) => [usage, summary]))));
   }
 
@@ -163,7 +163,7 @@ export class App {
       el("div", { class: "option", role: "listitem" }, el("span", { class: "words" },
         el("span", {}, bdi(cleanName(nick)), ` ${clean(what)} `, bdi(cleanName(whom)), until ? ` until ${short(until)}` : ""),
         el("span", { class: "aside", dir: "auto" }, `${short(time)}${text ? `: ${cleanReason(text)}` : ""}`))));
-    show("What moderators did", rows.length ? el("div", { class: "found", role: "list", tabindex: "0", "aria-label": "Acts" }, rows) : el("p", { class: "empty" }, "Nothing."));
+    show("What moderators did", rows.length ? el("div", { class: "found", role: "list", "aria-label": "Acts" }, rows) : el("p", { class: "empty" }, "Nothing."));
   }
 
   /** Clear what is shown of the conversation; nothing is deleted. */
@@ -292,7 +292,10 @@ export class App {
       return;
     }
     this.model.take(event, utc());
-    if (event.purpose === "queued") this.timeline.toEnd();
+    if (event.purpose === "queued" && key(event.to) === this.model.current.key) {
+      this.model.current.window = null; // what one says is at the end, and so is one
+      this.timeline.follow();
+    }
     if (event.purpose === "status") this._status(event);
     if (event.purpose === "welcome") this._welcomed();
   }
@@ -485,7 +488,7 @@ export class App {
 
   /** Say or do what was typed. Returns whether it was taken. */
   async _send(text) {
-    if (text.startsWith("/") && !text.startsWith("//")) return run(this, text);
+    if (text.startsWith("/") && !text.startsWith("//")) return this._do(text);
     const said = text.startsWith("//") ? text.slice(1) : text;
     const most = this.session.welcome?.limits.text ?? 16_000;
     const size = new TextEncoder().encode(said).length;
@@ -498,6 +501,19 @@ export class App {
     if (lines > MANY_LINES && !(await confirm("Send all of it?", `These are ${lines} lines.`, "Send"))) return false;
     this.session.say(said, to);
     return true;
+  }
+
+  /** Do a command. What was typed is no draft any more, wherever the command leads. */
+  _do(text) {
+    const { current } = this.model;
+    const keep = (draft) => {
+      current.draft = draft;
+      this.session.keepDraft(current.name, draft);
+    };
+    keep("");
+    const understood = run(this, text);
+    if (!understood) keep(text);
+    return understood;
   }
 
   _applySettings() {

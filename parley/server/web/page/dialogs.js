@@ -3,7 +3,7 @@
  * inside and the rest of the page out, and Escape closes it; the focus goes back where it was.
  */
 
-import { el, fill } from "./dom.js";
+import { el, fill, set } from "./dom.js";
 import { draw } from "./icons.js";
 
 let count = 0;
@@ -81,5 +81,9 @@ export function troubleLine() {
 
 /** Show a longer text, or elements, until it is closed. */
 export function show(title, ...children) {
-  return open(title, () => children);
+  const shown = open(title, () => children);
+  // Longer than the screen, it is scrolled by keys.
+  set(shown.body, "tabindex", "0");
+  shown.body.focus();
+  return shown;
 }

@@ -77,7 +77,7 @@ function openRoom(app, current) {
   const trouble = troubleLine();
   const said = el("p", { class: "hint", role: "status" });
   const topic = field("What it is about", { value: current.topic, maxlength: "500", dir: "auto" });
-  const nick = field("Invite somebody", { placeholder: "nick", maxlength: "33", autocapitalize: "none", autocomplete: "off" }, "Into a private room only those may come who were invited.");
+  const nick = field("Invite somebody, into a private room", { placeholder: "nick", maxlength: "33", autocapitalize: "none", autocomplete: "off" });
   const locked = el("input", { type: "checkbox", id: "topic-locked", checked: current.locked });
   const done = async (work, words) => {
     said.textContent = "";

@@ -1,6 +1,6 @@
 /** An entry of the timeline as elements. What they do when clicked is asked of `actions`. */
 
-import { bdi, el } from "./dom.js";
+import { bdi, el, set } from "./dom.js";
 import { draw } from "./icons.js";
 import { parts } from "./links.js";
 import { clock, day, full, iso, size } from "./words.js";
@@ -56,7 +56,9 @@ export function row(entry, { first, own, mayTake, seen }, actions) {
   });
   element.append(el("time", { datetime: iso(entry.time), title: full(entry.time) }, clock(entry.time)));
   if (first) element.append(who(entry, actions));
-  const body = el("div", { class: "body" }, words(entry, doing));
+  // That a file is shared is shown by the file; other words with it stand above.
+  const named = entry.file && entry.text.startsWith(`shared ${entry.file.name}`);
+  const body = el("div", { class: "body" }, named ? entry.past && pastMark() : words(entry, doing));
   if (entry.file && !entry.redacted) body.append(shared(entry, actions));
   if (entry.fate === "failed") body.append(failure(entry, actions));
   if (seen) body.append(el("p", { class: "seen" }, "Read"));
@@ -67,17 +69,23 @@ export function row(entry, { first, own, mayTake, seen }, actions) {
   }
   const doings = doingsOf(entry, own, mayTake, actions);
   if (doings) element.append(doings);
+  for (const each of element.querySelectorAll("a, button")) set(each, "tabindex", "-1");
   return element;
 }
 
 function who(entry, actions) {
   const open = { click: () => actions.openPerson(entry.nick) };
-  const name = el("button", { type: "button", class: `nick ${colour(entry.nick)}`, tabindex: "-1", title: `Write to ${entry.nick} alone`, on: open }, bdi(entry.nick));
+  const name = el("button", { type: "button", class: `nick ${colour(entry.nick)}`, title: `Write to ${entry.nick} alone`, on: open }, bdi(entry.nick));
   return el("div", { class: "who" }, name);
 }
 
+/** The mark of what was said before one came. */
+function pastMark() {
+  return el("span", { class: "past" }, "[History]");
+}
+
 function words(entry, doing) {
-  const past = entry.past && el("span", { class: "past" }, "[History]");
+  const past = entry.past && pastMark();
   if (entry.redacted) return el("p", { class: "text gone" }, past, "taken back");
   const edited = entry.changed && el("span", { class: "edited" }, "(edited)");
   const text = doing ? entry.text.slice(4) : entry.text;
@@ -86,7 +94,7 @@ function words(entry, doing) {
       ? el("a", { href: part.href, rel: "noopener noreferrer", target: "_blank" }, part.text)
       : part.text);
   const fenced = fence(text);
-  if (fenced !== null) return [past, el("pre", { class: "text code", dir: "ltr", tabindex: "0" }, fenced), edited];
+  if (fenced !== null) return [past, el("pre", { class: "text code", dir: "ltr" }, fenced), edited];
   const long = text.length > LONG || text.split("\n", LONG_LINES + 1).length > LONG_LINES;
   const kinds = `text${doing ? " me" : ""}${long ? " long" : ""}`;
   const paragraph = el("div", { class: kinds, dir: "auto" }, past, doing && [bdi(entry.nick), " "], linked, edited);

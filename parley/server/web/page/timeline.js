@@ -35,9 +35,12 @@ export class Timeline {
     this._following = true;
     this._made = new Map();
     this._wanted = null;
+    this._entered = null;
+    this._top = 0; // where the last scrolling has led
     this._own = {};
     scroller.addEventListener("scroll", () => this._scrolled(), { passive: true });
     scroller.addEventListener("keydown", (event) => this._key(event));
+    this._list.addEventListener("focusin", ({ target }) => this._enter(target.closest(".message")));
     const observer = new ResizeObserver(() => this._following && this._toBottom());
     observer.observe(this._list);
     observer.observe(scroller);
@@ -52,11 +55,14 @@ export class Timeline {
   render(conversation, own) {
     this._own = own;
     const stretch = conversation.shown;
-    const another = conversation !== this._conversation || stretch !== this._stretch;
-    if (another) this._begin(conversation, stretch);
     const { entries } = stretch;
+    // A window that has reached what is known up to now is part of that: one stays where one is.
+    const grown = conversation === this._conversation && entries.includes(this._first);
+    const another = conversation !== this._conversation || (stretch !== this._stretch && !grown);
+    if (another) this._begin(conversation, stretch);
+    else this._stretch = stretch;
     let from = this._first ? entries.indexOf(this._first) : -1;
-    let to = this._last ? entries.indexOf(this._last) + 1 : 0;
+    let to = this._last ? this._placeOf(entries, this._last) + 1 : 0;
     if (from < 0 || to <= from) {
       // Nothing of it is left, or nothing was there: begin at the end, or where one is led.
       const at = this._target(stretch);
@@ -72,10 +78,16 @@ export class Timeline {
     this._lookAround();
   }
 
-  /** Go to the end. */
-  toEnd() {
+  /** From the next drawing on be at the end. */
+  follow() {
     this._following = true;
     this._first = this._last = null;
+  }
+
+  /** Go to the end. */
+  toEnd() {
+    this.follow();
+    if (this._conversation === null) return;
     this.render(this._conversation, this._own);
     this._toBottom();
     this._actions.moved();
@@ -101,11 +113,15 @@ export class Timeline {
     this._first = this._last = null;
     this._made.clear();
     this._following = this._wanted === null && stretch.atEnd;
-    this._newAt = conversation.marker;
   }
 
   _target({ entries }) {
     return this._wanted === null ? -1 : entries.findIndex(({ seq }) => seq === this._wanted);
+  }
+
+  _placeOf(entries, entry) {
+    const at = entries.indexOf(entry);
+    return at < 0 && entry.seq ? entries.findIndex(({ seq }) => seq === entry.seq) : at;
   }
 
   /** A conversation or stretch has been opened: go where one wants to be in it. */
@@ -114,8 +130,8 @@ export class Timeline {
       const found = this._made.get(stretch.find(this._wanted)?.number)?.element;
       this._wanted = null;
       if (found) {
-        this._list.querySelector(".found")?.classList.remove("found");
-        found.classList.add("found");
+        this._list.querySelector(".led")?.classList.remove("led");
+        found.classList.add("led");
         found.scrollIntoView({ block: "center" });
         found.focus({ preventScroll: true });
         return;
@@ -196,11 +212,11 @@ export class Timeline {
   _scrolled() {
     const { scrollTop, scrollHeight, clientHeight } = this._scroller;
     const { entries, atEnd } = this._stretch ?? { entries: [], atEnd: true };
-    const last = this._last === (entries.at(-1) ?? null);
-    const following = last && atEnd && scrollHeight - scrollTop - clientHeight < AT_END;
-    if (following !== this._following) {
-      this._following = following;
-    }
+    const near = scrollHeight - scrollTop - clientHeight < AT_END;
+    // Only who goes up leaves the end: that more has come below is no wish to stay here.
+    if (this._following) this._following = near || scrollTop >= this._top;
+    else this._following = near && atEnd && this._last === (entries.at(-1) ?? null);
+    this._top = scrollTop;
     this._lookAround();
     this._actions.moved();
   }
@@ -230,6 +246,16 @@ export class Timeline {
 
   _toBottom() {
     this._scroller.scrollTop = this._scroller.scrollHeight;
+    this._top = this._scroller.scrollTop;
+  }
+
+  /** What can be done with a message is in Tab's way only for the one that has the focus. */
+  _enter(message) {
+    if (message === this._entered) return;
+    for (const [row, order] of [[this._entered, "-1"], [message, "0"]]) {
+      for (const each of row?.querySelectorAll("a, button") ?? []) set(each, "tabindex", order);
+    }
+    this._entered = message;
   }
 
   /** Arrows go from message to message. */
