@@ -1,0 +1,72 @@
+"""The gate: guests, accounts, and what a browser remembers."""
+
+from playwright.sync_api import expect
+
+from tests.conftest import Make
+from tests.web.page.conftest import Visit
+
+
+def test_a_guest_is_the_same_person_after_a_reload(visit: Visit) -> None:
+    ann, ben = visit("anna"), visit("benno")
+    ben.say("/msg anna only for you")
+    ann.go("@benno")
+    ann.sees("only for you")
+    ann.page.reload()
+    expect(ann.page.locator("#me-nick")).to_have_text("anna")
+    ann.go("@benno")
+    ann.sees("only for you")  # private: proved by the token
+    tab = ann.tab()  # and in another tab at once, as another session of the same person
+    expect(tab.locator("#me-nick")).to_have_text("anna")
+    ben.say("to both")
+    expect(tab.locator("#conversations")).to_contain_text("benno")
+    ann.sees("to both")
+    assert ann.page.locator("#connection").text_content() == ""
+
+
+def test_a_nick_that_is_taken(visit: Visit) -> None:
+    visit("carla")
+    other = visit()
+    other.knock("carla")
+    expect(other.page.locator("#gate-trouble")).to_contain_text("Somebody else is carla")
+    other.knock("not a nick")
+    expect(other.page.locator("#gate-trouble")).to_contain_text("letters a to z")
+    other.come("carl")
+
+
+def test_passwords(visit: Visit) -> None:
+    alice = visit()
+    alice.knock("Alice")
+    expect(alice.page.locator("#gate-trouble")).to_contain_text("Alice is registered")
+    alice.knock("Alice", "wrong")
+    expect(alice.page.locator("#gate-trouble")).to_contain_text("not the password")
+    alice.come("Alice", "123")
+    expect(alice.page.locator("#me-status")).to_have_text("registered")
+    kept = alice.page.evaluate("JSON.stringify(localStorage) + JSON.stringify(sessionStorage)")
+    assert '"123"' not in kept
+    alice.page.reload()
+    expect(alice.page.locator("#me-nick")).to_have_text("Alice")
+    alice.page.click("#go-settings")
+    alice.page.get_by_role("button", name="Sign out").click()
+    expect(alice.page.locator("#gate-nick")).to_have_value("Alice")
+    alice.page.reload()
+    expect(alice.page.locator("#gate-form")).to_be_visible()
+
+
+def test_registering_over_plain_http(visit: Visit, make_server: Make) -> None:
+    """Under a name that is not this machine's a browser gives no cryptography: it is the page's
+    own, and the page says what http cannot protect."""
+    server = make_server("--web", "0", "--web-origin", "http://lan.test").start()
+    dan = visit(host="lan.test", server=server)
+    assert dan.page.evaluate("globalThis.crypto.subtle === undefined")
+    expect(dan.page.locator("#gate-plain")).to_contain_text("plain http")
+    dan.come("daniel")
+    dan.say("/register")
+    dan.page.get_by_label("New password").fill("pässword")
+    dan.page.get_by_label("Once more").fill("pass")
+    dan.page.get_by_role("button", name="Register").click()
+    expect(dan.page.locator("dialog [role=alert]")).to_have_text("The two are not the same.")
+    dan.page.get_by_label("Once more").fill("pässword")
+    dan.page.get_by_role("button", name="Register").click()
+    dan.told("daniel is yours now")
+    again = visit("daniel", "pässword", server=server)  # by the browser's own: the same keys
+    expect(again.page.locator("#me-status")).to_have_text("registered")

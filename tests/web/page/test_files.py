@@ -1,0 +1,124 @@
+"""Files: shared from a browser and fetched at a terminal, and back; pictures; what breaks off."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import FilePayload, Route, expect
+
+from tests.client.terminal import Terminal
+from tests.conftest import ChatServer
+from tests.web.page.conftest import Visit
+from tests.web.page.person import Person
+
+
+def give(person: Person, name: str, data: bytes) -> None:
+    """Choose a file to share."""
+    file = FilePayload(name=name, mimeType="", buffer=data)
+    person.page.set_input_files("#file-input", file)
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, web_server: ChatServer) -> Iterator[Terminal]:
+    where = ("localhost", str(web_server.port), "theo", "1", "--downloads", str(tmp_path / "down"))
+    opened = Terminal(tmp_path / "config", *where, columns=100, lines=30)
+    opened.see("#lobby")
+    yield opened
+    opened.close()
+
+
+def test_between_a_browser_and_a_terminal(visit: Visit, terminal: Terminal, tmp_path: Path) -> None:
+    ann = visit("fileann")
+    data = bytes(range(256)) * 5000
+    give(ann, "from browser ä.bin", data)
+    ann.sees("from browser ä.bin")
+    terminal.see("from browser ä.bin")
+    (tmp_path / "down").mkdir()
+    terminal.type('/get "from browser ä.bin"\r')
+    got = tmp_path / "down" / "from browser ä.bin"
+    terminal.wait(got.exists)
+    assert got.read_bytes() == data
+    other = tmp_path / "from-terminal.bin"
+    other.write_bytes(data[::-1])
+    terminal.type(f"/put {other}\r")
+    shared = ann.sees("from-terminal.bin")
+    with ann.page.expect_download() as download:
+        shared.get_by_label("Fetch from-terminal.bin").click()
+    assert Path(download.value.path()).read_bytes() == data[::-1]
+    assert download.value.suggested_filename == "from-terminal.bin"
+    ann.page.click("#go-files")
+    expect(ann.page.locator("dialog [role=listitem]")).to_have_count(2)
+    ann.page.get_by_label("No longer share from browser ä.bin").click()
+    ann.page.get_by_role("button", name="Take it away").click()
+    expect(ann.page.locator("dialog [role=listitem]")).to_have_count(1)
+    terminal.see("no longer shares")
+
+
+def test_pictures_are_shown_and_nothing_else_is_one(visit: Visit, png: bytes) -> None:
+    ann, ben = visit("picann"), visit("picben")
+    give(ann, "small.png", png)
+    picture = ben.sees("small.png").locator("img")
+    expect(picture).to_be_visible()
+    assert (picture.get_attribute("src") or "").startswith("blob:")
+    give(ann, "lies.png", b"<svg xmlns='http://www.w3.org/2000/svg' onload='window.hacked=1'/>")
+    give(ann, "drawing.svg", b"<svg xmlns='http://www.w3.org/2000/svg' onload='window.hacked=1'/>")
+    ben.sees("drawing.svg")
+    give(ann, "later.png", png + b"\0")
+    expect(ben.sees("later.png").locator("img")).to_be_visible()  # lies.png was looked at before
+    assert ben.message("lies.png").locator("img").count() == 0
+    assert ben.message("drawing.svg").locator("img, .preview").count() == 0
+    assert ben.page.evaluate("window.hacked === undefined")
+    picture.click()
+    expect(ben.page.locator("dialog.picture img")).to_be_visible()
+
+
+def test_a_file_dropped_on_the_page_is_shared(visit: Visit) -> None:
+    ann = visit("dropann")
+    transfer = ann.page.evaluate_handle(
+        """() => {
+          const transfer = new DataTransfer();
+          transfer.items.add(new File(["dropped"], "dropped.txt"));
+          return transfer;
+        }"""
+    )
+    ann.page.dispatch_event("#timeline", "dragover", {"dataTransfer": transfer})
+    expect(ann.page.locator("#drop")).to_be_visible()
+    ann.page.dispatch_event("#timeline", "drop", {"dataTransfer": transfer})
+    expect(ann.page.locator("#drop")).to_be_hidden()
+    ann.sees("dropped.txt")
+
+
+def test_what_is_cancelled_goes_on_where_it_was(visit: Visit, web_server: ChatServer) -> None:
+    ann = visit("bigann")
+    data = hashlib.shake_256(b"big").digest(3_000_000)
+    offsets: list[int] = []
+
+    def half(route: Route) -> None:
+        """Let the first try bring half of it, and break."""
+        request = route.request
+        offsets.append(int(request.url.rpartition("offset=")[2]))
+        if len(offsets) == 1:
+            route.fetch(post_data=data[: len(data) // 2])
+            route.abort()
+        else:
+            route.continue_()
+
+    ann.page.route(re.compile("/files/"), half)
+    give(ann, "big.bin", data)
+    ann.sees("big.bin")
+    assert offsets == [0, len(data) // 2]
+    ann.page.unroute(re.compile("/files/"))
+    # What one has broken off oneself stays as a line, to be gone on with.
+    ann.page.route(re.compile("/files/"), lambda route: None)
+    expect(ann.page.locator(".transfer")).to_have_count(0)
+    ann.message("big.bin").get_by_label("Fetch big.bin").click()
+    ann.page.get_by_label("Cancel big.bin").click()
+    expect(ann.page.locator(".transfer .words")).to_have_text("big.bin: cancelled")
+    ann.page.unroute(re.compile("/files/"))
+    with ann.page.expect_download() as download:
+        ann.page.get_by_role("button", name="Go on").click()
+    assert Path(download.value.path()).read_bytes() == data
+    give(ann, "bad\\name.txt", b"x")
+    expect(ann.page.locator(".transfer .trouble")).to_contain_text("name")
