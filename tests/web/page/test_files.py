@@ -120,5 +120,8 @@ def test_what_is_cancelled_goes_on_where_it_was(visit: Visit, web_server: ChatSe
     with ann.page.expect_download() as download:
         ann.page.get_by_role("button", name="Go on").click()
     assert Path(download.value.path()).read_bytes() == data
+    give(ann, "big.bin", b"another of that name")
+    ann.page.get_by_role("button", name="Share it as big (2).bin").click()
+    ann.sees("big (2).bin")
     give(ann, "bad\\name.txt", b"x")
     expect(ann.page.locator(".transfer .trouble")).to_contain_text("name")

@@ -1,34 +1,29 @@
 /**
  * The chat as a whole: puts session, model and what is shown together, and does what one asks of
- * it. What it is asked stands in `actions` of the parts, in `commands`, and in `keys`.
+ * it. What it is asked stands in `actions` of the parts, in `commands`, and in `wiring`.
  */
 
-import { clean, cleanName, cleanReason } from "./clean.js";
+import { cleanName, cleanReason } from "./clean.js";
 import { commands, run } from "./commands.js";
 import { Composer } from "./composer.js";
-import { Stretch } from "./conversation.js";
-import { confirm, show } from "./dialogs.js";
-import { bdi, byId, el, fill, set } from "./dom.js";
+import { confirm } from "./dialogs.js";
+import { byId } from "./dom.js";
+import { Drawing } from "./drawing.js";
 import { Gate } from "./gate.js";
-import { KEYS, listen } from "./keys.js";
+import { openActs, openHelp } from "./help.js";
 import { Lists } from "./lists.js";
 import { Model } from "./model.js";
 import { key, LOBBY } from "./names.js";
 import * as notices from "./notices.js";
+import { Past } from "./past.js";
 import { Pictures } from "./pictures.js";
-import { openAbout, openPeople, openRooms } from "./rooms.js";
 import { openSearch } from "./searching.js";
 import { Refusal, Session } from "./session.js";
-import { openSettings, Settings } from "./settings.js";
+import { Settings } from "./settings.js";
 import { Sharing } from "./sharing.js";
-import * as standing from "./standing.js";
-import { openSwitcher } from "./switcher.js";
 import { Timeline } from "./timeline.js";
-import { short } from "./words.js";
+import { openLists, wire } from "./wiring.js";
 
-/** Messages of a page that is asked for, and around one that was searched for. */
-const PAGE = 100;
-const CONTEXT = 50;
 /** A text of more lines is asked about first: it may have been pasted by mistake. */
 const MANY_LINES = 30;
 const utc = () => Date.now() / 1000;
@@ -36,11 +31,12 @@ const utc = () => Date.now() / 1000;
 export class App {
   constructor(memory) {
     this._memory = memory;
-    this._dirty = new Set();
-    this._drawing = false;
     this.session = null;
+    /** Whether one may moderate. The server decides: this is only for what is offered. */
     this.moderator = false;
-    this.model = new Model((...parts) => this._redraw(...parts));
+    this.drawing = new Drawing(this);
+    this.model = new Model((...parts) => this.drawing.redraw(...parts));
+    this.past = new Past(this.model, (request) => this.session.ask(request), (part) => this.drawing.redraw(part));
     this.model.alerted = (entry, where) => this._alert(entry, where);
     this.settings = new Settings(memory, () => this._applySettings());
     this.pictures = new Pictures(() => this.session);
@@ -49,7 +45,7 @@ export class App {
     this.sharing = new Sharing(this);
     this.timeline = new Timeline(byId("timeline"), this._timelineActions());
     this.composer = new Composer(this._composerActions());
-    this._listen();
+    wire(this);
     this._applySettings();
   }
 
@@ -87,7 +83,7 @@ export class App {
   registered(change) {
     this.model.account = true;
     this.note(change ? "The password is changed." : `${this.model.nick} is yours now, by this password.`);
-    this._redraw("status");
+    this.drawing.redraw("status");
   }
 
   // Going about
@@ -96,7 +92,7 @@ export class App {
   go(name) {
     const person = name.startsWith("@") && this.model.person(name.slice(1));
     const conversation = this.model.conversation(person ? `@${person.nick}` : name);
-    this._openLists(false);
+    openLists(false);
     if (conversation.window !== null) conversation.window = null;
     if (conversation !== this.model.current) {
       this.model.show(conversation);
@@ -109,21 +105,9 @@ export class App {
   /** Go to what was said at `seq` in the conversation `name`. */
   async goTo(name, seq) {
     this.go(name);
-    const { current } = this.model;
-    if (!current.find(seq)) {
-      const [before, after] = await Promise.all([
-        this.session.ask({ purpose: "history", with: current.name, before: seq, limit: CONTEXT }),
-        this.session.ask({ purpose: "history", with: current.name, after: seq - 1, limit: CONTEXT }),
-      ]);
-      const window = new Stretch([...this.model.pageOf(current, before.messages), ...this.model.pageOf(current, after.messages)]);
-      window.atBegin = before.end;
-      window.atEnd = after.end;
-      if (!window.find(seq)) return;
-      current.window = window;
-      current.join();
-    }
+    if (!(await this.past.around(this.model.current, seq))) return;
     this.timeline.lead(seq);
-    this._redraw("timeline");
+    this.drawing.redraw("timeline");
   }
 
   /** Go into a room, or make it. Throws a Refusal. */
@@ -148,22 +132,13 @@ export class App {
     });
   }
 
-  /** Show the commands and the keys. */
   help() {
-    const rows = (pairs) => el("dl", { class: "commands" }, pairs.map(([name, text]) => [el("dt", {}, el("code", {}, name)), el("dd", {}, text)]));
-    show("Help",
-      el("div", { class: "section" }, el("h3", {}, "Keys"), rows(KEYS)),
-      el("div", { class: "section" }, el("h3", {}, "Typed instead of a message"), rows(commands.map(({ usage, summary }) => [usage, summary]))));
+    openHelp();
   }
 
   /** Show what moderators did. Throws a Refusal. */
   async acts() {
-    const { acts } = await this.session.ask({ purpose: "acts", limit: 100 });
-    const rows = acts.reverse().map(({ time, nick, do: what, whom, until, text }) =>
-      el("div", { class: "option", role: "listitem" }, el("span", { class: "words" },
-        el("span", {}, bdi(cleanName(nick)), ` ${clean(what)} `, bdi(cleanName(whom)), until ? ` until ${short(until)}` : ""),
-        el("span", { class: "aside", dir: "auto" }, `${short(time)}${text ? `: ${cleanReason(text)}` : ""}`))));
-    show("What moderators did", rows.length ? el("div", { class: "found", role: "list", "aria-label": "Acts" }, rows) : el("p", { class: "empty" }, "Nothing."));
+    openActs((await this.session.ask({ purpose: "acts", limit: 100 })).acts);
   }
 
   /** Clear what is shown of the conversation; nothing is deleted. */
@@ -173,7 +148,7 @@ export class App {
     current.entries.splice(0, current.entries.findLastIndex(({ fate }) => fate !== "sent" && fate !== "failed") + 1);
     current.atBegin = true;
     this.timeline.forget();
-    this._redraw("timeline");
+    this.drawing.redraw("timeline");
   }
 
   /** Say something of the page's own, in the conversation. */
@@ -193,7 +168,7 @@ export class App {
     const where = this.model.current;
     await this.session.ask({ purpose: "edit", seq: entry.seq, text });
     where.change(entry.seq, text, false, 0);
-    this._redraw("timeline");
+    this.drawing.redraw("timeline");
   }
 
   /** Take a message back. Throws a Refusal. */
@@ -201,7 +176,7 @@ export class App {
     const where = this.model.current;
     await this.session.ask({ purpose: "redact", seq: entry.seq });
     where.change(entry.seq, "", true, 0);
-    this._redraw("timeline");
+    this.drawing.redraw("timeline");
   }
 
   /** Ask for all pages of a list. `place` names an entry, behind which the next page begins. */
@@ -225,41 +200,6 @@ export class App {
     return users;
   }
 
-  /** Bring older messages into a stretch of the current conversation. */
-  older(stretch) {
-    return this._page(stretch, { before: stretch.oldest }, (entries, end) => {
-      if (stretch === this.model.current) stretch.addOlder(entries);
-      else stretch.entries.unshift(...entries);
-      stretch.atBegin = end;
-    });
-  }
-
-  newer(stretch) {
-    return this._page(stretch, { after: stretch.newest }, (entries, end) => {
-      stretch.entries.push(...entries);
-      stretch.atEnd = end;
-    });
-  }
-
-  async _page(stretch, place, take) {
-    const { current } = this.model;
-    if (stretch.loading || this.session.status !== "online") return;
-    stretch.loading = true;
-    const [[side, seq]] = Object.entries(place);
-    try {
-      const page = await this.session.ask({ purpose: "history", with: current.name, limit: PAGE, ...(seq !== null && { [side]: seq }) });
-      take(this.model.pageOf(current, page.messages), page.end);
-      current.join();
-    } catch (problem) {
-      if (!(problem instanceof Refusal)) throw problem;
-      // Not here: no such person, or no longer one's room. There is nothing older to be had.
-      if (problem.word !== null && side === "before") stretch.atBegin = true;
-    } finally {
-      stretch.loading = false;
-    }
-    this._redraw("timeline");
-  }
-
   /** Ask what is to be known of a conversation that is opened: its topic, who is in it. */
   _ask(conversation) {
     const { name: room, members } = conversation;
@@ -268,8 +208,13 @@ export class App {
     this._try(this.session.ask({ purpose: "topic", room }));
     this._try(this.everybody(room).then((users) => {
       conversation.members = new Set(users.map(({ nick }) => key(nick)));
-      this._redraw("people");
+      this.drawing.redraw("people");
     }));
+  }
+
+  /** Ask for a page, if there is a connection to ask over: else scrolling asks again. */
+  _page(ask) {
+    if (this.session.status === "online") ask();
   }
 
   /** Wait for something that may be refused; then say so. */
@@ -328,7 +273,7 @@ export class App {
     } catch (problem) {
       if (!(problem instanceof Refusal)) throw problem;
     }
-    this._redraw("timeline");
+    this.drawing.redraw("timeline");
   }
 
   _status({ status, text, word }) {
@@ -353,7 +298,7 @@ export class App {
   _count() {
     clearTimeout(this._counting);
     if (this.model.status.status !== "waiting") return;
-    this._redraw("status");
+    this.drawing.redraw("status");
     this._counting = setTimeout(() => this._count(), 500);
   }
 
@@ -363,88 +308,13 @@ export class App {
     notices.notify(entry.nick, text, `parley-${entry.seq || entry.number}`, () => this.go(where.name));
   }
 
-  // Drawing
-
-  /** Draw parts anew, once, before the next frame. */
-  _redraw(...parts) {
-    for (const part of parts) this._dirty.add(part);
-    if (this._drawing || this.session === null) return;
-    this._drawing = true;
-    const draw = () => {
-      if (!this._drawing) return;
-      this._drawing = false;
-      this._draw();
-    };
-    // Frames do not come in a tab that is not looked at; its title has to be right all the same.
-    if (document.hidden) setTimeout(draw, 100);
-    else requestAnimationFrame(draw);
-  }
-
-  _draw() {
-    const dirty = this._dirty;
-    this._dirty = new Set();
-    const { model } = this;
-    if (this.gate.shown) return;
-    if (dirty.has("timeline")) this._drawTimeline();
-    if (dirty.has("lists")) this.lists.conversations();
-    if (dirty.has("people")) this.lists.people();
-    if (dirty.has("status") || dirty.has("people")) {
-      this.lists.me(this.session);
-      standing.connection(model.status, this.session.waiting, () => this.session.reconnect());
-      this._heading();
-      if (this.settings.typing === "on" && standing.typing(model.current, utc())) this._typingLater();
-    }
-    notices.title(model.unread, model.current.name);
-    set(byId("open-lists"), "aria-label", model.unread ? `Conversations, ${model.unread} unread` : "Conversations");
-    byId("open-lists").classList.toggle("unread", model.unread > 0);
-  }
-
-  _drawTimeline() {
-    const { model } = this;
-    this.timeline.render(model.current, { nick: model.nick, moderator: this.moderator });
-    this._looked();
-  }
-
-  _heading() {
-    const { current } = this.model;
-    const person = current.private && this.model.person(current.name.slice(1));
-    const words = current.private
-      ? person && person.status !== "online" ? `${person.status}${person.text ? `: ${person.text}` : ""}` : person ? "online" : ""
-      : current.topic;
-    if (byId("title").textContent !== current.name) fill(byId("title"), bdi(current.name));
-    if (byId("topic").textContent !== words) byId("topic").textContent = words;
-  }
-
-  _typingLater() {
-    clearTimeout(this._typing);
-    this._typing = setTimeout(() => this._redraw("status"), 1000);
-  }
-
-  /** What is in sight has changed: it may be read now. */
-  _looked() {
-    const { model, timeline } = this;
-    const { current } = model;
-    const looks = document.visibilityState === "visible" && document.hasFocus();
-    model.attend(timeline.following && looks);
-    const button = byId("to-end");
-    button.hidden = timeline.following;
-    byId("to-end-words").textContent = current.unread ? `${current.unread} new` : "To the newest";
-    if (!model.attentive || this.session.status !== "online") return;
-    const newest = current.newest ?? 0;
-    const shows = current.private && this.settings.receipts === "on";
-    if (newest > current.toldRead && (model.account || shows)) {
-      current.toldRead = newest;
-      this.session.tell({ purpose: "read", with: current.name, seq: newest, ...(shows && { show: true }) });
-    }
-  }
-
   // Setting up
 
   _timelineActions() {
     return {
-      older: (stretch) => this._try(this.older(stretch)),
-      newer: (stretch) => this._try(this.newer(stretch)),
-      moved: () => this._looked(),
+      older: (stretch) => this._page(() => this.past.older(stretch)),
+      newer: (stretch) => this._page(() => this.past.newer(stretch)),
+      moved: () => this.drawing.looked(),
       openPerson: (nick) => (key(nick) === key(this.model.nick) ? undefined : this.go(`@${nick}`)),
       retry: (ref) => this.session.retry(ref),
       drop: (ref) => this.session.drop(ref),
@@ -475,7 +345,7 @@ export class App {
         const had = Boolean(current.draft);
         current.draft = text;
         this.session.keepDraft(current.name, text);
-        if (had !== Boolean(text)) this._redraw("lists");
+        if (had !== Boolean(text)) this.drawing.redraw("lists");
       },
       known: () => ({
         commands,
@@ -521,86 +391,16 @@ export class App {
     this.model.showsComings = this.settings.comings === "on";
   }
 
-  _openLists(whether) {
-    const lists = byId("lists");
-    const was = lists.classList.contains("open");
-    lists.classList.toggle("open", whether);
-    if (whether) byId("conversations").focus();
-    else if (was) byId("open-lists").focus();
-  }
-
-  _showPeople(whether) {
-    byId("people").classList.toggle("away", !whether);
-    set(byId("toggle-people"), "aria-expanded", String(whether));
-  }
-
-  _listen() {
-    const click = (id, does) => byId(id).addEventListener("click", does);
-    click("go-room", () => openRooms(this));
-    click("go-switch", () => openSwitcher(this.model, (name) => this._goSomewhere(name)));
-    click("go-settings", () => openSettings(this));
-    click("go-search", () => this.search());
-    click("go-files", () => this.sharing.list());
-    click("go-about", () => openAbout(this));
-    click("go-people", () => openPeople(this));
-    click("open-lists", () => this._openLists(true));
-    click("close-lists", () => this._openLists(false));
-    click("toggle-people", () => this._showPeople(byId("people").classList.contains("away")));
-    click("close-people", () => {
-      this._showPeople(false);
-      byId("toggle-people").focus();
-    });
-    click("to-end", () => this._toEnd());
-    byId("main").addEventListener("click", (event) => {
-      if (!event.target.closest("#open-lists")) byId("lists").classList.remove("open");
-    });
-    const narrow = matchMedia("(max-width: 1000px)");
-    this._showPeople(!narrow.matches);
-    narrow.addEventListener("change", () => this._showPeople(!narrow.matches));
-    for (const event of ["focus", "blur"]) addEventListener(event, () => this.session && this._looked());
-    document.addEventListener("visibilitychange", () => {
-      if (this.session === null) return;
-      this._redraw("timeline", "lists", "people", "status");
-      if (!document.hidden) this.session.reconnect();
-    });
-    listen(this._keyActions());
-  }
-
-  _keyActions() {
-    const go = (at) => {
-      const all = this.model.ordered;
-      if (all[at]) this.go(all[at].name);
-    };
-    const here = () => this.model.ordered.indexOf(this.model.current);
-    return {
-      away: () => this.gate.shown,
-      switch: () => byId("go-switch").click(),
-      search: () => this.search(),
-      help: () => this.help(),
-      step: (by) => go(here() + by),
-      number: (number) => go(number - 1),
-      nextUnread: () => {
-        const { ordered } = this.model;
-        const unread = ordered.filter((each) => each.unread && each !== this.model.current);
-        const next = unread.find(({ mentions }) => mentions) ?? unread[0];
-        if (next) this.go(next.name);
-      },
-      escape: () => {
-        this._openLists(false);
-        this._toEnd();
-      },
-      type: () => this.composer.focus(),
-    };
-  }
-
-  _toEnd() {
+  /** Go to the newest message, and to the field. */
+  toEnd() {
     this.model.current.window = null;
-    this._redraw("timeline");
+    this.drawing.redraw("timeline");
     this.timeline.toEnd();
     this.composer.focus();
   }
 
-  _goSomewhere(name) {
+  /** Go to a conversation, into a room if one is not in it. */
+  goSomewhere(name) {
     if (name.startsWith("@") || this.model.conversations.has(key(name))) this.go(name);
     else this._try(this.enter(name, false));
   }

@@ -119,7 +119,7 @@ const TABLE = [
   ["cancel", "[NAME]", "break off what is being fetched or shared", (app, rest) => {
     if (!app.sharing.cancel(rest)) throw new UsageError("Nothing is on its way.");
   }],
-  ["history", "", "older messages of this conversation", (app) => app.older(app.model.current.shown)],
+  ["history", "", "older messages of this conversation", (app) => app.past.older(app.model.current.shown)],
   ["away", "[TEXT]", "say that you are away, and why", async (app, rest) => {
     await app.session.ask({ purpose: "away", text: rest || "away" });
     app.note("You are away. /back ends that.");

@@ -92,7 +92,7 @@ export class Composer {
     if (!text.trim()) return;
     this._close();
     const editing = this._editing;
-    const taken = editing ? await this._actions.change(editing, text) : this._actions.send(text);
+    const taken = await (editing ? this._actions.change(editing, text) : this._actions.send(text));
     if (!taken || this.text !== text) return;
     this._leaveEditing();
     this._put(editing ? this._before ?? "" : "");

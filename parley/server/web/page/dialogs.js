@@ -38,7 +38,7 @@ export function open(title, build, { kind = "" } = {}) {
   fill(body, build(close));
   document.body.append(element);
   element.showModal();
-  const first = body.querySelector("input, textarea, select, [tabindex='0']") ?? body.querySelector("button");
+  const first = body.querySelector("input:not([hidden]), textarea, select, [tabindex='0']") ?? body.querySelector("button");
   (first ?? shut).focus();
   return { element, body, close, closed };
 }

@@ -81,13 +81,13 @@ function who(entry, actions) {
 
 /** The mark of what was said before one came. */
 function pastMark() {
-  return el("span", { class: "past" }, "[History]");
+  return el("span", { class: "past", dir: "ltr" }, "[History]");
 }
 
 function words(entry, doing) {
   const past = entry.past && pastMark();
   if (entry.redacted) return el("p", { class: "text gone" }, past, "taken back");
-  const edited = entry.changed && el("span", { class: "edited" }, "(edited)");
+  const edited = entry.changed && el("span", { class: "edited", dir: "ltr" }, "(edited)");
   const text = doing ? entry.text.slice(4) : entry.text;
   const linked = parts(text).map((part) =>
     part.href
@@ -96,7 +96,7 @@ function words(entry, doing) {
   const fenced = fence(text);
   if (fenced !== null) return [past, el("pre", { class: "text code", dir: "ltr" }, fenced), edited];
   const long = text.length > LONG || text.split("\n", LONG_LINES + 1).length > LONG_LINES;
-  const kinds = `text${doing ? " me" : ""}${long ? " long" : ""}`;
+  const kinds = `text${doing ? " deed" : ""}${long ? " long" : ""}`;
   const paragraph = el("div", { class: kinds, dir: "auto" }, past, doing && [bdi(entry.nick), " "], linked, edited);
   if (!long) return paragraph;
   const more = el("button", { type: "button", class: "link", on: { click: () => {

@@ -37,10 +37,10 @@ export class Sharing {
   }
 
   /** Share files (File objects) with the current conversation, one after the other. */
-  async share(files) {
-    const to = this._app.model.current.name;
+  async share(files, to = this._app.model.current.name, called = null) {
     for (const file of files) {
-      const job = this._begin(file.name.normalize("NFC"), file.size, true, () => this.share([file]));
+      const name = called ?? file.name.normalize("NFC");
+      const job = this._begin(name, file.size, true, (other) => this.share([file], to, other));
       // The next begins when this is over: they would share one line to the server anyway.
       if (await job.share(file, to)) this._app.say(`${clean(job.name)} is shared.`);
     }
@@ -140,7 +140,7 @@ export class Sharing {
     const stop = el("button", { type: "button", class: "quiet", "aria-label": `Cancel ${clean(name)}`, title: "Cancel", on: { click: () => this._stop(job) } }, draw.close());
     const redo = el("button", { type: "button", class: "link", hidden: true, on: { click: () => {
       this._forget(job);
-      again();
+      again(job.word === "FILE_EXISTS" ? another(job.name) : job.name);
     } } }, "Go on");
     const element = el("div", { class: "transfer" }, words, el("span", { class: "row" }, redo, stop), bar);
     this._jobs.set(job, { element, bar, words, redo, began: performance.now(), from: null });
@@ -166,6 +166,8 @@ export class Sharing {
     shown.words.title = shown.words.textContent;
     shown.words.className = `words${job.state === "failed" ? " trouble" : ""}`;
     set(shown.bar, "value", job.size ? job.done / job.size : 1);
+    const taken = job.up && job.word === "FILE_EXISTS";
+    shown.redo.textContent = taken ? `Share it as ${clean(another(job.name))}` : job.state === "failed" ? "Try again" : "Go on";
     shown.redo.hidden = job.state !== "failed" && job.state !== "cancelled";
     if (job.state === "done") setTimeout(() => this._forget(job), LINGER);
   }
@@ -198,6 +200,12 @@ export class Sharing {
       this.share([...event.dataTransfer.files]);
     });
   }
+}
+
+/** Return another name for a file: `plan.png`, `plan (2).png`, `plan (3).png`. */
+function another(name) {
+  const [, stem, number, end] = /^(.*?)(?: \((\d{1,6})\))?(\.[^.]*)?$/s.exec(name);
+  return `${stem} (${Number(number ?? 1) + 1})${end ?? ""}`;
 }
 
 /** Let the browser save what is behind an address of our own. */

@@ -30,6 +30,8 @@ export class Job {
     /** "checking" (reading it for its SHA-256), "moving", "waiting", "done", "failed", "cancelled". */
     this.state = "waiting";
     this.why = "";
+    /** The wire's word for why it was refused, or null. */
+    this.word = null;
     this._session = session;
     this._changed = changed;
     this._controller = new AbortController();
@@ -93,6 +95,7 @@ export class Job {
       if (this._signal.aborted) this._be("cancelled");
       else if (problem instanceof TransferError || problem instanceof Refusal) {
         this.why = problem.message;
+        this.word = problem.word ?? null;
         this._be("failed");
       } else if (problem instanceof DOMException) {
         this.why = `It cannot be read: ${problem.message}`; // changed or gone since it was chosen
