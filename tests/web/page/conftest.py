@@ -52,10 +52,10 @@ def visit(browser: Browser, web_server: ChatServer) -> Iterator[Visit]:
 
     def visit_(nick: str = "", password: str = "", **more: Any) -> Person:
         server = more.pop("server", web_server)
-        host = more.pop("host", "127.0.0.1")
+        host, scheme = more.pop("host", "127.0.0.1"), more.pop("scheme", "http")
         more = {"locale": "en-GB", "viewport": {"width": 1280, "height": 800}, **more}
         context = browser.new_context(**more)
-        person = Person(context, f"http://{host}:{web_port(server)}/")
+        person = Person(context, f"{scheme}://{host}:{web_port(server)}/")
         made.append(person)
         if nick:
             person.come(nick, password)

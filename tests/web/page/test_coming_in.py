@@ -1,8 +1,12 @@
 """The gate: guests, accounts, and what a browser remembers."""
 
-from playwright.sync_api import expect
+import json
+from pathlib import Path
 
-from tests.conftest import Make
+from playwright.sync_api import FilePayload, expect
+
+from tests.conftest import ChatServer, Make
+from tests.tls.conftest import Certified
 from tests.web.page.conftest import Visit
 
 
@@ -70,3 +74,31 @@ def test_registering_over_plain_http(visit: Visit, make_server: Make) -> None:
     dan.told("daniel is yours now")
     again = visit("daniel", "pässword", server=server)  # by the browser's own: the same keys
     expect(again.page.locator("#me-status")).to_have_text("registered")
+
+
+def test_over_tls(visit: Visit, make_server: Make, demo_users: str, tmp_path: Path) -> None:
+    """The same over https, where logins could be bound to the certificate: browsers cannot."""
+    server = make_server("--web", "0", *Certified(tmp_path).options)
+    (server.data / "users.json").write_text(demo_users)
+    server.start()
+    alice = visit("Alice", "123", server=server, scheme="https", ignore_https_errors=True)
+    alice.say("over TLS")
+    alice.stored("over TLS")
+    file = FilePayload(name="over.bin", mimeType="", buffer=b"over TLS" * 10_000)
+    alice.page.set_input_files("#file-input", file)
+    with alice.page.expect_download() as download:
+        alice.sees("over.bin").get_by_label("Fetch over.bin").click()
+    assert Path(download.value.path()).read_bytes() == file["buffer"]
+
+
+def test_one_who_is_ended_elsewhere_may_come_again(visit: Visit, web_server: ChatServer) -> None:
+    eva = visit("eva")
+    kept = "[localStorage['parley.token.eva'], sessionStorage['parley.id.eva']]"
+    token, number = eva.page.evaluate(kept)
+    wire = web_server.wire()
+    wire.join("eva", int(number), token=json.loads(token))
+    expect(eva.page.locator("#connection")).to_contain_text("another")
+    eva.page.get_by_role("button", name="Come in again").click()
+    expect(eva.page.locator("#connection")).to_be_empty()
+    eva.say("here again")
+    eva.stored("here again")

@@ -46,7 +46,7 @@ export class Drawing {
     if (dirty.has("people")) lists.people();
     if (dirty.has("status") || dirty.has("people")) {
       lists.me(session);
-      standing.connection(model.status, session.waiting, () => session.reconnect());
+      standing.connection(model.status, session.waiting, () => session.reconnect(), () => this._app.begin());
       this._heading();
       if (settings.typing === "on" && standing.typing(model.current, utc())) this._typingLater();
     }

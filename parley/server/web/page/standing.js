@@ -3,8 +3,8 @@
 import { byId, el, fill } from "./dom.js";
 import { several } from "./words.js";
 
-/** Draw the connection's state. `again` tries now. */
-export function connection({ status, text, retryAt }, waiting, again) {
+/** Draw the connection's state. `now` tries now, `again` comes in again after an end. */
+export function connection({ status, text, retryAt }, waiting, now, again) {
   const line = byId("connection");
   const kept = waiting ? ` ${waiting === 1 ? "Your message is" : `Your ${waiting} messages are`} kept and will be sent.` : "";
   if (status === "online") fill(line);
@@ -13,12 +13,14 @@ export function connection({ status, text, retryAt }, waiting, again) {
     const words = `No connection: ${text}.${kept} `;
     const known = line.querySelector(".words")?.textContent === words;
     if (!known) {
-      const button = el("button", { type: "button", class: "link", on: { click: again } }, "Try now");
+      const button = el("button", { type: "button", class: "link", on: { click: now } }, "Try now");
       fill(line, el("div", {}, el("span", { class: "words" }, words), el("span", { class: "countdown", "aria-hidden": "true" }), button));
     }
     line.querySelector(".countdown").textContent = seconds ? `Next try in ${seconds} s` : "";
   } else if (status === "ended") {
-    fill(line, el("div", { class: "bad" }, el("span", {}, text)));
+    if (line.querySelector(".bad")?.firstChild.textContent === text) return;
+    const button = el("button", { type: "button", class: "link", on: { click: again } }, "Come in again");
+    fill(line, el("div", { class: "bad" }, el("span", {}, text), button));
   } else if (!line.querySelector(".coming")) {
     fill(line, el("div", { class: "coming" }, `Connecting…${kept}`));
   }
