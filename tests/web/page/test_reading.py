@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.conftest import ChatServer
+from tests.conftest import ChatServer, Make
 from tests.web.page.conftest import Visit
 from tests.web.page.person import Person
 
@@ -124,6 +124,18 @@ def test_from_a_hit_one_scrolls_to_now(visit: Visit, long_talk: str) -> None:
     later = [number for number in numbers if number > 107]
     assert later == sorted(later)
     assert set(range(108, LINES)) <= set(later), "a gap"
+
+
+def test_a_conversation_with_nothing_in_it(visit: Visit, make_server: Make) -> None:
+    server = make_server("--web", "0").start()
+    vic = visit("vic", server=server)
+    expect(vic.page.locator(".beginning")).to_contain_text("Everybody who comes in is here.")
+    vic.say("/msg nobody-here")
+    expect(vic.page.locator("#title")).to_have_text("@nobody-here")
+    vic.say("hello?")
+    expect(vic.message("hello?").locator(".why")).to_contain_text("nobody-here")
+    vic.message("hello?").get_by_role("button", name="Forget it").click()
+    expect(vic.message("hello?")).to_have_count(0)
 
 
 def test_a_flood_leaves_the_page_alive(visit: Visit, web_server: ChatServer) -> None:

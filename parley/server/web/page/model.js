@@ -287,7 +287,7 @@ export class Model {
     this._resumed = this._resumed || this._been;
     this._been = true;
     this._missed.clear();
-    this._changed("lists", "people", "status");
+    this._changed("timeline", "lists", "people", "status");
   }
 
   _status({ status, text, word, retryAt }, time) {
