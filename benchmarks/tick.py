@@ -2,7 +2,8 @@
 
     python -m benchmarks.tick [--inflight 16]
 
-Runs the server with a clock around each stage of its tick, under the load of ``benchmarks.fanout``.
+Runs the server with the clock that ``--metrics`` puts beside its tick, under the load of
+``benchmarks.fanout``.
 """
 
 import argparse
@@ -23,6 +24,8 @@ from typing import Any, Final
 from benchmarks.cases import BASE
 from benchmarks.measuring import start_load
 from benchmarks.programs import Parley, ProgramError, pin, stop
+from parley.server.counts import StageClock
+from parley.server.server import Server
 
 _LISTENING: Final = re.compile(r"listening on [^ ]*:(\d+)")
 
@@ -30,49 +33,24 @@ STAGES: Final = {
     "wait": "waiting for sockets",
     "read": "reading from them",
     "requests": "requests: decode, check, queue",
-    "commit": "the log: encode, write, sync; then what comes of it",
-    "advance": "replays, rosters",
+    "write": "the log: encode, write, sync",
+    "apply": "what comes of what is durable",
+    "replay": "replays, rosters",
     "send": "joining, and one send a client",
     "index": "the index",
 }
 
 
-def clocked(server: Any) -> Callable[[], dict[str, float]]:
-    """Put a clock around each stage of ``server``; return what reads them."""
-    spent = dict.fromkeys(STAGES, 0.0)
-    ticks = 0
+def clocked(server: Server) -> Callable[[], dict[str, float]]:
+    """Time each stage of ``server``'s ticks; return what reads the clocks."""
+    clock = StageClock()
+    server.mark = clock.mark
 
-    def around(name: str, act: Callable[..., Any]) -> Callable[..., Any]:
-        def timed(*arguments: Any) -> Any:
-            began = time.perf_counter()
-            try:
-                return act(*arguments)
-            finally:
-                spent[name] += time.perf_counter() - began
+    def read() -> dict[str, float]:
+        spent = {name: histogram.seconds for name, histogram in clock.stages.items()}
+        return {**spent, "ticks": sum(clock.ticks.counts), "at": time.perf_counter()}
 
-        return timed
-
-    wait = around("wait", server._loop.wait)
-
-    def counted(*arguments: Any) -> Any:
-        nonlocal ticks
-        ticks += 1
-        return [(_Reader(around("read", who.ready)), events) for who, events in wait(*arguments)]
-
-    server._loop.wait = counted
-    server._deal_with_input = around("requests", server._deal_with_input)
-    server._commit = around("commit", server._commit)
-    server._chat.advance = around("advance", server._chat.advance)
-    server._send = around("send", server._send)
-    server._keep_index = around("index", server._keep_index)
-    return lambda: {**spent, "ticks": ticks, "at": time.perf_counter()}
-
-
-class _Reader:
-    """A watcher whose ``ready`` is timed."""
-
-    def __init__(self, ready: Callable[[int], None]) -> None:
-        self.ready = ready
+    return read
 
 
 def serve(data: str) -> int:

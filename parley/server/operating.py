@@ -45,33 +45,33 @@ def pages(parts: Parts, version: str) -> Mapping[str, Page]:
         return Response(200, b"ok\n")  # that somebody answers is the answer
 
     def readyz(request: Request) -> Response:
-        reasons = readiness.unready(server.mono)
+        reasons = readiness.unready(server.gate.mono)
         if not reasons:
             return Response(200, b"ready\n")
         return Response(503, "".join(f"{reason}\n" for reason in reasons).encode())
 
     metrics = Metrics(
         version,
-        server.counts,
+        parts.chat.counts,
         stages,
         parts.log.syncs,
-        lambda: _figures(parts, not readiness.unready(server.mono)),
-        lambda: server.mono,
+        lambda: _figures(parts, not readiness.unready(server.gate.mono)),
+        lambda: server.gate.mono,
     )
     return {"/metrics": metrics.page, "/healthz": healthz, "/readyz": readyz}
 
 
 def _figures(parts: Parts, ready: bool) -> Figures:
     server, log, index = parts.server, parts.log, parts.index
-    backlogs = list(server.backlogs)
+    backlogs = list(server.gate.backlogs)
     sessions, people, rooms = parts.chat.present
     shelf = parts.chat.sharing.shelf
     return Figures(
-        connections=server.connections,
+        connections=server.gate.connections,
         sessions=sessions,
         people=people,
         rooms=rooms,
-        max_clients=server.settings.max_clients,
+        max_clients=server.gate.settings.max_clients,
         backlog=sum(backlogs),
         biggest_backlog=max(backlogs, default=0),
         seq=log.seq,

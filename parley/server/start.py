@@ -24,6 +24,7 @@ from parley.server.compact import compact
 from parley.server.durable import make_directory, sync_directory
 from parley.server.encryption import read_certificate, renew
 from parley.server.entrance import Greeting
+from parley.server.gate import Gate
 from parley.server.index import Index, IndexBehindError
 from parley.server.limits import Rate
 from parley.server.listener import listen, set_up
@@ -101,18 +102,9 @@ def start(options: Options, again: Callable[[], Options]) -> Server:
     retention = Retention(options.keep, log, index)
     quic = _quic(options, listening, given.files, loop, transfers, chat.sharing, certificate)
     tls = None if certificate is None else Tls(certificate)
-    server = Server(
-        loop,
-        listening,
-        chat,
-        log,
-        index,
-        retention,
-        transfers,
-        quic,
-        _settings(options),
-        tls,
-    )
+    gate = Gate(loop, chat, transfers, _settings(options), tls)
+    gate.open(listening)
+    server = Server(loop, gate, chat, log, index, retention, transfers, quic)
 
     def reload() -> None:
         now = _reload(server, chat, accounts, again) or options
@@ -121,7 +113,7 @@ def start(options: Options, again: Callable[[], Options]) -> Server:
 
     server.reload = reload
     if options.web is not None:
-        _open_web(options, options.web, server, loop, transfers)
+        _open_web(options, options.web, gate, loop, transfers)
     server.supervisor = Notifier(os.environ)
     if options.metrics is not None or given.metrics:
         _open_monitor(options, given.metrics, loop, server, chat, log, index, transfers, accounts)
@@ -157,7 +149,7 @@ def _reload(
         chat.reload(None, None, None)
         return None
     chat.reload(_greeting(options), Rate(options.rate, options.burst), options.bounds)
-    server.settings = _settings(options)
+    server.gate.settings = _settings(options)
     server.retention.keep = options.keep
     chat.sharing.shelf.limits = options.shelf
     text = "options and accounts read again; host, port, data, fsync, and TLS or not need a restart"
@@ -254,15 +246,13 @@ def _open_with_index(options: Options) -> tuple[Log, Index]:
     return log, index
 
 
-def _open_web(
-    options: Options, port: int, server: Server, loop: Loop, transfers: Transfers
-) -> None:
+def _open_web(options: Options, port: int, gate: Gate, loop: Loop, transfers: Transfers) -> None:
     """Let browsers in on ``port``."""
     sockets = _bound(options, port, "--web PORT")
     origins = Origins(options.web_origins, own_names(options.host))
     scheme = "http" if options.tls_cert is None else "https"
     site = Site(read_pages(), origins, transfers, scheme)
-    server.open_door(sockets, Front(loop, server, site))
+    gate.open_door(sockets, Front(loop, gate, site))
     for sock in sockets:
         logger.info("for browsers: %s://%s/", scheme, _shown(sock))
 
@@ -360,7 +350,7 @@ def _open_monitor(
     except OSError as problem:
         raise StartError(f"--metrics: cannot listen on {host}:{port}: {problem.strerror}") from None
     parts = Parts(server, chat, log, index, transfers, accounts, options.data)
-    server.beside.append(Monitor(loop, listening, pages(parts, VERSION), lambda: server.mono))
+    server.beside.append(Monitor(loop, listening, pages(parts, VERSION), lambda: server.gate.mono))
     for sock in listening:
         host, port = sock.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
