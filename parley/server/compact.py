@@ -24,7 +24,7 @@ def compact(paths: Sequence[Path]) -> int:
     """
     taken_back: set[int] = set()
     for path in paths:
-        for record in _records(path):
+        for record, _ in _records(path):
             if isinstance(record, Said) and record.message.redact_of is not None:
                 taken_back.add(record.message.redact_of)
     return sum(_rewrite(path, taken_back) for path in paths) if taken_back else 0
@@ -38,13 +38,13 @@ def _rewrite(path: Path, taken_back: set[int]) -> int:
         with os.fdopen(fd, "wb") as file:
             file.write(b"[")
             separator = b"\n"
-            for record in _records(path):
+            for record, line in _records(path):
                 if isinstance(record, Said) and record.message.text:
                     message = record.message
                     if (message.edit_of or message.seq) in taken_back:
                         record.message = _without_text(message)
+                        line, _ = encode_line(record)
                         gone += 1
-                line, _ = encode_line(record)
                 file.write(separator + line)
                 separator = b",\n"
             file.write(END)
@@ -61,12 +61,13 @@ def _rewrite(path: Path, taken_back: set[int]) -> int:
     return gone
 
 
-def _records(path: Path) -> Iterator[Record]:
+def _records(path: Path) -> Iterator[tuple[Record, bytes]]:
+    """Yield each record with its line, which stays as it is unless its text goes."""
     with path.open("rb") as file:
         for line in file:
             text = line.strip().rstrip(b",")
             if text not in (b"[", b"]", b"[]", b""):
-                yield decode_line(text)
+                yield decode_line(text), text
 
 
 def _without_text(message: Message) -> Message:
