@@ -12,11 +12,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.wire import Wire
 
+# How long a case takes depends on what else the machine does, and says nothing of the code.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
+
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = {"Alice": "123", "Bob": "456", "Charlie": "789"}
+
+
+def until(happened: Callable[[], object], what: str) -> None:
+    """Wait until something has happened; ``what`` says what has not."""
+    deadline = time.monotonic() + 20
+    while not happened():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
 
 
 class ChatServer:

@@ -119,13 +119,13 @@ def worked(pid: int) -> float:
 
 
 def main() -> None:
-    """Sing until standard input is closed."""
+    """Sing until standard input is closed, at least once."""
     port, pid = int(sys.argv[1]), int(sys.argv[2])
     one, other = Bird(port, "canary-one"), Bird(port, "canary-two")
     sent: list[dict[str, Any]] = []
     trips: list[tuple[float, float]] = []
     print("ready", flush=True)
-    while not select.select([sys.stdin], [], [], PAUSE)[0]:
+    while not (trips and select.select([sys.stdin], [], [], PAUSE)[0]):
         ref, text = secrets.token_hex(8), f"tweet {len(sent)}"
         began, before, joins = time.monotonic(), worked(pid), one.joins + other.joins
         seq = one.say(ref, text)

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ChatServer, Make, cpu
+from tests.conftest import ChatServer, Make, cpu, until
 from tests.faults.powercut import between
 from tests.files.carrying import Carrying, bring, fetch, put, sha256
-from tests.server.test_retention import all_pages, closed, until
+from tests.server.test_retention import all_pages, closed
 from tests.server.test_rooms import ask
 from tests.wire import Wire, keys, texts
 

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from tests.conftest import ROOT, ChatServer, Make
+from tests.conftest import ROOT, ChatServer, Make, until
 from tests.files.carrying import Carrying, bring, fetch, names, put
 from tests.files.test_shelf import begun
 from tests.server.test_rooms import ask
@@ -84,6 +84,7 @@ def test_what_was_taken_away_by_hand_is_gathered_anew(server: ChatServer) -> Non
     ann = server.joined("ann")
     bring(server, ann, "doc", DATA)
     (server.data / "files" / "doc").unlink()
+    until(lambda: names(ann) == [], "the file is missed")
     begun(server, ann, "doc", DATA).close()
     (first,) = (server.data / "files" / ".parts").iterdir()
     server.kill()

@@ -9,20 +9,13 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ChatServer, Make
+from tests.conftest import ChatServer, Make, until
 from tests.server.test_rooms import ask
 from tests.wire import Wire, texts
 
 
 def closed(data: Path) -> list[Path]:
     return sorted(p for p in data.glob("history-*.json") if not p.name.endswith("000000.json"))
-
-
-def until(happened: Any, what: str) -> None:
-    deadline = time.monotonic() + 20
-    while not happened():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
 
 
 def talk_until(wire: Wire, said: list[str], data: Path, files: int) -> None:
