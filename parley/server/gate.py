@@ -76,8 +76,8 @@ class Gate:
         self._listeners: list[Listener] = []
         self._handshakes: list[Handshakes] = []
         self._peers: dict[Peer, None] = {}
-        self._finishing: dict[Peer, None] = {}
-        self._newcomers: dict[Peer, None] = {}  # and some who have joined since
+        self._finishing: dict[Peer, float] = {}  # since when, in monotonic seconds
+        self._newcomers: dict[Peer, None] = {}  # and some who have joined in this second
         self._refused = 0  # connections, in this second
 
     # Ways in
@@ -260,7 +260,7 @@ class Gate:
             peer = session.carrier
             if peer in self._peers:
                 del self._peers[peer]
-                self._finishing[peer] = None
+                self._finishing[peer] = self.mono
                 peer.finish()
 
     def shed(self) -> None:
@@ -305,8 +305,10 @@ class Gate:
         self._tcp_files.sweep(now)
         for porch in self._porches:
             porch.sweep(now)
-        for peer in list(self._finishing):
-            if peer.finished_at is not None and now - peer.finished_at > LINGER:
+        new = [peer for peer in self._newcomers if peer.session.state is not State.JOINED]
+        self._newcomers = dict.fromkeys(new)
+        for peer, since in list(self._finishing.items()):
+            if now - since > LINGER:
                 peer.connection.close()
         for peer in list(self._peers):
             session = peer.session

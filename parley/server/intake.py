@@ -101,7 +101,9 @@ class Intake:
         self._carry = carry
         self._input: deque[Peer] = deque()
         self._asking: Turns[Peer] = Turns()
+        self._asked: dict[Peer, float] = {}  # when they had an answer that took long; monotonic
         self._parked: dict[Peer, None] = {}
+        self._owed = b""  # what the wire itself answers to the peer whose turn it is, together
         self._retry_at = 0.0
 
     @property
@@ -123,6 +125,7 @@ class Intake:
     def forget(self, peer: Peer) -> None:
         """``peer`` is gone."""
         self._parked.pop(peer, None)
+        self._asked.pop(peer, None)
 
     def retry_parked(self, mono: float) -> None:
         """Give the parked a turn again, if it is time."""
@@ -143,16 +146,22 @@ class Intake:
             peer = self._input.popleft()
             peer.queued = False
             left -= self._give_turn(peer, moment, most)
-            if peer.owed:
-                peer.pay()
         until = clock.mono() + QUERY_SECONDS
         while self._asking and clock.mono() < until:
             peer = self._asking.next()
             peer.queued = False
-            peer.asked = moment.mono
+            self._asked[peer] = moment.mono
             self._give_turn(peer, moment, LEAST_PER_TURN, may_ask=True)
 
     def _give_turn(self, peer: Peer, moment: Moment, most: int, may_ask: bool = False) -> int:
+        """Let ``peer`` have its turn. Return what that cost."""
+        cost = self._deal(peer, moment, most, may_ask)
+        if self._owed:
+            owed, self._owed = self._owed, b""
+            peer.reply(owed)
+        return cost
+
+    def _deal(self, peer: Peer, moment: Moment, most: int, may_ask: bool) -> int:
         """Deal with so many frames of ``peer`` as cost ``most``, at least one. Return what that
         cost. ``may_ask``: the first may be a query."""
         session, door = peer.session, peer.door
@@ -179,7 +188,8 @@ class Intake:
                         peer.parked = request
                         peer.connection.pause()
                         peer.queued = True
-                        self._asking.add(peer, peer.asked, session.moderator)
+                        last = self._asked.get(peer, peer.connected)
+                        self._asking.add(peer, last, session.moderator)
                         return spent + count
                     may_ask = False
                 count += 1
@@ -195,7 +205,7 @@ class Intake:
             except Interlude as interlude:
                 interludes += 1
                 spent += 1
-                peer.owed += interlude.reply
+                self._owed += interlude.reply
             except BodyError as problem:
                 count += _REFUSED
                 self._chat.malformed(session, problem)

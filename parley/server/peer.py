@@ -45,22 +45,20 @@ class Host(Protocol):
 
 class Peer:
     """``heard`` is when it last sent anything, ``frame_since`` when the frame began that has not
-    ended, ``parked`` a request that waits for the index or for its turn, ``asked`` when it last
-    had an answer that took long; times in monotonic seconds. ``queued``: it has its place in a
-    queue. ``counted``: it is one of its address's connections. ``owed`` is what the wire itself has
-    to say, such as pongs: all of a turn goes in one send."""
+    ended, both in monotonic seconds; ``parked`` a request that waits for the index or for its turn.
+    ``queued``: it has its place in a queue. ``counted``: it is one of its address's connections.
+
+    Ten thousand of them are normal: no slot that only some need.
+    """
 
     __slots__ = (
         "_host",
-        "asked",
         "connected",
         "connection",
         "counted",
         "door",
-        "finished_at",
         "frame_since",
         "heard",
-        "owed",
         "parked",
         "queued",
         "session",
@@ -83,12 +81,10 @@ class Peer:
         session.send = self.connection.direct
         session.deliver = self.connection.send
         self.counted = counted
-        self.connected = self.heard = self.asked = host.mono
+        self.connected = self.heard = host.mono
         self.frame_since: float | None = None
-        self.finished_at: float | None = None
         self.parked: AnyRequest | None = None
         self.queued = False
-        self.owed = b""
 
     @property
     def allowed(self) -> int:
@@ -126,15 +122,8 @@ class Peer:
 
     def finish(self) -> None:
         """Let the connection end when all has been sent."""
-        if self.finished_at is None:
-            self.finished_at = self._host.mono
-            self.reply(self.door.farewell())
-            self.connection.finish()
-
-    def pay(self) -> None:
-        """Send what is owed."""
-        owed, self.owed = self.owed, b""
-        self.reply(owed)
+        self.reply(self.door.farewell())
+        self.connection.finish()
 
     def reply(self, data: bytes) -> None:
         """Send what the wire itself has to say, which is none of the chat's."""
