@@ -268,5 +268,5 @@ def test_everybody_can_be_completed_however_many_are_here(
         server.joined(f"somebody-with-a-long-name-{number:03}")
     ann = open_client(server, "ann")
     ann.see("401 here")
-    ann.type("@somebody-with-a-long-name-399")
-    ann.see("online")  # the menu beside it
+    ann.type("@somebody-with-a-long-name-39")
+    ann.see("somebody-with-a-long-name-397", "online")  # the menu

@@ -85,9 +85,10 @@ def test_what_was_taken_away_by_hand_is_gathered_anew(server: ChatServer) -> Non
     bring(server, ann, "doc", DATA)
     (server.data / "files" / "doc").unlink()
     until(lambda: names(ann) == [], "the file is missed")
-    begun(server, ann, "doc", DATA).close()
+    upload = begun(server, ann, "doc", DATA)
     (first,) = (server.data / "files" / ".parts").iterdir()
     server.kill()
+    upload.close()
     first.write_bytes(b"?" * len(DATA))
     server.start()
     assert names(server.joined("bob")) == []
@@ -96,8 +97,9 @@ def test_what_was_taken_away_by_hand_is_gathered_anew(server: ChatServer) -> Non
 def test_what_stands_under_two_names_after_a_kill_is_not_written_to(server: ChatServer) -> None:
     ann = server.joined("ann")
     ask(ann, "enter", room="#r")
-    begun(server, ann, "plan", DATA, to="#r").close()
+    first = begun(server, ann, "plan", DATA, to="#r")
     (part,) = (server.data / "files" / ".parts").iterdir()
+    first.close()
     assert bring(server, ann, "plan", DATA, to="#r")["purpose"] == "ok"
     (kept,) = (server.data / "files" / ".kept").iterdir()
     server.kill()
