@@ -2,7 +2,7 @@
 
     python chat_server.py [PORT]        see --help for the rest
 
-The house in a page. One thread turns one loop (``parley.server.loop``); each turn is a
+The house in a page. One thread turns one loop (``parley.server.net.loop``); each turn is a
 tick (``server``): bytes of a client come through its connection (``connection``, over ``tls`` if
 that is wanted) and door (``native``, the wire of ``framing``; ``web``, for browsers) as requests;
 the chat (``chat`` and its rules: ``entrance``, ``talk``, ``visits``, ``searching``, ``moderation``,
@@ -17,13 +17,13 @@ import sqlite3
 import sys
 import time
 
-from parley.server import reporting
-from parley.server.accounts import AccountsError
-from parley.server.certificate import CertificateError
+from parley.server.accounts.accounts import AccountsError
 from parley.server.encryption import make_certificate
-from parley.server.log import LogBrokenError
+from parley.server.log.log import LogBrokenError
+from parley.server.log.recovery import HistoryError
+from parley.server.net.certificate import CertificateError
+from parley.server.operating import reporting
 from parley.server.options import Options, parse
-from parley.server.recovery import HistoryError
 from parley.server.start import (
     StartError,
     compact_history,

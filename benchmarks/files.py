@@ -164,7 +164,7 @@ async def qh3_server(port: int, path: Path) -> None:
     """Serve one file to whoever opens a stream."""
     from qh3.asyncio.server import serve
 
-    from parley.server.certificate import Certificate
+    from parley.server.net.certificate import Certificate
     from parley.udp.settings import for_server
 
     certificate = Certificate.made(datetime.datetime.now(datetime.UTC))

@@ -23,7 +23,7 @@ from typing import Any
 from benchmarks.programs import Parley, resident, stop
 from framing.events import Message
 from framing.frames import FrameDecoder, encode_frame
-from parley.server.records import Deed, Guest, Origin, Said, encode_line
+from parley.server.log.records import Deed, Guest, Origin, Said, encode_line
 
 
 def write_history(path: Path, messages: int, rooms: int = 0) -> None:

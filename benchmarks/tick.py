@@ -24,7 +24,7 @@ from typing import Any, Final
 from benchmarks.cases import BASE
 from benchmarks.measuring import start_load
 from benchmarks.programs import Parley, ProgramError, pin, stop
-from parley.server.counts import StageClock
+from parley.server.ground.counts import StageClock
 from parley.server.server import Server
 
 _LISTENING: Final = re.compile(r"listening on [^ ]*:(\d+)")
@@ -55,7 +55,7 @@ def clocked(server: Server) -> Callable[[], dict[str, float]]:
 
 def serve(data: str) -> int:
     """Be the server, with clocks; print them as JSON at each SIGUSR1."""
-    from parley.server import reporting
+    from parley.server.operating import reporting
     from parley.server.options import parse
     from parley.server.start import start
 

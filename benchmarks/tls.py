@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.programs import Parley, ProgramError, pin, resident, stop
-from parley.server.certificate import write_pair
+from parley.server.net.certificate import write_pair
 
 IN_FLIGHT: Final = 16
 SENDERS: Final = 10

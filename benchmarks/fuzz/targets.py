@@ -20,7 +20,7 @@ from parley.client.clean import MARKS_ON_A_LETTER, clean, clean_text
 from parley.client.conversation import Conversation
 from parley.client.lines import lines_of
 from parley.client.model import Model
-from parley.server.native import NativeDoor
+from parley.server.doors.native import NativeDoor
 
 _LIMIT: Final = 1000
 """Longest frame here: small enough for the fuzzer to reach it."""

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from framing.events import Quic
-from parley.server.certificate import SOON, Certificate, CertificateError, write_pair
+from parley.server.carrying.quic import QuicFiles
+from parley.server.chat.sharing import Sharing
+from parley.server.net.certificate import SOON, Certificate, CertificateError, write_pair
+from parley.server.net.tls import Tls
 from parley.server.options import Options
-from parley.server.quic_files import QuicFiles
-from parley.server.sharing import Sharing
-from parley.server.tls import Tls
 
 logger = logging.getLogger(__name__)
 

@@ -15,24 +15,24 @@ from framing.codec import encode
 from framing.errors import ErrorWord
 from framing.events import Error
 from framing.requests import Fetch, Store
-from parley.server import clock
-from parley.server.backlog import Backlog
-from parley.server.chat import Chat
-from parley.server.clock import Moment
-from parley.server.counts import Counts
-from parley.server.doors import Door, Porch
-from parley.server.handshakes import Handshakes
+from parley.server.carrying.tcp import TcpFiles
+from parley.server.carrying.transfers import Transfers
+from parley.server.chat.chat import Chat
+from parley.server.chat.session import Session, State
+from parley.server.doors.door import Door, Porch
+from parley.server.doors.native import NativeDoor
+from parley.server.doors.peer import Peer, Settings
+from parley.server.files.tickets import TicketError
+from parley.server.ground import clock
+from parley.server.ground.clock import Moment
+from parley.server.ground.counts import Counts
 from parley.server.intake import Intake
-from parley.server.listener import Listener
-from parley.server.loop import Loop
-from parley.server.native import NativeDoor
-from parley.server.peer import Peer, Settings
-from parley.server.session import Session, State
-from parley.server.sockets import Socket
-from parley.server.tcp_files import TcpFiles
-from parley.server.tickets import TicketError
-from parley.server.tls import Tls, TlsSocket
-from parley.server.transfers import Transfers
+from parley.server.net.backlog import Backlog
+from parley.server.net.handshakes import Handshakes
+from parley.server.net.listener import Listener
+from parley.server.net.loop import Loop
+from parley.server.net.sockets import Socket
+from parley.server.net.tls import Tls, TlsSocket
 
 NEWCOMER_KEPT: Final = 3.0
 """Seconds for which a client that has not joined keeps its place when there is no room: those

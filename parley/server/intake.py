@@ -2,7 +2,7 @@
 
 A tick is kept short by what it takes in. Everybody with input gets a turn; a turn is shorter when
 many are busy; what takes long - pages, lists, searches - waits for a turn of its own kind
-(``parley.server.turns``), and what asks for a past that the index does not reach yet is parked.
+(``turns``), and what asks for a past that the index does not reach yet is parked.
 Whoever is not served is not read meanwhile, so that TCP tells its sender to stop.
 """
 
@@ -32,13 +32,13 @@ from framing.requests import (
     Store,
     WhoIs,
 )
-from parley.server import clock
-from parley.server.chat import Chat
-from parley.server.clock import Moment
-from parley.server.doors import Interlude
-from parley.server.index import IndexBehindError, IndexUnavailableError
-from parley.server.peer import Peer
-from parley.server.session import State
+from parley.server.chat.chat import Chat
+from parley.server.chat.session import State
+from parley.server.doors.door import Interlude
+from parley.server.doors.peer import Peer
+from parley.server.ground import clock
+from parley.server.ground.clock import Moment
+from parley.server.index.index import IndexBehindError, IndexUnavailableError
 from parley.server.turns import Turns
 
 FRAMES_PER_TURN: Final = 64

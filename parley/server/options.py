@@ -10,11 +10,11 @@ from typing import Any, cast
 
 import configargparse
 
-from parley.server.bounds import Acts, Bounds, Network
-from parley.server.log import Fsync
-from parley.server.reading import read_regular
-from parley.server.retention import Keep
-from parley.server.shelf import ShelfLimits
+from parley.server.files.shelf import ShelfLimits
+from parley.server.ground.bounds import Acts, Bounds, Network
+from parley.server.ground.reading import read_regular
+from parley.server.index.retention import Keep
+from parley.server.log.log import Fsync
 from parley.server.web.origins import OriginError, normal
 
 DEFAULT_PORT = 10500

@@ -4,8 +4,8 @@
          -> apply what is durable -> one send for each client that has something -> index
 
 Between two waits nothing blocks but the log's one sync. The rules of the chat are in
-``parley.server.chat``, connections and their deadlines in ``gate``, and in ``intake`` it is decided
-whose requests are dealt with. This file only brings them together.
+``parley.server.chat.chat``, connections and their deadlines in ``gate``, and in ``intake`` it is
+decided whose requests are dealt with. This file only brings them together.
 """
 
 import logging
@@ -13,17 +13,17 @@ import signal
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from parley.server import clock
-from parley.server.chat import Chat
-from parley.server.clock import Moment
+from parley.server.carrying.quic import QuicFiles
+from parley.server.carrying.transfers import Transfers
+from parley.server.chat.chat import Chat
 from parley.server.gate import Gate
-from parley.server.index import Index, IndexUnavailableError
-from parley.server.log import Log, StoreUnavailableError
-from parley.server.loop import Loop
-from parley.server.quic_files import QuicFiles
-from parley.server.retention import Retention
-from parley.server.systemd import Notifier
-from parley.server.transfers import Transfers
+from parley.server.ground import clock
+from parley.server.ground.clock import Moment
+from parley.server.index.index import Index, IndexUnavailableError
+from parley.server.index.retention import Retention
+from parley.server.log.log import Log, StoreUnavailableError
+from parley.server.net.loop import Loop
+from parley.server.operating.systemd import Notifier
 
 _SWEEP: Final = 1.0  # seconds between two looks at the deadlines
 _INDEX_LAG: Final = 0.5  # seconds that records wait for the index when the server is quiet

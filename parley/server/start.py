@@ -15,35 +15,35 @@ from typing import Final
 
 from framing.events import Limits, Quic
 from framing.limits import FRAME, PAGE, TEXT
-from parley.server.accounts import Accounts
-from parley.server.addresses import Addresses
-from parley.server.archive import Archive
-from parley.server.certificate import Certificate
-from parley.server.chat import Chat
-from parley.server.compact import compact
-from parley.server.durable import make_directory, sync_directory
+from parley.server.accounts.accounts import Accounts
+from parley.server.accounts.scram import Secret
+from parley.server.carrying.quic import QuicFiles
+from parley.server.carrying.transfers import Transfers
+from parley.server.chat.addresses import Addresses
+from parley.server.chat.chat import Chat
+from parley.server.chat.entrance import Greeting
+from parley.server.chat.sharing import Sharing
+from parley.server.doors.peer import Settings
 from parley.server.encryption import read_certificate, renew
-from parley.server.entrance import Greeting
+from parley.server.files.shelf import Shelf
 from parley.server.gate import Gate
-from parley.server.index import Index, IndexBehindError
-from parley.server.limits import Rate
-from parley.server.listener import listen, set_up
-from parley.server.log import Log
-from parley.server.lookup import Lookup
-from parley.server.loop import Loop
+from parley.server.ground.durable import make_directory, sync_directory
+from parley.server.ground.limits import Rate
+from parley.server.index.archive import Archive
+from parley.server.index.index import Index, IndexBehindError
+from parley.server.index.lookup import Lookup
+from parley.server.index.retention import Retention
+from parley.server.log.compact import compact
+from parley.server.log.log import Log
+from parley.server.log.recovery import Recovery
+from parley.server.log.segments import MARKS, Segments
+from parley.server.net.certificate import Certificate
+from parley.server.net.listener import listen, set_up
+from parley.server.net.loop import Loop
+from parley.server.net.tls import Tls
+from parley.server.operating.systemd import Notifier, take_sockets
 from parley.server.options import Options
-from parley.server.peer import Settings
-from parley.server.quic_files import QuicFiles
-from parley.server.recovery import Recovery
-from parley.server.retention import Retention
-from parley.server.scram import Secret
-from parley.server.segments import MARKS, Segments
 from parley.server.server import Server
-from parley.server.sharing import Sharing
-from parley.server.shelf import Shelf
-from parley.server.systemd import Notifier, take_sockets
-from parley.server.tls import Tls
-from parley.server.transfers import Transfers
 from parley.server.web.front import Front
 from parley.server.web.origins import Origins, own_names
 from parley.server.web.pages import read_pages
@@ -338,8 +338,8 @@ def _open_monitor(
     """Open the port for metrics, health and readiness, on sockets that were handed over or where
     ``--metrics`` says."""
     try:
-        from parley.server.monitor import Monitor
-        from parley.server.operating import Parts, pages
+        from parley.server.operating.monitor import Monitor
+        from parley.server.sideport import Parts, pages
     except ModuleNotFoundError as problem:
         raise StartError(
             f"--metrics needs the package {problem.name}: pip install 'parley-chat[metrics]'"

@@ -13,7 +13,7 @@ from typing import Any
 from qh3.quic.connection import QuicConnection, QuicConnectionError
 from qh3.quic.events import StreamDataReceived
 
-from parley.server.certificate import Certificate
+from parley.server.net.certificate import Certificate
 from parley.udp.datagrams import Address, Datagrams
 from parley.udp.settings import for_server
 from tests.wire import frame

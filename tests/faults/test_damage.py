@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from parley.server.accounts import Accounts, AccountsError
+from parley.server.accounts.accounts import Accounts, AccountsError
 from tests.conftest import ChatServer, Make
 from tests.files.carrying import Carrying, bring, fetch, sha256
 from tests.parts.house import House

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from framing.frames import FrameDecoder
-from parley.server.index import Index
+from parley.server.index.index import Index
 from tests.conftest import ROOT, ChatServer, Make
 from tests.faults.powercut import Disk, between, steps
 from tests.files.carrying import bring, sha256
@@ -38,8 +38,8 @@ LOG_ALONE = """
 import socket, sys
 from pathlib import Path
 from framing.frames import encode_frame
-from parley.server.log import Log
-from parley.server.recovery import Recovery
+from parley.server.log.log import Log
+from parley.server.log.recovery import Recovery
 from tests.parts.test_log import said
 
 told, _ = socket.socketpair()

@@ -22,7 +22,7 @@ from parley.client.files.disk import Saving
 from parley.client.files.job import Job
 from parley.client.files.link import CarryingError
 from parley.client.files.quic import NoWayError, QuicLink
-from parley.server.retries import LASTS, Retries
+from parley.server.carrying.retries import LASTS, Retries
 from parley.udp.settings import for_client
 from tests.conftest import ChatServer
 from tests.files.carrying import bring, names, put, sha256

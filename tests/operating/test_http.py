@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parley.server.http import HEAD_BYTES, HttpDoor, Request, Response
-from parley.server.monitor import CONNECTIONS
+from parley.server.operating.http import HEAD_BYTES, HttpDoor, Request, Response
+from parley.server.operating.monitor import CONNECTIONS
 from tests.conftest import Make
 from tests.operating.conftest import PATIENCE, ask, side_port
 

@@ -190,7 +190,7 @@ def test_without_the_option_its_packages_are_not_even_imported(make_server: Make
         "import sys, chat_server\n"
         "from parley.server.options import parse\n"
         f"chat_server.start(parse(['0', '--data', {str(make_server().data)!r}]), list)\n"
-        "print({'prometheus_client', 'parley.server.monitor'} & set(sys.modules))"
+        "print({'prometheus_client', 'parley.server.operating.monitor'} & set(sys.modules))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60

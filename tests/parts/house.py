@@ -8,23 +8,23 @@ from framing.codec import decode_event
 from framing.events import AnyEvent, Limits
 from framing.frames import FrameDecoder, encode_frame
 from framing.requests import AnyRequest
-from parley.server.accounts import Accounts
-from parley.server.addresses import Addresses
-from parley.server.archive import Archive
-from parley.server.bounds import Bounds
-from parley.server.chat import Chat
-from parley.server.clock import Moment
-from parley.server.entrance import Greeting
-from parley.server.index import Index, IndexBehindError
-from parley.server.limits import Rate
-from parley.server.log import Log, StoreUnavailableError
-from parley.server.outbox import Buffer
-from parley.server.records import Said
-from parley.server.recovery import Recovery
-from parley.server.retention import Keep, Retention
-from parley.server.scram import Secret
-from parley.server.session import Session, State
-from parley.server.shelf import Shelf, ShelfLimits
+from parley.server.accounts.accounts import Accounts
+from parley.server.accounts.scram import Secret
+from parley.server.chat.addresses import Addresses
+from parley.server.chat.chat import Chat
+from parley.server.chat.entrance import Greeting
+from parley.server.chat.outbox import Buffer
+from parley.server.chat.session import Session, State
+from parley.server.files.shelf import Shelf, ShelfLimits
+from parley.server.ground.bounds import Bounds
+from parley.server.ground.clock import Moment
+from parley.server.ground.limits import Rate
+from parley.server.index.archive import Archive
+from parley.server.index.index import Index, IndexBehindError
+from parley.server.index.retention import Keep, Retention
+from parley.server.log.log import Log, StoreUnavailableError
+from parley.server.log.records import Said
+from parley.server.log.recovery import Recovery
 
 LIMITS = Limits(65536, 16000, 500, 0, 1, 90.0)
 _secrets = itertools.count(1)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parley.server.addresses import Addresses, network_of
-from parley.server.backlog import Backlog
-from parley.server.bounds import Acts, Bounds
+from parley.server.chat.addresses import Addresses, network_of
+from parley.server.ground.bounds import Acts, Bounds
+from parley.server.net.backlog import Backlog
 from parley.server.options import parse, shown
 from parley.server.turns import Turns
 from tests.conftest import ROOT

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from framing.events import Message
-from parley.server.log import Fsync, Log, Span, StoreUnavailableError
-from parley.server.records import Guest, Origin, Record, Said
-from parley.server.recovery import Checkpoint, HistoryError, Recovery
+from parley.server.log.log import Fsync, Log, Span, StoreUnavailableError
+from parley.server.log.records import Guest, Origin, Record, Said
+from parley.server.log.recovery import Checkpoint, HistoryError, Recovery
 
 
 def said(text: str, ref: str = "r") -> Said:

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from framing.frames import encode_frame
-from parley.server.outbox import Audience, Outbox
-from parley.server.session import Session
+from parley.server.chat.outbox import Audience, Outbox
+from parley.server.chat.session import Session
 from parley.server.web.websocket import WebSocketDoor, encode_text
 
 PEOPLE = 5

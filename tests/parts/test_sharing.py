@@ -8,13 +8,13 @@ import pytest
 
 from framing.events import AnyEvent, Error, Message, Ok
 from framing.requests import Enter, Get, Join, Leave, Put
-from parley.server.archive import Archive
-from parley.server.index import IndexUnavailableError
-from parley.server.loop import Loop
-from parley.server.sharing import Answer
-from parley.server.shelf import Shelf
-from parley.server.tickets import TicketError, Upload
-from parley.server.transfers import Incoming, Transfers
+from parley.server.carrying.transfers import Incoming, Transfers
+from parley.server.chat.sharing import Answer
+from parley.server.files.shelf import Shelf
+from parley.server.files.tickets import TicketError, Upload
+from parley.server.index.archive import Archive
+from parley.server.index.index import IndexUnavailableError
+from parley.server.net.loop import Loop
 from tests.files.carrying import sha256
 from tests.parts.house import Client, House
 

@@ -14,7 +14,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from parley.server.certificate import Certificate
+from parley.server.net.certificate import Certificate
 from tests.conftest import ROOT, ChatServer, Make
 from tests.tls.conftest import Certified, connected, joined, wire
 

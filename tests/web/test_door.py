@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from framing.errors import BodyError, FrameError
 from framing.requests import Disconnect, Ping
-from parley.server.doors import Interlude
+from parley.server.doors.door import Interlude
 from parley.server.web import ranges
 from parley.server.web.origins import OriginError, Origins, normal
 from parley.server.web.websocket import WebSocketDoor, encode_text

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from framing.codec import encode
 from framing.errors import ErrorWord
 from framing.events import Error, Ok
-from parley.server.tickets import TicketError
+from parley.server.files.tickets import TicketError
 from parley.server.web.pages import Page
 
 POLICY: Final = "; ".join(

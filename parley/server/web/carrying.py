@@ -12,10 +12,10 @@ from typing import Final, Protocol
 from framing.errors import ErrorWord
 from framing.events import Ok
 from framing.requests import Fetch, Store
-from parley.server import clock
-from parley.server.sockets import Socket
-from parley.server.tickets import Download, TicketError, Upload
-from parley.server.transfers import Incoming, Outgoing, Transfers
+from parley.server.carrying.transfers import Incoming, Outgoing, Transfers
+from parley.server.files.tickets import Download, TicketError, Upload
+from parley.server.ground import clock
+from parley.server.net.sockets import Socket
 from parley.server.web import ranges
 from parley.server.web.answers import Answer, matches, of_bad, of_error, of_file, of_ok, of_text
 

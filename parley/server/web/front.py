@@ -13,12 +13,12 @@ from typing import Final, Protocol
 import h11
 
 from framing.errors import ErrorWord
-from parley.server import clock
-from parley.server.doors import Door
-from parley.server.loop import READ, WRITE, Loop
-from parley.server.peer import Settings
-from parley.server.sockets import Socket
-from parley.server.transfers import STALL
+from parley.server.carrying.transfers import STALL
+from parley.server.doors.door import Door
+from parley.server.doors.peer import Settings
+from parley.server.ground import clock
+from parley.server.net.loop import READ, WRITE, Loop
+from parley.server.net.sockets import Socket
 from parley.server.web import handshake
 from parley.server.web.answers import Answer, of_text
 from parley.server.web.carrying import Carried

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from parley.server.transfers import Transfers
+from parley.server.carrying.transfers import Transfers
 from parley.server.web import handshake
 from parley.server.web.answers import Answer, of_page, of_text
 from parley.server.web.carrying import Carried, Wire, fetch, store

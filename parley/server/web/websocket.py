@@ -17,7 +17,7 @@ from framing.codec import decode_request
 from framing.errors import BodyError, FrameError
 from framing.limits import FRAME, FRAME_BEFORE_JOIN
 from framing.requests import AnyRequest, Disconnect, Fetch, Store
-from parley.server.doors import Interlude
+from parley.server.doors.door import Interlude
 
 _LEAST: Final = 128
 _MOST: Final = 2048
@@ -55,7 +55,7 @@ class _Reader(Protocol):
 
 
 class WebSocketDoor:
-    """A ``parley.server.doors.Door``, from behind the handshake on.
+    """A ``parley.server.doors.door.Door``, from behind the handshake on.
 
     ``receive_data`` keeps bytes; they are read a slice at a time as requests are asked for. That
     a peer closes is its ``disconnect``.

@@ -1,0 +1,90 @@
+"""Who is kept out, and who can say nothing. State only, as the log's deeds make it; pure."""
+
+import time
+
+from parley.server.ground.clock import Moment
+from parley.server.log.records import Deed
+
+
+class Bans:
+    """Bans and mutes by person, nick and address. One that has run out counts no more."""
+
+    def __init__(self) -> None:
+        self._bans: dict[str, dict[str, Deed]] = {}
+        self._mutes: dict[str, dict[str, Deed]] = {}
+
+    def apply(self, deed: Deed) -> None:
+        """Take in a deed that the log has."""
+        table = self._mutes if deed.do in ("mute", "unmute") else self._bans
+        if deed.do in ("ban", "mute"):
+            for name in _names(deed):
+                table.setdefault(name, {})[deed.slot] = deed
+        elif deed.do in ("unban", "unmute"):
+            for name, deeds in list(table.items()):
+                deeds.pop(deed.slot, None)
+                if not deeds:
+                    del table[name]
+
+    def banned(self, person: str | None, nick_key: str, address: str, moment: Moment) -> str | None:
+        """Return who keeps these out, why and until when, as a sentence; None if nobody does."""
+        deed = _first(self._bans, person, nick_key, address, moment)
+        if deed is None:
+            return None
+        reason = f": {deed.text}" if deed.text else ""
+        return f"{deed.whom} is kept out by {deed.nick} {until(deed)}{reason}"
+
+    def muted(self, person: str, nick_key: str, moment: Moment) -> str | None:
+        """Return until when somebody can say nothing, and by whom; None if they can."""
+        if not self._mutes:
+            return None
+        deed = _first(self._mutes, person, nick_key, "", moment)
+        if deed is None:
+            return None
+        reason = f": {deed.text}" if deed.text else ""
+        return f"{until(deed)}, by {deed.nick}{reason}"
+
+    def ban_of(self, name: str) -> Deed | None:
+        """Return the ban of a nick or address itself, whether it has run out or not."""
+        return _of(self._bans, name)
+
+    def mute_of(self, name: str) -> Deed | None:
+        """Return the mute of a nick."""
+        return _of(self._mutes, name)
+
+
+def _of(table: dict[str, dict[str, Deed]], name: str) -> Deed | None:
+    for kind in ("nick", "address"):
+        for deed in table.get(f"{kind} {name.lower()}", {}).values():
+            if (deed.whom or "").lower() == name.lower():
+                return deed
+    return None
+
+
+def until(deed: Deed) -> str:
+    """Say until when a deed holds."""
+    if deed.until is None:
+        return "for good"
+    return time.strftime("until %Y-%m-%d %H:%M UTC", time.gmtime(min(deed.until, 2.5e11)))
+
+
+def _names(deed: Deed) -> list[str]:
+    names = [f"address {address.lower()}" for address in deed.addresses or ()]
+    if deed.whom is not None and not (deed.addresses and deed.whom in deed.addresses):
+        names.append(f"nick {deed.whom.lower()}")
+    if deed.who is not None:
+        names.append(f"person {deed.who}")
+    return names
+
+
+def _first(
+    table: dict[str, dict[str, Deed]],
+    person: str | None,
+    nick_key: str,
+    address: str,
+    moment: Moment,
+) -> Deed | None:
+    for name in (f"person {person}", f"nick {nick_key}", f"address {address.lower()}"):
+        for deed in table.get(name, {}).values():
+            if deed.until is None or deed.until > moment.utc:
+                return deed
+    return None

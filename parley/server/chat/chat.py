@@ -1,0 +1,382 @@
+"""The chat: every request finds its rule here. Pure: no socket, no file, no clock of its own.
+
+In one tick the chat is asked four things, in this order:
+
+1. ``receive`` each request. What must outlive a restart goes to the log as a record; what can
+   be answered at once goes to the outbox.
+2. ``applied`` with each record that the log has made durable: only now is it
+   acknowledged and delivered. (``not_applied`` if the log could not.)
+3. ``advance``: what time has brought, and what somebody still has to be given of the past.
+4. after the outbox has been flushed, ``settle``.
+
+To add a request: its type in ``framing.requests``, its handler, and a line in the table below.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from framing.errors import BodyError, ErrorWord, FrameError
+from framing.events import Ok, Pong, Presence, Shutdown, Users
+from framing.limits import PAGE
+from framing.names import LOBBY, key
+from framing.requests import (
+    AnyRequest,
+    Away,
+    Ban,
+    DeleteFile,
+    Disconnect,
+    Edit,
+    Enter,
+    Fetch,
+    Get,
+    Invite,
+    Join,
+    Kick,
+    Leave,
+    ListActs,
+    ListFiles,
+    ListRooms,
+    Login,
+    Mute,
+    PageOf,
+    Ping,
+    Put,
+    Read,
+    Redact,
+    Register,
+    Response,
+    Say,
+    Search,
+    SetTopic,
+    ShutdownAck,
+    Store,
+    Typing,
+    Unban,
+    Unmute,
+    WhoIs,
+)
+from parley.server.accounts.accounts import Accounts
+from parley.server.accounts.scram import Secret
+from parley.server.chat.absence import Absence
+from parley.server.chat.addresses import Addresses
+from parley.server.chat.bans import Bans
+from parley.server.chat.entrance import Entrance, Greeting
+from parley.server.chat.finding import Finding
+from parley.server.chat.hall import Hall
+from parley.server.chat.moderation import Moderation
+from parley.server.chat.outbox import Frame, Outbox
+from parley.server.chat.people import People
+from parley.server.chat.searching import Searching
+from parley.server.chat.session import Session, State
+from parley.server.chat.sharing import Sharing
+from parley.server.chat.talk import Talk
+from parley.server.chat.visits import Visits
+from parley.server.files.shelf import Shelf
+from parley.server.ground.bounds import Bounds
+from parley.server.ground.clock import Moment
+from parley.server.ground.counts import Counts
+from parley.server.ground.limits import Rate
+from parley.server.index.archive import Archive
+from parley.server.log.records import Deed, Guest, Record
+
+SHORT_TEXT_BYTES = 1000
+"""Longest text of being away, and last word."""
+
+_NO_STORE = "the server cannot store anything now: try again"
+_ALSO_SAYS = frozenset({Away, Invite, SetTopic})
+"""Requests by which one could say something to others though one is muted."""
+
+_WHILE_STOPPING = frozenset({Ping, Disconnect, ShutdownAck})
+
+Handler = Callable[[Session, Any, Moment], None]
+
+
+class Chat:
+    """The rules, over ``accounts`` and ``archive``.
+
+    ``append`` hands a record to the log; ``new_secret`` returns a new unguessable string;
+    ``addresses`` knows what comes from where, and how much may.
+    """
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        secret: Secret,
+        archive: Archive,
+        append: Callable[[Record], None],
+        greeting: Greeting,
+        rate: Rate,
+        new_secret: Callable[[], str],
+        shelf: Shelf,
+        addresses: Addresses,
+    ) -> None:
+        self.outbox = Outbox()
+        self.addresses = addresses
+        bounds = addresses.bounds
+        self._people = People(accounts)
+        self._hall = Hall(self._people, archive, self.outbox)
+        self._bans = bans = Bans()
+        self._finding = finding = Finding(self._people, accounts, archive)
+        self._entrance = Entrance(
+            self._hall, accounts, bans, addresses, secret, archive, append, greeting, new_secret
+        )
+        queries = bounds.queries.rate
+        self._talk = Talk(self._hall, finding, bans, archive, self.outbox, append, rate, queries)
+        self._searching = Searching(self._hall, archive, bounds)
+        self._visits = Visits(self._hall, finding, append, bounds)
+        self._moderation = Moderation(self._hall, bans, finding, archive, append)
+        self.sharing = Sharing(
+            self._hall, finding, bans, self._talk, shelf, append, new_secret, secret
+        )
+        self._absence = Absence(self._hall, archive, append, bounds)
+        self._stopping = False
+        self._open: dict[type, Handler] = {
+            Join: self._entrance.join,
+            Login: self._entrance.login,
+            Response: self._entrance.response,
+            Ping: self._ping,
+            Disconnect: self._disconnect,
+            ShutdownAck: self._shutdown_ack,
+            Fetch: self._misplaced,
+            Store: self._misplaced,
+        }
+        self._joined: dict[type, Handler] = {
+            Say: self._talk.say,
+            Edit: self._talk.edit,
+            Redact: self._talk.redact,
+            Read: self._talk.read,
+            Typing: self._talk.typing,
+            Register: self._entrance.register,
+        }
+        self._queries: dict[type, Handler] = {
+            PageOf: self._talk.page,
+            Search: self._searching.search,
+            WhoIs: self._users,
+            Away: self._away,
+            ListRooms: self._visits.rooms,
+            Enter: self._visits.enter,
+            Leave: self._visits.leave,
+            Invite: self._visits.invite,
+            SetTopic: self._visits.topic,
+            Kick: self._moderation.kick,
+            Ban: self._moderation.ban,
+            Unban: self._moderation.unban,
+            Mute: self._moderation.mute,
+            Unmute: self._moderation.unmute,
+            ListActs: self._moderation.acts,
+            ListFiles: self.sharing.files,
+            Get: self.sharing.get,
+            Put: self.sharing.put,
+            DeleteFile: self.sharing.delete,
+        }
+        for deed in archive.deeds():
+            self._hall.rooms.apply(deed)
+            bans.apply(deed)
+            shelf.apply(deed)
+        self._hall.rooms.remove_empty()
+        self.sharing.clear_away({item.to for item in shelf.all_shared()})
+
+    # What the tick asks
+
+    def connect(self, address: str, frame: Frame) -> Session:
+        """Return the session of a new connection. ``frame`` is how its door frames a body."""
+        return Session(address, frame)
+
+    def receive(self, session: Session, request: AnyRequest, moment: Moment) -> None:
+        """Deal with a request.
+
+        Raises ``IndexBehindError`` if the past it asks for cannot be looked up yet: give the
+        same request again later, or, if it is an ``IndexUnavailableError``, say so by
+        ``unavailable``. Nothing has been done then.
+        """
+        if session.state is State.CLOSED:
+            return
+        kind = type(request)
+        query = self._queries.get(kind)
+        handler = query or self._joined.get(kind)
+        if self._stopping and type(request) not in _WHILE_STOPPING:
+            ref = getattr(request, "ref", None)
+            self._hall.refuse(session, ErrorWord.SHUTTING_DOWN, "the server is stopping", ref)
+        elif handler is None:
+            self._open[type(request)](session, request, moment)
+        elif session.state is not State.JOINED:
+            ref = getattr(request, "ref", None)
+            self._hall.refuse(session, ErrorWord.NOT_JOINED, "join or log in first", ref)
+        elif query is None:
+            handler(session, request, moment)
+        elif kind in _ALSO_SAYS and self._is_muted(session, request, moment):
+            pass
+        elif not self._talk.too_many_queries(session, request.ref or "", moment):  # type: ignore[union-attr]
+            handler(session, request, moment)
+            self._talk.count_query(session, moment)
+
+    @property
+    def counts(self) -> Counts:
+        """What has been counted since the start."""
+        return self._hall.counts
+
+    @property
+    def present(self) -> tuple[int, int, int]:
+        """How many sessions have joined, how many people they are, and how many rooms there
+        are."""
+        return len(self._hall), len(self._people), len(self._hall.rooms)
+
+    def _is_muted(self, session: Session, request: AnyRequest, moment: Moment) -> bool:
+        """Tell whether a session can say nothing; if so it is refused here. To be back from
+        being away, or to ask for a topic, says nothing."""
+        text = getattr(request, "text", None)
+        if not (text or isinstance(request, Invite)):
+            return False
+        until = self._bans.muted(session.person, session.key, moment)
+        if until is not None:
+            ref = getattr(request, "ref", None)
+            self._hall.refuse(session, ErrorWord.MUTED, f"you can say nothing {until}", ref)
+        return until is not None
+
+    def malformed(self, session: Session, problem: BodyError) -> None:
+        """A well-framed body was no request."""
+        self._hall.refuse(session, ErrorWord.BAD_REQUEST, str(problem), problem.ref)
+
+    def unavailable(self, session: Session, request: AnyRequest) -> None:
+        """The past that a request asks for cannot be looked up, and not soon."""
+        ref = getattr(request, "ref", None)
+        self._hall.refuse(session, ErrorWord.STORE_UNAVAILABLE, _NO_STORE, ref, retry_after=1.0)
+
+    def broken(self, session: Session, problem: FrameError, moment: Moment) -> None:
+        """The session's bytes were no frame: it can only be told so and closed."""
+        self.turn_away(session, ErrorWord.BAD_FRAME, str(problem), "lost", moment)
+
+    def detach(self, session: Session) -> None:
+        """A session's connection carries a file from now on, and nothing of the chat."""
+        session.state = State.CLOSED
+
+    def turn_away(
+        self, session: Session, word: ErrorWord, text: str, reason: str, moment: Moment
+    ) -> None:
+        """Tell a session why it has to go, and close it."""
+        self._hall.refuse(session, word, text)
+        self._hall.go(session, reason, moment)
+        self._hall.close(session)
+
+    def lost(self, session: Session, reason: str, moment: Moment) -> None:
+        """A session's connection is gone."""
+        if session.state is not State.CLOSED:
+            self._hall.go(session, "shutdown" if self._stopping else reason, moment)
+
+    def applied(self, record: Record, body: bytes, moment: Moment) -> None:
+        """The log has ``record``; ``body`` is the event that tells of it."""
+        if isinstance(record, Guest):
+            self._entrance.taken_in(record, moment)
+        elif isinstance(record, Deed):
+            self._doers(record).done(record, moment)
+            if record.do == "leave":
+                self.sharing.clear_away([record.room or ""])
+        else:
+            self.counts.messages += 1
+            self._talk.said(record, body)
+
+    def not_applied(self, record: Record) -> None:
+        """The log could not take ``record``."""
+        if isinstance(record, Guest):
+            self._entrance.not_taken_in(record, _NO_STORE)
+        elif isinstance(record, Deed):
+            self._doers(record).not_done(record, _NO_STORE)
+        else:
+            self._talk.not_said(record, _NO_STORE)
+
+    def _doers(self, deed: Deed) -> Visits | Moderation | Sharing:
+        """Return who asked for a deed."""
+        if deed.file is not None:
+            return self.sharing
+        return self._visits if deed.room is not None else self._moderation
+
+    def commit_accounts(self) -> None:
+        """Make durable who has registered, one a tick."""
+        self._entrance.commit()
+
+    def advance(self, moment: Moment) -> None:
+        """Say what is due, and give those who are catching up their next page."""
+        self._hall.tell_roster(moment)
+        self._hall.replay(moment)
+        self._searching.advance()
+        self.sharing.advance(moment)
+        self._absence.advance(moment)
+
+    def settle(self) -> list[Session]:
+        """The outbox has been flushed. Return the sessions whose connections are to end."""
+        self._hall.settle()
+        closing, self._hall.closing = self._hall.closing, []
+        return closing
+
+    @property
+    def due(self) -> float | None:
+        """When ``advance`` has something to do, in monotonic seconds; None: no need."""
+        clearing = self.sharing.clearing or self._absence.under_way
+        if self._searching.under_way or clearing or self._entrance.registering:
+            return 0.0
+        return self._hall.due
+
+    def reload(self, greeting: Greeting | None, rate: Rate | None, bounds: Bounds | None) -> None:
+        """Greet and limit otherwise from now on, if these are given; roles may have changed."""
+        if greeting is not None:
+            self._entrance.greeting = greeting
+        if rate is not None:
+            self._talk.rate = rate
+        if bounds is not None:
+            self.addresses.bounds = self._visits.bounds = self._searching.bounds = bounds
+            self._absence.bounds = bounds
+            self._talk.queries = bounds.queries.rate
+        for session in self._people.sessions():
+            session.role = self._finding.role(session.person, session.nick)
+
+    def stop(self, reason: str, grace: float) -> None:
+        """Tell everybody that the server stops within ``grace`` seconds."""
+        self._stopping = True
+        self._hall.announce(Shutdown(reason, grace))
+
+    # The small requests
+
+    def _ping(self, session: Session, request: Ping, moment: Moment) -> None:
+        self._hall.tell(session, Pong(request.ref, moment.utc))
+
+    def _disconnect(self, session: Session, request: Disconnect, moment: Moment) -> None:
+        self._hall.tell(session, Ok(request.ref))
+        said = request.text or ""
+        text = said if 0 < len(said.encode()) <= SHORT_TEXT_BYTES else None
+        if self._bans.muted(session.person, session.key, moment) is not None:
+            text = None
+        self._hall.go(session, "disconnect", moment, text)
+        self._hall.close(session)
+
+    def _misplaced(self, session: Session, request: Fetch | Store, moment: Moment) -> None:
+        text = "files go over a connection of their own, which has not joined"
+        self._hall.refuse(session, ErrorWord.BAD_REQUEST, text)
+
+    def _shutdown_ack(self, session: Session, request: ShutdownAck, moment: Moment) -> None:
+        if self._stopping:
+            self._hall.close(session)
+
+    def _users(self, session: Session, request: WhoIs, moment: Moment) -> None:
+        limit = min(request.limit, PAGE)
+        after = key(request.after or "")
+        if request.room is None or key(request.room) == LOBBY:
+            users, total, end = self._people.page(after, limit)
+        else:
+            room = self._hall.rooms.seen_by(request.room, session.person)
+            if room is None:
+                text = f"there is no room {request.room}"
+                self._hall.refuse(session, ErrorWord.NO_SUCH_ROOM, text, request.ref)
+                return
+            users, total, end = self._people.among(room.members, after, limit)
+        self._hall.tell(session, Users(request.ref, users, total, end))
+
+    def _away(self, session: Session, request: Away, moment: Moment) -> None:
+        if request.text and len(request.text.encode()) > SHORT_TEXT_BYTES:
+            text = f"a text for being away has at most {SHORT_TEXT_BYTES} bytes"
+            self._hall.refuse(session, ErrorWord.TOO_LARGE, text, request.ref)
+            return
+        person = self._people.get(session.key)
+        assert person is not None
+        person.be("online" if request.text is None else "away", request.text, moment.utc)
+        self._hall.tell(session, Ok(request.ref))
+        self._hall.announce(Presence(person.nick, person.status, person.since, person.text))

@@ -1,0 +1,444 @@
+"""Talking: what is said, to whom it goes, and paging through what was said. Pure.
+
+Nothing is delivered or acknowledged here before the log has returned it.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from framing.codec import encode
+from framing.errors import ErrorWord
+from framing.events import HasRead, History, IsTyping, Message, Ok
+from framing.limits import MAX_SEQ, TEXT, TEXT_ENCODED
+from framing.names import LOBBY, is_private, is_room, key
+from framing.requests import Edit, PageOf, Read, Redact, Say, Typing
+from parley.server.chat.bans import Bans
+from parley.server.chat.finding import Finding, NobodyError
+from parley.server.chat.hall import Hall
+from parley.server.chat.outbox import Audience, Outbox
+from parley.server.chat.session import Session
+from parley.server.ground.clock import Moment
+from parley.server.ground.limits import Bucket, Rate
+from parley.server.index.archive import Archive
+from parley.server.index.index import IndexBehindError
+from parley.server.log.records import Deed, Origin, Record, Said
+
+TYPING_EVERY: Final = 3.0
+"""Seconds between two times that somebody is said to be writing, at least."""
+
+
+class Talk:
+    """What those in ``hall`` say to each other. ``rate`` limits what each session says, ``queries``
+    what it asks for."""
+
+    def __init__(
+        self,
+        hall: Hall,
+        finding: Finding,
+        bans: Bans,
+        archive: Archive,
+        outbox: Outbox,
+        append: Callable[[Record], None],
+        rate: Rate,
+        queries: Rate,
+    ) -> None:
+        self._hall = hall
+        self._finding = finding
+        self._bans = bans
+        self._archive = archive
+        self._outbox = outbox
+        self._append = append
+        self.rate = rate
+        self.queries = queries
+        self._taking_back: set[int] = set()  # messages, in this tick
+        self._under_way: dict[tuple[str, int, str], tuple[Said, list[Session]]] = {}
+
+    def say(self, session: Session, request: Say, moment: Moment) -> None:
+        """Give a message to the log, unless it is there already."""
+        ref = request.ref
+        text = request.text
+        if self._too_fast(session, ref, moment):
+            return
+        size = self._size(session, text, ref, moment)
+        if not size:
+            return
+        to, person = LOBBY, None
+        if request.to != LOBBY:
+            try:
+                to, person = self.recipient(session, request.to)
+            except NoWayError as problem:
+                self._hall.refuse(session, problem.word, str(problem), ref)
+                return
+        message = Message(
+            seq=0,
+            from_=session.nick,
+            id=session.id,
+            to=to,
+            text=text,
+            time=moment.utc,
+            size=size,
+            sent=request.time,
+        )
+        self._give(session, message, Origin(ref, session.person, person), moment)
+
+    def edit(self, session: Session, request: Edit, moment: Moment) -> None:
+        """Say an own message anew."""
+        if self._too_fast(session, request.ref, moment) or self._changed_before(session, request):
+            return
+        size = self._size(session, request.text, request.ref, moment)
+        original = self._changeable(session, request) if size else None
+        if original is not None:
+            self._change(session, request, original, moment, request.text, size)
+
+    def redact(self, session: Session, request: Redact, moment: Moment) -> None:
+        """Take a message back."""
+        if self._too_fast(session, request.ref, moment) or self._changed_before(session, request):
+            return
+        original = self._changeable(session, request)
+        if original is not None:
+            self._taking_back.add(request.seq)
+            self._change(session, request, original, moment, "", 0)
+            if original.origin.by != session.person:
+                deed = Deed(0, moment.utc, "redact", session.person, session.nick)
+                deed.who, deed.whom = original.origin.by, original.message.from_
+                deed.text = f"message {request.seq} in {original.message.to}"
+                self._append(deed)
+
+    def _change(
+        self,
+        session: Session,
+        request: Edit | Redact,
+        original: Said,
+        moment: Moment,
+        text: str,
+        size: int,
+    ) -> None:
+        message = Message(
+            seq=0,
+            from_=session.nick,
+            id=session.id,
+            to=original.message.to,
+            text=text,
+            time=moment.utc,
+            size=size,
+        )
+        if isinstance(request, Edit):
+            message.edit_of = request.seq
+        else:
+            message.redact_of = request.seq
+        origin = Origin(request.ref, session.person, original.origin.for_)
+        self._give(session, message, origin, moment)
+
+    def _changeable(self, session: Session, request: Edit | Redact) -> Said | None:
+        """Return the message that a request is about if the session may change it so; else
+        refuse. A moderator may take back what is not said by another with a role; nobody can
+        give anybody else's message another text."""
+        seq, ref = request.seq, request.ref
+        said = self._archive.said(seq)
+        if (
+            said is None
+            or not self._sees(session, said)
+            or said.message.edit_of is not None
+            or said.message.redact_of is not None
+            or seq in self._taking_back
+        ):
+            said = None
+        if said is None or self._archive.is_redacted(seq):
+            self._hall.refuse(session, ErrorWord.NO_SUCH_MESSAGE, f"there is no message {seq}", ref)
+            return None
+        if said.origin.by != session.person:
+            role = self._finding.role(said.origin.by, said.message.from_)
+            may = isinstance(request, Redact) and session.moderator and said.origin.for_ is None
+            if not may or (role is not None and session.role != "admin"):
+                text = "only who said it can change a message, and a moderator take it back"
+                self._hall.refuse(session, ErrorWord.FORBIDDEN, text, ref)
+                return None
+        return said
+
+    def _changed_before(self, session: Session, request: Edit | Redact) -> bool:
+        """Tell whether this very change is made, or on its way, already: sent once more it gets
+        its answer, though by now it could not be made."""
+        sent = (session.key, session.id, request.ref)
+        under_way = self._under_way.get(sent)
+        if under_way is not None:
+            earlier, waiting = under_way
+        else:
+            stored = self._archive.sent(*sent, session.floor)
+            if stored is None or stored.origin.by != session.person:
+                return False
+            earlier, waiting = stored, None
+        message = earlier.message
+        if isinstance(request, Edit):
+            same = (message.edit_of, message.text) == (request.seq, request.text)
+        else:
+            same = message.redact_of == request.seq
+        if not same:
+            return False
+        if waiting is not None:
+            waiting.append(session)
+        else:
+            self._hall.tell(session, Ok(request.ref, message.seq, message.time))
+        return True
+
+    def _too_fast(self, session: Session, ref: str, moment: Moment) -> bool:
+        """Tell whether a session must wait before it says more; if so it is refused here."""
+        if not self.rate.rate:
+            return False
+        wait = self._messages(session, moment).wait(self.rate, moment.mono)
+        if wait:
+            words = f"more than {self.rate.rate:g} messages a second: wait {wait:.1f} s"
+            self._hall.refuse(session, ErrorWord.LIMIT_EXCEEDED, words, ref, wait)
+        return wait > 0
+
+    def _sees(self, session: Session, said: Said) -> bool:
+        """Tell whether a message is one that the session may see."""
+        if said.origin.for_ is not None:
+            return session.person in (said.origin.by, said.origin.for_)
+        stream = self._hall.rooms.stream(session.person, said.message.to)
+        return stream is not None and said.seq > stream.floor
+
+    def _size(self, session: Session, text: str, ref: str, moment: Moment) -> int:
+        """Return the size of a text that may be said, in bytes; 0 if it is refused."""
+        if (until := self._bans.muted(session.person, session.key, moment)) is not None:
+            self._hall.refuse(session, ErrorWord.MUTED, f"you can say nothing {until}", ref)
+            return 0
+        size = len(text) if text.isascii() else len(text.encode())
+        if size > TEXT or (size * 6 > TEXT_ENCODED and _encoded_size(text) > TEXT_ENCODED):
+            words = f"a message has at most {TEXT} bytes, and {TEXT_ENCODED} with its escapes"
+            self._hall.refuse(session, ErrorWord.TOO_LARGE, words, ref)
+            return 0
+        if not size:
+            self._hall.refuse(session, ErrorWord.BAD_REQUEST, "a message has a text", ref)
+        return size
+
+    def _give(self, session: Session, message: Message, origin: Origin, moment: Moment) -> None:
+        """Give a message to the log, unless it is there already or on its way."""
+        ref = origin.ref
+        sent = (session.key, session.id, ref)
+        under_way = self._under_way.get(sent)
+        if under_way is not None:
+            earlier, waiting = under_way
+            if self._is_again(session, earlier, message):
+                waiting.append(session)
+            return
+        stored = self._archive.sent(*sent, session.floor)
+        if stored is not None and not self._is_anothers(session, stored, message):
+            if self._is_again(session, stored, message):
+                self._hall.tell(session, Ok(ref, stored.message.seq, stored.message.time))
+            return
+        if self.rate.rate:
+            self._messages(session, moment).take(self.rate, moment.mono)
+        said = Said(message, origin)
+        self._under_way[sent] = said, [session]
+        self._append(said)
+
+    def say_for(self, person: str, message: Message, ref: str, for_: str | None) -> None:
+        """Give a message to the log that comes of something ``person`` did. All their sessions
+        are sent it too."""
+        said = Said(message, Origin(ref, person, for_))
+        self._under_way[key(message.from_), message.id, ref] = said, []
+        self._append(said)
+
+    def said(self, record: Said, body: bytes) -> None:
+        """The log has a message: acknowledge it, and deliver ``body`` to all others."""
+        message, origin = record.message, record.origin
+        self._taking_back.discard(message.redact_of or 0)
+        _, waiting = self._under_way.pop((key(message.from_), message.id, origin.ref))
+        ok = encode(Ok(origin.ref, message.seq, message.time))
+        if waiting and waiting[0].account:
+            # Who says something in a conversation has read it.
+            stream = self._hall.rooms.stream(origin.by, message.to)
+            if stream is not None:
+                self._archive.has_read(origin.by, stream.name, message.seq)
+        if origin.for_ is None:
+            room = None if message.to == LOBBY else self._hall.rooms.get(message.to)
+            if room is None and message.to != LOBBY:
+                heard = Audience()  # the room went in this very tick: nobody is in it
+            else:
+                heard = self._hall.lobby if room is None else room.audience
+            place = self._outbox.say(heard, body)
+            original = message.edit_of or message.redact_of
+            if room is not None and room.private and original is not None:
+                # Who came in after something was said learns nothing of it by its change.
+                for person, since in room.members.items():
+                    if original < since:
+                        for session in self._hall.people.sessions_of(person):
+                            if session not in waiting:
+                                self._outbox.replace(session, place, None)
+            for session in waiting:
+                self._outbox.replace(session, place, ok)
+            return
+        for session in waiting:
+            self._outbox.tell(session, ok)
+        for person in {origin.by, origin.for_}:
+            for session in self._hall.people.sessions_of(person):
+                if session.live and session not in waiting:
+                    self._outbox.tell(session, body)
+
+    def not_said(self, record: Said, text: str) -> None:
+        """The log could not take a message."""
+        message, ref = record.message, record.origin.ref
+        self._taking_back.discard(message.redact_of or 0)
+        _, waiting = self._under_way.pop((key(message.from_), message.id, ref))
+        for session in waiting:
+            self._hall.refuse(session, ErrorWord.STORE_UNAVAILABLE, text, ref, retry_after=1.0)
+
+    def page(self, session: Session, request: PageOf, moment: Moment) -> None:
+        """Answer with a page of a conversation."""
+        name = request.with_
+        stream = None
+        if is_room(name) or is_private(name):
+            stream = self._hall.rooms.stream(session.person, name)
+        if stream is None:
+            word = ErrorWord.NO_SUCH_ROOM if is_room(name) else ErrorWord.BAD_REQUEST
+            self._hall.refuse(session, word, f"there is no conversation {name!r}", request.ref)
+            return
+        if request.after is None:
+            before = MAX_SEQ if request.before is None else request.before
+            messages, end = self._archive.newest([stream], before, request.limit)
+        else:
+            messages, end = self._archive.after([stream], request.after, request.limit)
+            if request.before is not None:
+                inside = [m for m in messages if m.seq < request.before]
+                end = end or len(inside) < len(messages)
+                messages = inside
+        self._hall.tell(session, History(messages, end, request.ref, name))
+
+    def read(self, session: Session, request: Read, moment: Moment) -> None:
+        """Note what an account has read, and tell its other sessions; and the other in a private
+        conversation if the account likes."""
+        stream = None
+        if is_room(request.with_) or is_private(request.with_):
+            stream = self._hall.rooms.stream(session.person, request.with_)
+        if stream is None or not session.account or not self._archive.knows(stream.name):
+            return
+        seq = min(request.seq, self._archive.seq)
+        if self._archive.has_read(session.person, stream.name, seq):
+            for other in self._hall.people.sessions_of(session.person):
+                if other is not session:
+                    self._hall.tell(other, HasRead(request.with_, seq))
+            if request.show and is_private(request.with_):
+                self._show_read(session, request.with_[1:], seq)
+
+    def _show_read(self, session: Session, nick: str, seq: int) -> None:
+        try:
+            other = self._finding.other(nick)
+        except NobodyError:
+            return
+        for theirs in self._hall.people.sessions_of(other.person):
+            self._hall.tell(theirs, HasRead(f"@{session.nick}", seq, session.nick))
+
+    def typing(self, session: Session, request: Typing, moment: Moment) -> None:
+        """Tell those it concerns that somebody is writing: now and then, not for each key."""
+        if self._bans.muted(session.person, session.key, moment) is not None:
+            return
+        to = key(request.to)
+        active = request.state == "active"
+        last = session.typing
+        if active:
+            if last is not None and moment.mono - last[1] < TYPING_EVERY:
+                return
+            session.typing = to, moment.mono
+        elif last is None or last[0] != to:
+            return
+        else:
+            session.typing = "", last[1]
+        try:
+            name, person = self.recipient(session, request.to)
+        except NoWayError:
+            return
+        event = IsTyping(session.nick, name, request.state)
+        if person is not None:
+            for other in self._hall.people.sessions_of(person):
+                self._hall.tell(other, event)
+            return
+        room = self._hall.rooms.get(name)
+        heard = self._hall.lobby if room is None else room.audience
+        place = self._outbox.say(heard, encode(event))
+        self._outbox.replace(session, place, None)
+
+    def too_many_queries(self, session: Session, ref: str, moment: Moment) -> bool:
+        """Tell whether a session must wait before it asks for a page or a list; if so it is
+        refused here, if not, whoever answers counts it by ``count_query``."""
+        if not self.rate.rate or not self.queries.rate or session.queries is None:
+            return False
+        wait = session.queries.wait(self.queries, moment.mono)
+        if wait:
+            words = f"more than {self.queries.rate:g} queries a second: wait {wait:.1f} s"
+            self._hall.refuse(session, ErrorWord.LIMIT_EXCEEDED, words, ref, wait)
+        return wait > 0
+
+    def count_query(self, session: Session, moment: Moment) -> None:
+        """Count a query that has been answered."""
+        if not self.queries.rate:
+            return
+        if session.queries is None:
+            session.queries = Bucket(self.queries, moment.mono)
+        session.queries.take(self.queries, moment.mono)
+
+    def _messages(self, session: Session, moment: Moment) -> Bucket:
+        if session.messages is None:
+            session.messages = Bucket(self.rate, moment.mono)
+        return session.messages
+
+    def _is_anothers(self, session: Session, stored: Said, message: Message) -> bool:
+        """Tell whether ``stored``, sent under the session's nick, id and ref, is an earlier
+        holder's and no concern of this one. What was public and is the same counts as said by
+        this one, which may have come back without its token."""
+        if stored.origin.by == session.person:
+            return False
+        return _said(stored.message) != _said(message) or stored.origin.for_ is not None
+
+    def _is_again(self, session: Session, earlier: Said, message: Message) -> bool:
+        """Tell whether a message is ``earlier`` once more. If its ref was used for another one,
+        say so to the session: neither is lost without a word."""
+        if _said(earlier.message) == _said(message):
+            return True
+        words = "this nick and id have used this ref for another message: take a new one"
+        self._hall.refuse(session, ErrorWord.BAD_REQUEST, words, earlier.origin.ref)
+        return False
+
+    def recipient(self, session: Session, to: str) -> tuple[str, str | None]:
+        """Return ``to`` as it is written in messages, and the person if it is one.
+
+        Raises ``NoWayError``.
+        """
+        if is_private(to):
+            try:
+                other = self._finding.other(to[1:])
+            except NobodyError as problem:
+                raise NoWayError(ErrorWord.NO_SUCH_NICK, str(problem)) from None
+            return f"@{other.nick}", other.person
+        if not is_room(to):
+            text = "a message goes to a #room or to a @nick"
+            raise NoWayError(ErrorWord.BAD_REQUEST, text)
+        if key(to) == LOBBY:
+            return LOBBY, None
+        if self._hall.rooms.is_changing(to, session.person):
+            raise IndexBehindError  # what comes of that is known in the next tick
+        room = self._hall.rooms.seen_by(to, session.person)
+        if room is None:
+            raise NoWayError(ErrorWord.NO_SUCH_ROOM, f"there is no room {to}")
+        if session.person not in room.members:
+            raise NoWayError(ErrorWord.FORBIDDEN, f"enter {room.name} first")
+        return room.name, None
+
+
+class NoWayError(Exception):
+    """Nothing can be said there."""
+
+    def __init__(self, word: ErrorWord, text: str) -> None:
+        super().__init__(text)
+        self.word = word
+
+
+def _said(message: Message) -> tuple[object, ...]:
+    """Return what makes two messages the same one sent twice."""
+    return key(message.to), message.text, message.edit_of, message.redact_of
+
+
+def _encoded_size(text: str) -> int:
+    """Bytes of ``text`` as JSON: a control character takes six, a quote or a backslash two."""
+    return len(msgspec.json.encode(text))

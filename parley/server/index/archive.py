@@ -1,0 +1,238 @@
+"""What was said, to be read again: the log, found by the index. Reads, never writes.
+
+What was changed later is given as it is now: with its new text, or without any if it was
+taken back.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from framing.codec import encode
+from framing.events import Message
+from framing.limits import FRAME, PAGE
+from framing.names import key
+from parley.server.index.index import Holder, Index
+from parley.server.index.lookup import Lookup, Page, Sight
+from parley.server.index.streams import Stream
+from parley.server.log.log import Log
+from parley.server.log.records import Deed, Said
+
+_PAGE_BYTES: Final = FRAME - 2048
+"""Bytes of records in one page. A record's line is longer than the message in it, so that a
+page of this size fits a frame with all else that is there."""
+
+
+class Archive:
+    """The past. Every question may raise ``IndexBehindError``."""
+
+    def __init__(self, log: Log, index: Index) -> None:
+        self._log = log
+        self._lookup = Lookup(index)
+        self._index = index
+
+    @property
+    def seq(self) -> int:
+        """The newest place that is durable."""
+        return self._log.seq
+
+    def newest(
+        self, streams: Sequence[Stream], before: int, limit: int
+    ) -> tuple[list[Message], bool]:
+        """Return the last messages of ``streams`` before seq ``before``, ascending, and whether
+        there is none older. At most ``limit``, at most ``PAGE``, and at most a frame's bytes."""
+        while True:
+            page = self._lookup.newest(streams, before, min(limit, PAGE), _PAGE_BYTES)
+            said = self._said(page)
+            if messages := _seen(self._current(said), streams):
+                fitting = _fitting(reversed(messages))
+                whole = len(fitting) == len(messages)
+                return fitting[::-1], page.end and whole
+            if page.end:
+                return [], True
+            before = said[0].seq
+
+    def after(
+        self, streams: Sequence[Stream], after: int, limit: int
+    ) -> tuple[list[Message], bool]:
+        """Return the first messages of ``streams`` after seq ``after``, and whether there is
+        none newer. Bounded as ``newest`` is."""
+        while True:
+            page = self._lookup.after(streams, after, min(limit, PAGE), _PAGE_BYTES)
+            said = self._said(page)
+            if messages := _seen(self._current(said), streams):
+                fitting = _fitting(messages)
+                return fitting, page.end and len(fitting) == len(messages)
+            if page.end:
+                return [], True
+            after = said[-1].seq
+
+    def before_newest(self, streams: Sequence[Stream], count: int) -> int:
+        """Return the seq after which the last ``count`` messages of ``streams`` begin."""
+        return self._lookup.before_newest(streams, count)
+
+    def sent(self, nick: str, id_: int, ref: str, floor: int) -> Said | None:
+        """Return what ``nick`` and ``id_`` sent under ``ref``, if anything. ``floor``: a seq up
+        to which there is known to be nothing."""
+        span = self._lookup.find_ref(nick, id_, ref, floor)
+        if span is None:
+            return None
+        record = self._log.read([span])[0]
+        assert isinstance(record, Said)
+        return record
+
+    def guest(self, token: str) -> Holder | None:
+        """Return whom the token with this SHA-256 (hex) proves, or None."""
+        return self._lookup.guest(token)
+
+    def holder(self, nick: str) -> Holder | None:
+        """Return the guest who last held ``nick``, or None."""
+        return self._lookup.holder(nick)
+
+    def said(self, seq: int) -> Said | None:
+        """Return what was said at ``seq``, as it was; None if nothing was."""
+        span = self._lookup.at(seq)
+        record = self._log.read([span])[0] if span is not None else None
+        return record if isinstance(record, Said) else None
+
+    def is_redacted(self, seq: int) -> bool:
+        """Tell whether the message ``seq`` was taken back."""
+        changes = self._changes([seq])
+        return seq in changes and changes[seq].message.redact_of is not None
+
+    def deeds(self) -> list[Deed]:
+        """Return the deeds that make the state of rooms and people, ascending."""
+        return [d for d in self._log.read(self._lookup.deeds()) if isinstance(d, Deed)]
+
+    def acts(self, before: int, limit: int) -> tuple[list[Deed], bool]:
+        """Return the last acts of moderation before a seq, and whether there is none older."""
+        spans, end = self._lookup.acts(before, min(limit, PAGE))
+        return [d for d in self._log.read(spans) if isinstance(d, Deed)], end
+
+    def sight(self, streams: Sequence[Stream]) -> Sight:
+        """Prepare ``streams`` for searches in them."""
+        return self._lookup.sight(streams)
+
+    def search(
+        self, text: str, sight: Sight, nick: str | None, span: range, limit: int
+    ) -> tuple[list[Said], int]:
+        """Look, from the newest on, at up to ``limit`` records with seqs in ``span`` that have
+        all words of ``text``. Return, descending, those that are still what their message says,
+        and the seq down to which all has been looked at."""
+        spans, reached = self._lookup.search(text, sight, nick, span, limit)
+        records = [record for record in self._log.read(spans) if isinstance(record, Said)]
+        changes = self._changes([_original(record.message) for record in records])
+        found = []
+        for record in reversed(records):
+            change = changes.get(_original(record.message))
+            if change is None or change.seq == record.seq:
+                found.append(record)
+        return found, reached
+
+    def now(self, records: Iterable[Said]) -> list[Message]:
+        """Return the messages that these records are, or are the newest text of, as they are
+        now, ascending."""
+        originals: dict[int, Message] = {}
+        for record in records:
+            seq = _original(record.message)
+            first = record if seq == record.seq else self.said(seq)
+            if first is not None:
+                originals[seq] = first.message
+        return self._current([originals[seq] for seq in sorted(originals)])
+
+    def seqs_between(self, since: float | None, until: float | None) -> range:
+        """Return seqs among which are all messages from ``since`` to ``until`` (UTC seconds)."""
+        return self._lookup.seqs_between(since, until)
+
+    # Who has read what
+
+    def has_read(self, person: str, stream: str, seq: int) -> bool:
+        """Note that ``person`` has read a stream up to ``seq``. False if that was known."""
+        return self._index.read.move(person, stream, seq)
+
+    def read_up_to(self, person: str, stream: str) -> int | None:
+        """Return the seq up to which ``person`` has read a stream; None: nothing is known."""
+        return self._index.read.up_to(person, stream)
+
+    def unread(self, person: str, stream: Stream, most: int) -> int:
+        """Count the messages of a stream that ``person`` has not read, up to ``most``."""
+        return self._lookup.unread(person, stream, most)
+
+    def knows(self, stream: str) -> bool:
+        """Tell whether anything was ever said in a stream."""
+        return self._lookup.knows(stream)
+
+    def private_streams(self, person: str, most: int) -> list[tuple[str, str]]:
+        """Return the streams of the private conversations of ``person``, those that began last,
+        each with the key of the other's nick."""
+        return self._lookup.private_streams(person, most)
+
+    def _said(self, page: Page) -> list[Message]:
+        records = self._log.read(page.spans)
+        return [record.message for record in records if isinstance(record, Said)]
+
+    def _current(self, messages: list[Message]) -> list[Message]:
+        """Return ``messages``, ascending, with the text of now in those that were changed."""
+        if not messages:
+            return messages
+        changes = self._changes([_original(message) for message in messages])
+        if not changes:
+            return messages
+        current = []
+        for message in messages:
+            change = changes.get(_original(message))
+            if change is None or change.seq == message.seq:
+                current.append(message)
+                continue
+            new = change.message
+            redacted = new.redact_of is not None
+            current.append(
+                msgspec.structs.replace(
+                    message,
+                    text=new.text,
+                    size=new.size,
+                    changed=new.seq,
+                    redacted=redacted,
+                    file=None if redacted else message.file,
+                )
+            )
+        return current
+
+    def _changes(self, originals: list[int]) -> dict[int, Said]:
+        """Return the newest change of each of these messages that was changed."""
+        if not originals:
+            return {}
+        spans = self._lookup.changes(originals)
+        changes = {}
+        for record in self._log.read(spans):
+            if isinstance(record, Said):
+                changes[_original(record.message)] = record
+        return changes
+
+
+def _seen(messages: list[Message], streams: Sequence[Stream]) -> list[Message]:
+    """Leave out changes of what was said before one could see it."""
+    floors = {name: floor for name, floor in streams if floor}
+    if not floors:
+        return messages
+    return [m for m in messages if _original(m) > floors.get(key(m.to), 0)]
+
+
+def _fitting(messages: Iterable[Message]) -> list[Message]:
+    """Return the first messages that together fit a page: a change may have made some longer."""
+    wanted = list(messages)
+    if all(message.changed is None for message in wanted):
+        return wanted  # measured by the index
+    fitting: list[Message] = []
+    size = 0
+    for message in wanted:
+        size += len(encode(message)) + 1
+        if size > _PAGE_BYTES and fitting:
+            break
+        fitting.append(message)
+    return fitting
+
+
+def _original(message: Message) -> int:
+    return message.edit_of or message.redact_of or message.seq

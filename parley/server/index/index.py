@@ -1,0 +1,473 @@
+"""The index: where in the log each conversation's messages stand. Derived, disposable.
+
+An SQLite file beside ``history.json``. It answers what would need a walk through
+the log: the page before or after a seq, who holds a token, whether a ref was
+used, where a word occurs. Everything in it comes from the log, but for what
+people have read; delete it and it is made again.
+
+Messages are found by *stream* (``parley.server.index.streams``); questions are asked in
+``parley.server.index.lookup``.
+
+An index made from nothing is filled from the newest record backwards, a slice at
+a time, so that the chat goes on meanwhile. A question that reaches further back
+than has been filled raises ``IndexBehindError``: ask again later.
+
+SQLite runs without any sync of its own (nothing here may wait for the disk).
+A process that dies leaves the file right, thanks to the write-ahead log; a machine
+that dies may not, so a file that was not closed is used only on the boot it was
+written on.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from framing.names import key
+from parley.server.index.readmarks import ReadMarks
+from parley.server.index.streams import streams_of
+from parley.server.index.words import Words
+from parley.server.log.log import START, Log, Position, Span, Stored
+from parley.server.log.records import Deed, Guest, Record, Said, decode_line
+from parley.server.log.recovery import Checkpoint
+from parley.server.log.segments import Stamp, address, split
+
+_VERSION: Final = 3
+_SLICE: Final = 64 * 1024  # bytes of the log taken into the index at a time: about 10 ms
+
+_SCHEMA: Final = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE closed (number INTEGER PRIMARY KEY, size INTEGER, mtime_ns INTEGER);
+CREATE TABLE stream (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
+CREATE TABLE place (seq INTEGER PRIMARY KEY, start INTEGER, length INTEGER, room INTEGER);
+CREATE TABLE entry (stream INTEGER, seq INTEGER, counts INTEGER,
+                    PRIMARY KEY (stream, seq)) WITHOUT ROWID;
+CREATE TABLE change (original INTEGER PRIMARY KEY, seq INTEGER, final INTEGER);
+CREATE TABLE deed (slot TEXT PRIMARY KEY, seq INTEGER, ends INTEGER) WITHOUT ROWID;
+CREATE TABLE act (seq INTEGER PRIMARY KEY);
+CREATE TABLE moment (seq INTEGER PRIMARY KEY, time REAL);
+CREATE INDEX moment_time ON moment (time);
+CREATE TABLE ref (nick TEXT, id INTEGER, ref TEXT, seq INTEGER,
+                  PRIMARY KEY (nick, id, ref, seq)) WITHOUT ROWID;
+CREATE TABLE guest (token TEXT PRIMARY KEY, nick TEXT, person TEXT) WITHOUT ROWID;
+CREATE TABLE holder (nick TEXT PRIMARY KEY, seq INTEGER, person TEXT, shown TEXT) WITHOUT ROWID;
+"""
+
+
+_MOMENTS: Final = 64  # of so many seqs one is kept with its time
+
+
+class IndexBehindError(Exception):
+    """The index does not reach back yet to what was asked: it is still being filled."""
+
+
+class IndexUnavailableError(IndexBehindError):
+    """The index cannot be written: the disk is full. Nothing is forgotten meanwhile."""
+
+
+class Holder(NamedTuple):
+    """The person who last held a guest nick, and the nick as they wrote it."""
+
+    person: str
+    nick: str
+
+
+class Index:
+    """The index of ``log`` at ``path``; ``path`` None keeps it in memory.
+
+    Records come in by ``add``, when they are durable. ``low`` is the first seq from which on
+    everything is in; up to ``floor`` nothing is to be in, since it is dropped.
+    """
+
+    def __init__(self, path: Path | None, boot: str = "") -> None:
+        """Open or make the file. ``boot`` names this boot of the machine.
+
+        A file that cannot be read, is of another version, or was left open by an earlier
+        boot is made anew.
+        """
+        self._path = path
+        self._boot = boot
+        self.words: Words
+        self.read: ReadMarks
+        self._streams: dict[str, int] = {}
+        self.recent: dict[tuple[str, int, str], Span] = {}
+        self._waiting: list[Stored] = []
+        self.checkpoint: Checkpoint | None = None
+        self.low = 1
+        self.floor = 0
+        self._low_offset = 0
+        self.db = self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            db = self._connect()
+            kept = dict(db.execute("SELECT name, value FROM meta"))
+            usable = kept["version"] == _VERSION and (kept["closed"] or kept["boot"] == self._boot)
+            if usable:
+                position = Position(kept["end"], kept["seq"], kept["crc"], kept["number"])
+                closed = db.execute("SELECT number, size, mtime_ns FROM closed").fetchall()
+                self.checkpoint = Checkpoint(position, {n: Stamp(*of) for n, *of in closed})
+                self.low = kept["low"]
+                self.floor = kept["floor"]
+                self._low_offset = kept["low_offset"]
+                return db
+            db.close()
+        except (sqlite3.DatabaseError, KeyError, UnicodeDecodeError):
+            pass  # SQLite's word on a damaged file may quote what is no text
+        return self._make()
+
+    def _connect(self) -> sqlite3.Connection:
+        if self._path is not None:
+            self._path.touch(0o600)
+        db = sqlite3.connect(self._path or ":memory:", isolation_level=None, cached_statements=64)
+        db.execute("PRAGMA synchronous=OFF")
+        db.execute("PRAGMA locking_mode=EXCLUSIVE")
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA cache_size=-16384")
+        return db
+
+    def _make(self) -> sqlite3.Connection:
+        if self._path is not None:
+            for suffix in ("", "-wal", "-shm", "-journal"):
+                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+        db = self._connect()
+        db.executescript(_SCHEMA)
+        Words.make(db)
+        ReadMarks.make(db)
+        self.checkpoint = None
+        return db
+
+    def start(
+        self, log: Log, found: Iterable[tuple[Record, Span]], trusted: bool, floor: int = 0
+    ) -> None:
+        """Take up ``log`` as recovery left it.
+
+        With ``trusted`` the file's own checkpoint holds and ``found`` is all that came after
+        it. Without, the index begins anew: ``found`` are the log's marks (all that is no
+        message), and ``fill`` is to be called until it returns False, for all after ``floor``.
+        """
+        if not trusted:
+            if self.checkpoint is not None:
+                self.db.close()
+                self.db = self._make()
+            self.low = log.seq + 1
+            self.floor = floor
+            self._low_offset = log.files.address(log.position.end)
+        else:
+            self._reopened()
+        self._log = log
+        self.words = Words(self.db)
+        self.read = ReadMarks(self.db)
+        with self._transaction():
+            self._write((record, span) for record, span in found)
+            self._know_closed()
+            self._checkpoint(log.position, closed=False)
+
+    def _reopened(self) -> None:
+        """Make durable that the file is open again, before anything else is written to it: else
+        after a power cut one half of it would be taken for the whole that was closed."""
+        self.db.execute("PRAGMA synchronous=FULL")
+        with self._transaction():
+            values = [(False, "closed"), (self._boot, "boot")]
+            self.db.executemany("UPDATE meta SET value = ? WHERE name = ?", values)
+        self._sync()
+        self.db.execute("PRAGMA synchronous=OFF")
+
+    def _sync(self) -> None:
+        """Make durable what has been written, with ``synchronous`` at ``FULL``."""
+        try:
+            self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.OperationalError as problem:
+            raise IndexUnavailableError(str(problem)) from None
+
+    @property
+    def behind(self) -> bool:
+        """Whether ``fill`` still has something to do."""
+        return self.low > self.floor + 1
+
+    def add(self, stored: Sequence[Stored]) -> None:
+        """Take in records that the log has just returned."""
+        for entry in stored:
+            if isinstance(entry.record, Said):
+                message = entry.record.message
+                sent = key(message.from_), message.id, entry.record.origin.ref
+                self.recent[sent] = Span(entry.offset, entry.length)
+        self._waiting += stored
+
+    @property
+    def seq(self) -> int:
+        """The newest record's place in the log."""
+        return self._log.seq
+
+    @property
+    def waiting(self) -> int:
+        """How many records and marks have been added and not written."""
+        return len(self._waiting) + self.read.moved
+
+    def flush(self) -> None:
+        """Write what has been added. Whoever asks for a page needs not call this.
+
+        Raises ``IndexUnavailableError`` if the disk is full: nothing is forgotten, try again later.
+        """
+        if not (self._waiting or self.read.moved):
+            return
+        with self._transaction():
+            self._write((s.record, Span(s.offset, s.length)) for s in self._waiting)
+            self.read.write()
+            self._checkpoint(self._log.position, closed=False)
+        self._waiting.clear()
+        self.recent.clear()
+        self.read.written()
+
+    def fill(self) -> bool:
+        """Take in one slice more of the older records. Return False if none is left.
+
+        Raises ``IndexUnavailableError`` as ``flush`` does.
+        """
+        if not self.behind:
+            return False
+        found = self._slice_before(self._low_offset)
+        low, low_offset = found[0][0].seq, found[0][1].offset
+        with self._transaction():
+            self._write((record, span) for record, span in found if isinstance(record, Said))
+            update = "UPDATE meta SET value = ? WHERE name = ?"
+            self.db.executemany(update, [(low, "low"), (low_offset, "low_offset")])
+        self.low, self._low_offset = low, low_offset
+        return self.behind
+
+    def _slice_before(self, end: int) -> list[tuple[Record, Span]]:
+        """Return the last records before the address ``end``."""
+        number, offset = split(end)
+        while offset <= START + 1:  # nothing stands before it in this file
+            before = self._log.files.before(number)
+            assert before is not None
+            end = self._log.files.end(before)
+            number, offset = split(end)
+        first = address(number, START)
+        size = _SLICE
+        while (start := max(first, end - size)) > first:
+            data = self._log.read_bytes(start, end)
+            cut = data.find(b"\n{")
+            if cut >= 0:
+                start += cut + 1
+                break
+            size *= 2  # a record longer than a slice
+        return list(records_in(self._log.read_bytes(start, end), start))
+
+    # Files that are closed, and dropped
+
+    def rotated(self) -> None:
+        """The log has begun another file: know the one that was closed. All had been written."""
+        with self._transaction():
+            self._know_closed()
+            self._checkpoint(self._log.position, closed=False)
+
+    def forget(self, found: Sequence[tuple[Record, Span]]) -> None:
+        """Take out messages, the oldest that are in: they are being dropped.
+
+        Raises ``IndexUnavailableError`` as ``flush`` does.
+        """
+        if not found:
+            return
+        last = found[-1][0].seq
+        said = [record for record, _ in found if isinstance(record, Said)]
+        with self._transaction():
+            for record in said:
+                self._unwrite(record)
+            between = (self.floor, last)
+            self.db.execute("DELETE FROM moment WHERE seq > ? AND seq <= ?", between)
+            self.db.execute("UPDATE meta SET value = ? WHERE name = 'floor'", (last,))
+            self.words.write()
+        self.floor = last
+        self.low = max(self.low, last + 1)
+
+    def dropped(self, marks: Iterable[tuple[Record, Span]]) -> None:
+        """A file was dropped; ``marks``, of all that is dropped, stand there now."""
+        with self._transaction():
+            self.db.execute("DELETE FROM place WHERE seq <= ?", (self.floor,))
+            places = [(record.seq, *span, 0) for record, span in marks]
+            self.db.executemany("INSERT OR REPLACE INTO place VALUES (?, ?, ?, ?)", places)
+            self.db.execute(
+                "DELETE FROM deed WHERE seq <= ? AND seq NOT IN (SELECT seq FROM place)",
+                (self.floor,),
+            )
+            self._know_closed()
+            self._checkpoint(self._log.position, closed=False)
+
+    def is_needed(self, deed: Deed) -> bool:
+        """Tell whether the state of rooms and people still hangs on ``deed``. On nothing of a room
+        that nobody is in it does."""
+        self.flush()
+        query = "SELECT 1 FROM deed WHERE slot = ? AND seq = ? AND NOT ends"
+        if self.db.execute(query, (deed.slot, deed.seq)).fetchone() is None:
+            return False
+        if deed.room is None:
+            return True
+        first = Deed(0, 0.0, "enter", "", "", deed.room, who="").slot
+        query = "SELECT 1 FROM deed WHERE slot >= ? AND slot < ? AND NOT ends LIMIT 1"
+        return self.db.execute(query, (first, first[:-1] + "!")).fetchone() is not None
+
+    def close(self) -> None:
+        """Write what is left and close the file, to be trusted at the next start.
+
+        If it cannot be written it stays as it was: the next start takes up what is missing.
+        """
+        with contextlib.suppress(IndexUnavailableError):
+            self.flush()
+            self.db.execute("PRAGMA synchronous=FULL")
+            for closed in (False, True):  # all must be durable before it is called so
+                with self._transaction():
+                    self._checkpoint(self._log.position, closed)
+                self._sync()
+        self.db.close()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Write all of it or nothing. A full disk is for later: ``IndexUnavailableError``."""
+        try:
+            self.db.execute("BEGIN")
+            yield
+            self.db.execute("COMMIT")
+        except sqlite3.OperationalError as problem:
+            self.words.forget()
+            self._streams.clear()  # some may have been made in what is taken back now
+            if self.db.in_transaction:
+                self.db.execute("ROLLBACK")
+            raise IndexUnavailableError(str(problem)) from None
+
+    # Streams
+
+    def stream(self, name: str) -> int | None:
+        """Return the number of a stream, None if nothing was ever in it."""
+        known = self._streams.get(name)
+        if known is None:
+            row = self.db.execute("SELECT id FROM stream WHERE name = ?", (name,)).fetchone()
+            if row is None:
+                return None
+            known = self._streams[name] = row[0]
+        return known
+
+    def _stream_made(self, name: str) -> int:
+        known = self.stream(name)
+        if known is None:
+            made = self.db.execute("INSERT INTO stream (name) VALUES (?)", (name,)).lastrowid
+            assert made is not None
+            known = self._streams[name] = made
+        return known
+
+    # Writing, inside a transaction
+
+    def _write(self, found: Iterable[tuple[Record, Span]]) -> None:
+        places: list[tuple[int, int, int, int]] = []
+        entries: list[tuple[int, int, bool]] = []
+        refs: list[tuple[str, int, str, int]] = []
+        changes: list[tuple[int, int, bool]] = []
+        moments: list[tuple[int, float]] = []
+        for record, (start, length) in found:
+            if not isinstance(record, Said):
+                places.append((record.seq, start, length, 0))
+                if isinstance(record, Guest):
+                    self._write_guest(record)
+                else:
+                    self._write_deed(record)
+                continue
+            message = record.message
+            seq = message.seq
+            original = message.edit_of or message.redact_of
+            if record.origin.for_ is None:
+                room = self._stream_made(message.to.lower())
+                streams = [room]
+                places.append((seq, start, length, room))
+                entries.append((room, seq, original is None))
+            else:
+                streams = [self._stream_made(name) for name in streams_of(record)]
+                places.append((seq, start, length, 0))
+                entries += [(stream, seq, original is None) for stream in streams]
+            refs.append((message.from_.lower(), message.id, record.origin.ref, seq))
+            if original is not None:
+                changes.append((original, seq, message.redact_of is not None))
+            if seq % _MOMENTS == 0:
+                moments.append((seq, message.time))
+            self.words.add(seq, message.text, streams, message.from_)
+        write = self.db.executemany
+        write("INSERT OR REPLACE INTO place VALUES (?, ?, ?, ?)", places)
+        write("INSERT OR REPLACE INTO entry VALUES (?, ?, ?)", entries)
+        write("INSERT OR REPLACE INTO ref VALUES (?, ?, ?, ?)", refs)
+        # The log may be taken in from its end: what is newer stays, and what was taken back is.
+        latest = (
+            "ON CONFLICT (original) DO UPDATE SET final = max(final, excluded.final), seq ="
+            " CASE WHEN final = excluded.final THEN max(seq, excluded.seq)"
+            " WHEN final THEN seq ELSE excluded.seq END"
+        )
+        if changes:
+            write(f"INSERT INTO change VALUES (?, ?, ?) {latest}", changes)
+        if moments:
+            write("INSERT OR REPLACE INTO moment VALUES (?, ?)", moments)
+        self.words.write()
+
+    def _write_deed(self, deed: Deed) -> None:
+        self.db.execute(
+            "INSERT INTO deed VALUES (?, ?, ?) ON CONFLICT (slot) DO UPDATE SET"
+            " seq = excluded.seq, ends = excluded.ends WHERE excluded.seq > deed.seq",
+            (deed.slot, deed.seq, deed.ends),
+        )
+        if deed.moderates:
+            self.db.execute("INSERT OR REPLACE INTO act VALUES (?)", (deed.seq,))
+
+    def _write_guest(self, guest: Guest) -> None:
+        nick = key(guest.nick)
+        self.db.execute(
+            "INSERT OR REPLACE INTO guest VALUES (?, ?, ?)", (guest.token, nick, guest.who)
+        )
+        self.db.execute(
+            "INSERT OR REPLACE INTO holder VALUES (?, ?, ?, ?)",
+            (nick, guest.seq, guest.who, guest.nick),
+        )
+
+    def _unwrite(self, said: Said) -> None:
+        """Take out one message, within a transaction."""
+        message = said.message
+        names = [message.to.lower()] if said.origin.for_ is None else streams_of(said)
+        streams = [self._stream_made(name) for name in names]
+        seq = (message.seq,)
+        delete = self.db.execute
+        for stream in streams:
+            delete("DELETE FROM entry WHERE stream = ? AND seq = ?", (stream, message.seq))
+        delete("DELETE FROM place WHERE seq = ?", seq)
+        sent = (message.from_.lower(), message.id, said.origin.ref, message.seq)
+        delete("DELETE FROM ref WHERE nick = ? AND id = ? AND ref = ? AND seq = ?", sent)
+        if (original := message.edit_of or message.redact_of) is not None:
+            delete("DELETE FROM change WHERE original = ? AND seq = ?", (original, message.seq))
+        self.words.remove(message.seq, message.text, streams, message.from_)
+
+    def _know_closed(self) -> None:
+        closed = self._log.files.closed
+        self.db.execute("DELETE FROM closed")
+        rows = [(number, *stamp) for number, stamp in closed.items()]
+        self.db.executemany("INSERT INTO closed VALUES (?, ?, ?)", rows)
+
+    def _checkpoint(self, position: Position, closed: bool) -> None:
+        self.checkpoint = Checkpoint(position, dict(self._log.files.closed))
+        values = {
+            "version": _VERSION,
+            "boot": self._boot,
+            "closed": closed,
+            "number": position.number,
+            "end": position.end,
+            "seq": position.seq,
+            "crc": position.crc,
+            "floor": self.floor,
+            "low": self.low,
+            "low_offset": self._low_offset,
+        }
+        self.db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
+
+
+def records_in(data: bytes, start: int) -> Iterator[tuple[Record, Span]]:
+    """Yield the records in ``data``, whole lines of the log from the address ``start`` on."""
+    for line in data.split(b"\n"):
+        text = line.rstrip(b",\r \t")
+        if text:
+            yield decode_line(text), Span(start, len(text))
+        start += len(line) + 1

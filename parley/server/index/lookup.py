@@ -1,0 +1,279 @@
+"""Questions to the index: pages of streams, searches, what somebody has not read, who is who.
+
+A question that reaches further back than the index does raises ``IndexBehindError``: ask again
+later.
+"""
+
+import heapq
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from framing.names import key
+from parley.server.index.index import Holder, Index, IndexBehindError
+from parley.server.index.streams import Stream, private_stream
+from parley.server.log.log import Span
+
+_STREAMS_ASKED: Final = 8
+_LOOKED_AT: Final = 1000  # messages looked at in one question for whether one may see them
+_NEAR: Final = 20  # seqs a message that messages of one page may lie apart to be asked for at once
+
+
+class Sight(NamedTuple):
+    """What a search may find, each stream with its floor: a few streams are asked for by name;
+    of rooms there may be many, so what is found anywhere is looked at for whether it is in one
+    of them."""
+
+    asked: list[tuple[int, int]]
+    rooms: dict[int, int]
+
+
+class Page(NamedTuple):
+    """Where the records of a page stand, ascending, and whether nothing remains beyond it."""
+
+    spans: list[Span]
+    end: bool
+
+
+class Lookup:
+    """What ``index`` knows. All that was added to it is written before it is asked."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+
+    def find_ref(self, nick: str, id_: int, ref: str, floor: int) -> Span | None:
+        """Return where the message is that ``nick`` and ``id_`` sent under ``ref``, if any.
+
+        ``floor`` is a seq below or at which the asker knows that there is none: an index that
+        reaches back to it can say no, another raises ``IndexBehindError``.
+        """
+        recent = self._index.recent.get((key(nick), id_, ref))
+        if recent is not None:
+            return recent
+        row = self._index.db.execute(
+            "SELECT start, length FROM ref JOIN place USING (seq)"
+            " WHERE nick = ? AND id = ? AND ref = ? ORDER BY seq DESC LIMIT 1",
+            (key(nick), id_, ref),
+        ).fetchone()
+        if row is not None:
+            return Span(*row)
+        if self._index.low > max(floor, self._index.floor) + 1:
+            raise IndexBehindError
+        return None
+
+    def guest(self, token: str) -> Holder | None:
+        """Return whom the token with this SHA-256 (hex) proves, or None."""
+        self._index.flush()
+        row = self._index.db.execute(
+            "SELECT person, nick FROM guest WHERE token = ?", (token,)
+        ).fetchone()
+        return Holder(*row) if row else None
+
+    def holder(self, nick: str) -> Holder | None:
+        """Return the guest who last held ``nick``, or None."""
+        self._index.flush()
+        row = self._index.db.execute(
+            "SELECT person, shown FROM holder WHERE nick = ?", (key(nick),)
+        ).fetchone()
+        return Holder(*row) if row else None
+
+    def newest(self, streams: Sequence[Stream], before: int, limit: int, size: int) -> Page:
+        """Return the last ``limit`` records before seq ``before``, fewer if ``size`` bytes of
+        lines are reached. ``end``: there is none older."""
+        rows = self._rows(streams, "seq < ? AND seq > ?", before, "DESC", limit + 1)
+        taken = _within(rows[:limit], size)
+        if len(taken) == len(rows) and self._reaches_under(streams):
+            raise IndexBehindError
+        page = [Span(start, length) for _, start, length in reversed(taken)]
+        return Page(page, len(taken) == len(rows))
+
+    def before_newest(self, streams: Sequence[Stream], count: int) -> int:
+        """Return the seq after which the last ``count`` records of ``streams`` begin."""
+        rows = self._rows(streams, "seq > ? AND seq > ?", 0, "DESC", count)
+        if len(rows) < count and self._reaches_under(streams):
+            raise IndexBehindError
+        return rows[-1][0] - 1 if rows else 0
+
+    def after(self, streams: Sequence[Stream], after: int, limit: int, size: int) -> Page:
+        """Return the first ``limit`` records after seq ``after``, fewer if ``size`` bytes of
+        lines are reached. ``end``: there is none newer."""
+        low, floor = self._index.low, self._index.floor
+        if any(low > max(after, stream.floor, floor) + 1 for stream in streams):
+            raise IndexBehindError
+        rows = self._rows(streams, "seq > ? AND seq > ?", after, "ASC", limit + 1)
+        taken = _within(rows[:limit], size)
+        return Page([Span(start, length) for _, start, length in taken], len(taken) == len(rows))
+
+    def at(self, seq: int) -> Span | None:
+        """Return where the message ``seq`` is; None if there is none."""
+        self._index.flush()
+        query = "SELECT start, length FROM place WHERE seq = ?"
+        row = self._index.db.execute(query, (seq,)).fetchone()
+        if row is None and self._index.floor < seq < self._index.low:
+            raise IndexBehindError
+        return Span(*row) if row else None
+
+    def _reaches_under(self, streams: Sequence[Stream]) -> bool:
+        """Tell whether any of ``streams`` may have records that are not in yet."""
+        return self._index.behind and any(stream.floor < self._index.low - 1 for stream in streams)
+
+    def changes(self, originals: Sequence[int]) -> list[Span]:
+        """Return where the newest change of each of these messages stands, of those that were
+        changed."""
+        self._index.flush()
+        query = "SELECT start, length, original FROM change JOIN place USING (seq) WHERE original"
+        wanted = set(originals)
+        between = (min(wanted), max(wanted))
+        if between[1] - between[0] <= _NEAR * len(wanted):
+            rows = self._index.db.execute(f"{query} BETWEEN ? AND ?", between).fetchall()
+        else:
+            rows = []
+            for seq in wanted:
+                rows += self._index.db.execute(f"{query} = ?", (seq,)).fetchall()
+        return sorted(Span(start, length) for start, length, original in rows if original in wanted)
+
+    def deeds(self) -> list[Span]:
+        """Return where the deeds stand that make the state of rooms and people, ascending."""
+        self._index.flush()
+        query = "SELECT start, length FROM deed JOIN place USING (seq) WHERE NOT ends ORDER BY seq"
+        return [Span(*row) for row in self._index.db.execute(query)]
+
+    def acts(self, before: int, limit: int) -> tuple[list[Span], bool]:
+        """Return where the last acts of moderation before a seq stand, ascending, and whether
+        there is none older."""
+        self._index.flush()
+        query = (
+            "SELECT start, length FROM act JOIN place USING (seq) WHERE seq < ?"
+            " ORDER BY seq DESC LIMIT ?"
+        )
+        rows = self._index.db.execute(query, (before, limit + 1)).fetchall()
+        return [Span(*row) for row in reversed(rows[:limit])], len(rows) <= limit
+
+    def unread(self, person: str, stream: Stream, most: int) -> int:
+        """Count the messages of a stream that ``person`` has not read, up to ``most``."""
+        self._index.flush()
+        known = self._index.stream(stream.name)
+        if known is None:
+            return 0
+        after = max(stream.floor, self._index.read.up_to(person, stream.name) or 0)
+        query = (
+            "SELECT count(*) FROM (SELECT 1 FROM entry"
+            " WHERE stream = ? AND seq > ? AND counts LIMIT ?)"
+        )
+        return int(self._index.db.execute(query, (known, after, most)).fetchone()[0])
+
+    def knows(self, stream: str) -> bool:
+        """Tell whether anything was ever said in a stream."""
+        self._index.flush()
+        return self._index.stream(stream) is not None
+
+    def private_streams(self, person: str, most: int) -> list[tuple[str, str]]:
+        """Return the streams of the private conversations of ``person``, those that began last,
+        each with the key of the other's nick."""
+        self._index.flush()
+        first = private_stream(person, "")
+        query = "SELECT name FROM stream WHERE name >= ? AND name < ? ORDER BY id DESC LIMIT ?"
+        rows = self._index.db.execute(query, (first, f"@{person}!", most))
+        return [(name, name[len(first) :]) for (name,) in rows]
+
+    # Search
+
+    def sight(self, streams: Sequence[Stream]) -> Sight:
+        """Prepare ``streams`` for searches in them."""
+        self._index.flush()
+        asked: list[tuple[int, int]] = []
+        rooms: dict[int, int] = {}
+        few = len(streams) <= _STREAMS_ASKED
+        for name, floor in streams:
+            stream = self._index.stream(name)
+            if stream is None:
+                continue
+            if few or name.startswith("@"):
+                asked.append((stream, floor))
+            else:
+                rooms[stream] = floor
+        return Sight(asked, rooms)
+
+    def search(
+        self, text: str, sight: Sight, nick: str | None, span: range, limit: int
+    ) -> tuple[list[Span], int]:
+        """Return where the newest messages stand, ascending, that have all words of ``text``,
+        by ``nick`` if one is given, with seqs in ``span``; and the seq down to which all has
+        been looked at. Those that were changed later are among them."""
+        self._index.flush()
+        if max(span.start, self._index.floor) < self._index.low - 1:
+            raise IndexBehindError
+        seqs: set[int] = set()
+        reached = span.start
+        for stream, floor in sight.asked:
+            part = range(max(floor + 1, span.start), span.stop)
+            found = self._index.words.search(text, stream, nick, part, limit)
+            seqs.update(found)
+            if len(found) == limit:
+                reached = max(reached, found[-1])
+        if sight.rooms:
+            found = self._index.words.search(text, None, nick, span, _LOOKED_AT)
+            if len(found) == _LOOKED_AT:
+                reached = max(reached, found[-1])
+            query = "SELECT room FROM place WHERE seq = ?"
+            mine = 0
+            for seq in found:
+                room = self._index.db.execute(query, (seq,)).fetchone()[0]
+                if room in sight.rooms and seq > sight.rooms[room]:
+                    seqs.add(seq)
+                    mine += 1
+                    if mine == limit:
+                        reached = max(reached, seq)
+                        break
+        newest = sorted(seq for seq in seqs if seq >= reached)
+        if len(newest) > limit:
+            newest = newest[-limit:]
+            reached = newest[0]
+        query = "SELECT start, length FROM place WHERE seq = ?"
+        return [Span(*self._index.db.execute(query, (seq,)).fetchone()) for seq in newest], reached
+
+    def seqs_between(self, since: float | None, until: float | None) -> range:
+        """Return seqs among which are all messages from ``since`` to ``until`` (UTC seconds)."""
+        self._index.flush()
+        first, last = 0, self._index.seq
+        if since is not None:
+            query = "SELECT max(seq) FROM moment WHERE time < ?"
+            first = self._index.db.execute(query, (since,)).fetchone()[0] or 0
+        if until is not None:
+            query = "SELECT min(seq) FROM moment WHERE time > ?"
+            last = self._index.db.execute(query, (until,)).fetchone()[0] or last
+        return range(first, last + 1)
+
+    def _rows(
+        self, streams: Sequence[Stream], condition: str, seq: int, order: str, limit: int
+    ) -> list[tuple[int, int, int]]:
+        """Return the first rows of all ``streams`` together. Of each no more is read than that
+        needs, however many streams there are."""
+        self._index.flush()
+        query = (
+            f"SELECT seq, start, length FROM entry JOIN place USING (seq)"
+            f" WHERE stream = ? AND {condition} ORDER BY seq {order}"
+        )
+        cursors = [
+            self._index.db.execute(query, (stream, seq, floor))
+            for name, floor in streams
+            if (stream := self._index.stream(name)) is not None
+        ]
+        rows: list[tuple[int, int, int]] = []
+        for row in heapq.merge(*cursors, reverse=order == "DESC"):
+            if not rows or rows[-1] != row:
+                rows.append(row)
+                if len(rows) == limit:
+                    break
+        for cursor in cursors:
+            cursor.close()
+        return rows
+
+
+def _within(rows: list[tuple[int, int, int]], size: int) -> list[tuple[int, int, int]]:
+    """Return the first rows whose lines together have at most ``size`` bytes, at least one."""
+    total = 0
+    for count, (_, _, length) in enumerate(rows):
+        total += length
+        if total > size and count:
+            return rows[:count]
+    return rows

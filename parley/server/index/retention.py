@@ -1,0 +1,191 @@
+"""Retention: when ``history.json`` is closed and numbered, and when what is old is dropped.
+
+Nothing is dropped unless that was asked for. Messages of a file that is dropped are taken out of
+the index a slice at a time, the chat going on meanwhile, and only then the file is deleted: so
+nothing is ever found that cannot be read. What the chat still needs of it (who holds which
+nick, who is in which room, bans) goes to the file of marks before.
+"""
+
+import logging
+from typing import Final, NamedTuple
+
+from parley.server.index.index import Index, IndexUnavailableError, records_in
+from parley.server.log.log import Log, LogBrokenError, Span
+from parley.server.log.records import (
+    Deed,
+    Dropped,
+    Guest,
+    Record,
+    decode_line,
+    encode_dropped,
+    encode_line,
+)
+from parley.server.log.segments import END, MARKS, address
+
+_PARTS: Final = 8
+"""Into so many files what is kept is divided, if old ones are dropped: a file is dropped whole, so
+that up to an eighth more is kept than was asked."""
+
+_SLICE: Final = 32 * 1024  # bytes of the log taken out of the index at a time: about 10 ms
+_AGAIN: Final = 60.0  # seconds until what failed is tried again
+
+logger = logging.getLogger(__name__)
+
+
+class Keep(NamedTuple):
+    """How much ``history.json`` may hold: ``seconds`` of time or ``size`` bytes (None: any). With
+    ``drop`` that is what is kept in all, and older files are dropped."""
+
+    seconds: float | None = None
+    size: int | None = None
+    drop: bool = False
+
+
+class _Job:
+    """A file that is being dropped. ``marks`` are the lines of its
+    marks, with the deeds decoded."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.at = address(number, 2)
+        self.seq = 0
+        self.marks: list[tuple[bytes, Deed | None]] = []
+
+
+class Retention:
+    """Keeps the files of ``log`` as ``keep`` says. ``look`` now and then, and while ``under_way``
+    ``step`` in each tick."""
+
+    def __init__(self, keep: Keep, log: Log, index: Index) -> None:
+        self.keep = keep
+        self._log = log
+        self._index = index
+        self._job: _Job | None = None
+        self._not_before = 0.0
+
+    @property
+    def under_way(self) -> bool:
+        """Whether ``step`` has something to do."""
+        return self._job is not None
+
+    def look(self, utc: float) -> None:
+        """Close ``history.json`` if it is time, and begin to drop what is too old.
+
+        ``utc`` is in seconds. What cannot be done is logged, and tried again later. Raises
+        ``LogBrokenError`` if the disk cannot be trusted any more.
+        """
+        if self.keep == Keep() or utc < self._not_before or self._job is not None:
+            return
+        try:
+            if self._is_full(utc):
+                self._rotate()
+            if not self._index.behind and (number := self._too_old(utc)) is not None:
+                self._job = _Job(number)
+        except LogBrokenError:
+            raise
+        except (OSError, IndexUnavailableError) as problem:
+            self._put_off(problem, utc)
+
+    def step(self, utc: float) -> None:
+        """Go on dropping, by one slice."""
+        job = self._job
+        assert job is not None
+        try:
+            end = self._log.files.end(job.number)
+            if job.at < end:
+                self._take_out(job, end)
+            else:
+                self._drop(job, utc)
+                self._job = None
+        except (OSError, IndexUnavailableError) as problem:
+            self._job = None
+            self._put_off(problem, utc)
+
+    def _put_off(self, problem: Exception, utc: float) -> None:
+        logger.error("the history cannot be rotated: %s; trying again in %g s", problem, _AGAIN)
+        self._not_before = utc + _AGAIN
+
+    def _is_full(self, utc: float) -> bool:
+        seconds, size, drop = self.keep
+        parts = _PARTS if drop else 1
+        began = self._log.began
+        if began is None:
+            return False
+        if size is not None and self._log.size >= size / parts:
+            return True
+        return seconds is not None and utc - began >= seconds / parts
+
+    def _rotate(self) -> None:
+        number = self._log.files.number
+        self._index.flush()
+        self._log.rotate()
+        self._index.rotated()
+        logger.info("history.json was closed as %s", self._log.files.name(number).name)
+
+    def _too_old(self, utc: float) -> int | None:
+        """Return the number of the file to be dropped next, if there is one."""
+        closed = {n: stamp for n, stamp in self._log.files.closed.items() if n != MARKS}
+        if not self.keep.drop or not closed:
+            return None
+        oldest = min(closed)
+        if self.keep.size is not None:
+            held = sum(stamp.size for stamp in closed.values()) + self._log.size
+            if held > self.keep.size:
+                return oldest
+        if self.keep.seconds is not None:
+            written = closed[oldest].mtime_ns / 1e9
+            if written < utc - self.keep.seconds:
+                return oldest
+        return None
+
+    def _take_out(self, job: _Job, end: int) -> None:
+        """Take the next slice of the file out of the index."""
+        size = _SLICE
+        while True:
+            data = self._log.files.read(job.at, min(size, end - job.at))
+            if job.at + len(data) < end:
+                data = data[: data.rfind(b"\n") + 1]
+            if data:
+                break
+            size *= 2  # a record longer than a slice
+        found = list(records_in(data, job.at))
+        self._index.forget([entry for entry in found if entry[0].seq > self._index.floor])
+        job.at += len(data)
+        for record, _ in found:
+            job.seq = record.seq
+            if isinstance(record, Guest | Deed):
+                line, _ = encode_line(record)
+                job.marks.append((line, record if isinstance(record, Deed) else None))
+
+    def _drop(self, job: _Job, utc: float) -> None:
+        """Write down what outlives the file, and delete it."""
+        lines = [encode_dropped(Dropped(job.seq, utc, job.number))]
+        kept: list[tuple[Record, Span]] = []
+        at = address(MARKS, len(b"[\n") + len(lines[0]))
+        for line, deed in [*self._earlier_marks(), *job.marks]:
+            if deed is not None and not (deed.moderates or self._index.is_needed(deed)):
+                continue
+            at += len(b",\n")
+            if deed is not None:
+                kept.append((deed, Span(at, len(line))))
+            lines.append(line)
+            at += len(line)
+        files = self._log.files
+        files.replace(MARKS, b"[\n" + b",\n".join(lines) + END)
+        files.remove(job.number)
+        self._index.dropped(kept)
+        name = files.name(job.number).name
+        logger.info("%s was dropped: messages up to seq %d are gone", name, job.seq)
+
+    def _earlier_marks(self) -> list[tuple[bytes, Deed | None]]:
+        """Return the lines of the file of marks, deeds decoded."""
+        files = self._log.files
+        if MARKS not in files.closed:
+            return []
+        data = files.read(address(MARKS, 0), files.closed[MARKS].size)
+        marks: list[tuple[bytes, Deed | None]] = []
+        for line in data.split(b"\n")[2:-1]:
+            text = line.rstrip(b",")
+            record = decode_line(text) if text.startswith(b'{"purpose":"deed"') else None
+            marks.append((text, record if isinstance(record, Deed) else None))
+        return marks
