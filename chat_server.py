@@ -3,13 +3,14 @@
     python chat_server.py [PORT]        see --help for the rest
 
 The house in a page. One thread turns one loop (``parley.server.net.loop``); each turn is a
-tick (``server``): bytes of a client come through its connection (``connection``, over ``tls`` if
-that is wanted) and door (``native``, the wire of ``framing``; ``web``, for browsers) as requests;
-the chat (``chat`` and its rules: ``entrance``, ``talk``, ``visits``, ``searching``, ``moderation``,
-over ``hall``, ``people``, ``rooms``, ``bans``) hands what must last to the log (``log``, kept in
-history.json), which writes and syncs it once; what is durable goes to the outbox (``outbox``), and
-each client gets its share of the tick in one send. An index (``index``, ``words``) beside the log
-finds the past. Accounts stand in users.json (``accounts``, ``scram``).
+tick (``server``): bytes of a client come through its connection (``net.connection``, over
+``net.tls`` if that is wanted) and door (``doors.native``, the wire of ``framing``; ``web``, for
+browsers) as requests; the chat (``chat.chat`` and its rules: ``entrance``, ``talk``, ``visits``,
+``searching``, ``moderation``, ``sharing``, over ``hall``, ``people``, ``rooms``, ``bans``) hands
+what must last to the log (``log``, kept in history.json), which writes and syncs it once; what is
+durable goes to the outbox (``chat.outbox``), and each client gets its share of the tick in one
+send. An index (``index``) beside the log finds the past. Files (``files``) leave the chat by
+connections of their own (``carrying``). Accounts stand in users.json (``accounts``).
 """
 
 import getpass

@@ -1,0 +1,79 @@
+"""Who may import whom: the order in which the house stands, as docs/ARCHITECTURE.md draws it."""
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.conftest import ROOT
+
+SERVER = ROOT / "parley" / "server"
+
+FLOORS = {
+    "operating": {"net", "ground"},
+    "web": {"carrying", "doors", "files", "net", "ground"},
+    "carrying": {"chat", "files", "net", "ground"},
+    "doors": {"chat", "net", "ground"},
+    "chat": {"files", "index", "log", "accounts", "ground"},  # no net: what is pure has no socket
+    "files": {"log", "ground"},
+    "index": {"log"},
+    "log": {"ground"},
+    "accounts": {"ground"},
+    "net": {"ground"},
+    "ground": set[str](),
+}
+"""The floors of parley/server from above to below, each with those it imports. What stands at the
+top, beside the floors, imports from all, and none of them from there."""
+
+
+def imports(file: Path) -> Iterator[tuple[str, ...]]:
+    """Yield the parts of each dotted name that a file imports."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (tuple(alias.name.split(".")) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module and not node.level, f"{file}: names are written in full"
+            yield from ((*node.module.split("."), *alias.name.split(".")) for alias in node.names)
+
+
+def test_each_floor_imports_those_the_table_says_and_none_above_it() -> None:
+    found: dict[str, set[str]] = defaultdict(set)
+    for floor in FLOORS:
+        for file in SERVER.joinpath(floor).rglob("*.py"):
+            for name in imports(file):
+                if name[:2] == ("parley", "server"):
+                    assert len(name) > 2 and name[2] in FLOORS, f"{file}: {'.'.join(name)}"
+                    found[floor] |= {name[2]} - {floor}
+    assert {floor: found[floor] for floor in FLOORS} == FLOORS
+    order = list(FLOORS)
+    for floor, under in FLOORS.items():
+        assert under <= set(order[order.index(floor) + 1 :]), f"{floor} imports from above it"
+
+
+def test_each_floor_is_in_the_table_and_drawn_in_its_order() -> None:
+    packages = {file.parent.name for file in SERVER.glob("*/__init__.py")}
+    assert packages == set(FLOORS)
+    page = (ROOT / "docs" / "ARCHITECTURE.md").read_text()
+    drawn = [
+        line.split("/")[2] for line in page.splitlines() if line.startswith("    parley/server/")
+    ]
+    assert drawn[1:] == list(FLOORS)
+    for floor in FLOORS:
+        whole = ast.parse((SERVER / floor / "__init__.py").read_text())
+        assert ast.get_docstring(whole) and len(whole.body) == 1, f"{floor} says what it is, alone"
+
+
+def test_server_and_client_know_each_other_only_by_the_wire() -> None:
+    forbidden: dict[str, set[tuple[str, ...]]] = {
+        "framing": {("parley",), ("chat_server",), ("chat_client",)},
+        "parley/udp": {("parley", "server"), ("parley", "client")},
+        "parley/server": {("parley", "client"), ("chat_server",), ("chat_client",)},
+        "parley/client": {("parley", "server"), ("chat_server",), ("chat_client",)},
+    }
+    for package, others in forbidden.items():
+        files = list(ROOT.joinpath(package).rglob("*.py"))
+        assert files
+        for file in files:
+            for name in imports(file):
+                for other in others:
+                    assert name[: len(other)] != other, f"{file}: {'.'.join(name)}"
