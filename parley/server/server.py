@@ -26,7 +26,7 @@ from parley.server.net.loop import Loop
 from parley.server.operating.systemd import Notifier
 
 _SWEEP: Final = 1.0  # seconds between two looks at the deadlines
-_INDEX_LAG: Final = 0.5  # seconds that records wait for the index when the server is quiet
+_INDEX_LAG: Final = 0.5  # seconds after which what the index was given outlives the process
 _INDEX_AT_ONCE: Final = 512  # records that wait for the index however busy the server is
 _REFUSED_LATELY: Final = 10.0  # seconds for which a write of the log that failed tells against it
 
@@ -186,18 +186,19 @@ class Server:
 
     def _keep_index(self, moment: Moment) -> None:
         """Bring the index up to the log, and a slice further back if it is being filled."""
-        waiting = self._index.waiting
-        if waiting:
+        index = self._index
+        if index.waiting:
             self.retention.look(moment.utc)
-        due = self._index_due is not None and moment.mono >= self._index_due
         try:
-            if due or (waiting >= _INDEX_AT_ONCE and self._indexing):
+            if self._index_due is not None and moment.mono >= self._index_due:
                 self._index_due = None
-                self._index.flush()
+                index.commit()
                 self._indexing = True
-            elif waiting and self._index_due is None:
+            elif index.waiting >= _INDEX_AT_ONCE and self._indexing:
+                index.flush()
+            if self._index_due is None and index.uncommitted:
                 self._index_due = moment.mono + _INDEX_LAG
-            if self._index.behind and self._indexing and not self._index.fill():
+            if index.behind and self._indexing and not index.fill():
                 logger.info("the index is complete")
         except IndexUnavailableError as problem:
             if self._indexing:

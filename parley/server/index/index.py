@@ -12,7 +12,8 @@ An index made from nothing is filled from the newest record backwards, a slice a
 a time, so that the chat goes on meanwhile. A question that reaches further back
 than has been filled raises ``IndexBehindError``: ask again later.
 
-SQLite runs without any sync of its own (nothing here may wait for the disk).
+What has been added is written before a question is asked, and whenever enough has come; that is
+committed more seldom. SQLite runs without any sync of its own (nothing here may wait for the disk).
 A process that dies leaves the file right, thanks to the write-ahead log; a machine
 that dies may not, so a file that was not closed is used only on the boot it was
 written on.
@@ -26,36 +27,19 @@ from typing import Final, NamedTuple
 
 from framing.names import key
 from parley.server.index.readmarks import ReadMarks
-from parley.server.index.streams import streams_of
-from parley.server.index.words import Words
+from parley.server.index.tables import Tables
 from parley.server.log.log import START, Log, Position, Span, Stored
-from parley.server.log.records import Deed, Guest, Record, Said, decode_line
+from parley.server.log.records import Deed, Record, Said, decode_line
 from parley.server.log.recovery import Checkpoint
 from parley.server.log.segments import Stamp, address, split
 
-_VERSION: Final = 3
+_VERSION: Final = 4
 _SLICE: Final = 64 * 1024  # bytes of the log taken into the index at a time: about 10 ms
 
-_SCHEMA: Final = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE closed (number INTEGER PRIMARY KEY, size INTEGER, mtime_ns INTEGER);
-CREATE TABLE stream (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
-CREATE TABLE place (seq INTEGER PRIMARY KEY, start INTEGER, length INTEGER, room INTEGER);
-CREATE TABLE entry (stream INTEGER, seq INTEGER, counts INTEGER,
-                    PRIMARY KEY (stream, seq)) WITHOUT ROWID;
-CREATE TABLE change (original INTEGER PRIMARY KEY, seq INTEGER, final INTEGER);
-CREATE TABLE deed (slot TEXT PRIMARY KEY, seq INTEGER, ends INTEGER) WITHOUT ROWID;
-CREATE TABLE act (seq INTEGER PRIMARY KEY);
-CREATE TABLE moment (seq INTEGER PRIMARY KEY, time REAL);
-CREATE INDEX moment_time ON moment (time);
-CREATE TABLE ref (nick TEXT, id INTEGER, ref TEXT, seq INTEGER,
-                  PRIMARY KEY (nick, id, ref, seq)) WITHOUT ROWID;
-CREATE TABLE guest (token TEXT PRIMARY KEY, nick TEXT, person TEXT) WITHOUT ROWID;
-CREATE TABLE holder (nick TEXT PRIMARY KEY, seq INTEGER, person TEXT, shown TEXT) WITHOUT ROWID;
-"""
-
-
-_MOMENTS: Final = 64  # of so many seqs one is kept with its time
+_COMMIT_AT: Final = 4096
+"""Records in one transaction, however many writes it took: each commit writes the same pages again,
+and another piece of the table of words that is to be merged. A process that dies loses no more than
+so many, which its next start takes up from the log."""
 
 
 class IndexBehindError(Exception):
@@ -88,11 +72,12 @@ class Index:
         """
         self._path = path
         self._boot = boot
-        self.words: Words
+        self.tables: Tables
         self.read: ReadMarks
-        self._streams: dict[str, int] = {}
         self.recent: dict[tuple[str, int, str], Span] = {}
+        """Where messages stand that are not written yet, by nick key, id and ref."""
         self._waiting: list[Stored] = []
+        self._written: list[Stored] = []  # and not committed
         self.checkpoint: Checkpoint | None = None
         self.low = 1
         self.floor = 0
@@ -132,8 +117,7 @@ class Index:
             for suffix in ("", "-wal", "-shm", "-journal"):
                 self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
         db = self._connect()
-        db.executescript(_SCHEMA)
-        Words.make(db)
+        Tables.make(db)
         ReadMarks.make(db)
         self.checkpoint = None
         return db
@@ -147,20 +131,20 @@ class Index:
         it. Without, the index begins anew: ``found`` are the log's marks (all that is no
         message), and ``fill`` is to be called until it returns False, for all after ``floor``.
         """
+        if not trusted and self.checkpoint is not None:
+            self.db.close()
+            self.db = self._make()
+        self.tables = Tables(self.db)
+        self.read = ReadMarks(self.db)
         if not trusted:
-            if self.checkpoint is not None:
-                self.db.close()
-                self.db = self._make()
             self.low = log.seq + 1
             self.floor = floor
             self._low_offset = log.files.address(log.position.end)
         else:
             self._reopened()
         self._log = log
-        self.words = Words(self.db)
-        self.read = ReadMarks(self.db)
         with self._transaction():
-            self._write((record, span) for record, span in found)
+            self.tables.write(found)
             self._know_closed()
             self._checkpoint(log.position, closed=False)
 
@@ -188,12 +172,15 @@ class Index:
 
     def add(self, stored: Sequence[Stored]) -> None:
         """Take in records that the log has just returned."""
-        for entry in stored:
-            if isinstance(entry.record, Said):
-                message = entry.record.message
-                sent = key(message.from_), message.id, entry.record.origin.ref
-                self.recent[sent] = Span(entry.offset, entry.length)
         self._waiting += stored
+        self._remember(stored)
+
+    def _remember(self, stored: Sequence[Stored]) -> None:
+        for record, _, offset, length in stored:
+            if isinstance(record, Said):
+                message = record.message
+                sent = key(message.from_), message.id, record.origin.ref
+                self.recent[sent] = Span(offset, length)
 
     @property
     def seq(self) -> int:
@@ -202,22 +189,44 @@ class Index:
 
     @property
     def waiting(self) -> int:
-        """How many records and marks have been added and not written."""
-        return len(self._waiting) + self.read.moved
+        """How many records have been added and not written."""
+        return len(self._waiting)
+
+    @property
+    def uncommitted(self) -> int:
+        """How many records and marks have been added and not committed."""
+        return len(self._waiting) + len(self._written) + self.read.moved
 
     def flush(self) -> None:
-        """Write what has been added. Whoever asks for a page needs not call this.
+        """Write what has been added, so that it is found. Whoever asks for a page needs not call
+        this.
 
         Raises ``IndexUnavailableError`` if the disk is full: nothing is forgotten, try again later.
         """
-        if not (self._waiting or self.read.moved):
+        if not self._waiting:
             return
-        with self._transaction():
-            self._write((s.record, Span(s.offset, s.length)) for s in self._waiting)
-            self.read.write()
-            self._checkpoint(self._log.position, closed=False)
+        with self._taking_back():
+            if not self.db.in_transaction:
+                self.db.execute("BEGIN")
+            self.tables.write((s.record, Span(s.offset, s.length)) for s in self._waiting)
+        self._written += self._waiting
         self._waiting.clear()
         self.recent.clear()
+        if len(self._written) >= _COMMIT_AT:
+            self.commit()
+
+    def commit(self) -> None:
+        """Write what has been added, and let it outlive the process. Raises as ``flush`` does."""
+        if not self.uncommitted:
+            return
+        self.flush()
+        with self._taking_back():
+            if not self.db.in_transaction:
+                self.db.execute("BEGIN")
+            self.read.write()
+            self._checkpoint(self._log.position, closed=False)
+            self.db.execute("COMMIT")
+        self._written.clear()
         self.read.written()
 
     def fill(self) -> bool:
@@ -230,7 +239,7 @@ class Index:
         found = self._slice_before(self._low_offset)
         low, low_offset = found[0][0].seq, found[0][1].offset
         with self._transaction():
-            self._write((record, span) for record, span in found if isinstance(record, Said))
+            self.tables.write(entry for entry in found if isinstance(entry[0], Said))
             update = "UPDATE meta SET value = ? WHERE name = ?"
             self.db.executemany(update, [(low, "low"), (low_offset, "low_offset")])
         self.low, self._low_offset = low, low_offset
@@ -271,14 +280,9 @@ class Index:
         if not found:
             return
         last = found[-1][0].seq
-        said = [record for record, _ in found if isinstance(record, Said)]
         with self._transaction():
-            for record in said:
-                self._unwrite(record)
-            between = (self.floor, last)
-            self.db.execute("DELETE FROM moment WHERE seq > ? AND seq <= ?", between)
+            self.tables.remove(found, after=self.floor)
             self.db.execute("UPDATE meta SET value = ? WHERE name = 'floor'", (last,))
-            self.words.write()
         self.floor = last
         self.low = max(self.low, last + 1)
 
@@ -314,7 +318,7 @@ class Index:
         If it cannot be written it stays as it was: the next start takes up what is missing.
         """
         with contextlib.suppress(IndexUnavailableError):
-            self.flush()
+            self.commit()
             self.db.execute("PRAGMA synchronous=FULL")
             for closed in (False, True):  # all must be durable before it is called so
                 with self._transaction():
@@ -324,122 +328,30 @@ class Index:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
-        """Write all of it or nothing. A full disk is for later: ``IndexUnavailableError``."""
-        try:
+        """Write all of it or nothing, behind what is to be committed already. A full disk is for
+        later: ``IndexUnavailableError``."""
+        if self.db.in_transaction:
+            self.commit()
+        with self._taking_back():
             self.db.execute("BEGIN")
             yield
             self.db.execute("COMMIT")
+
+    @contextlib.contextmanager
+    def _taking_back(self) -> Iterator[None]:
+        """If the disk is full, take back the transaction: what was added waits again."""
+        try:
+            yield
         except sqlite3.OperationalError as problem:
-            self.words.forget()
-            self._streams.clear()  # some may have been made in what is taken back now
+            self.tables.forget()
             if self.db.in_transaction:
                 self.db.execute("ROLLBACK")
+            self._waiting = self._written + self._waiting
+            self._written = []
+            self._remember(self._waiting)
             raise IndexUnavailableError(str(problem)) from None
 
-    # Streams
-
-    def stream(self, name: str) -> int | None:
-        """Return the number of a stream, None if nothing was ever in it."""
-        known = self._streams.get(name)
-        if known is None:
-            row = self.db.execute("SELECT id FROM stream WHERE name = ?", (name,)).fetchone()
-            if row is None:
-                return None
-            known = self._streams[name] = row[0]
-        return known
-
-    def _stream_made(self, name: str) -> int:
-        known = self.stream(name)
-        if known is None:
-            made = self.db.execute("INSERT INTO stream (name) VALUES (?)", (name,)).lastrowid
-            assert made is not None
-            known = self._streams[name] = made
-        return known
-
-    # Writing, inside a transaction
-
-    def _write(self, found: Iterable[tuple[Record, Span]]) -> None:
-        places: list[tuple[int, int, int, int]] = []
-        entries: list[tuple[int, int, bool]] = []
-        refs: list[tuple[str, int, str, int]] = []
-        changes: list[tuple[int, int, bool]] = []
-        moments: list[tuple[int, float]] = []
-        for record, (start, length) in found:
-            if not isinstance(record, Said):
-                places.append((record.seq, start, length, 0))
-                if isinstance(record, Guest):
-                    self._write_guest(record)
-                else:
-                    self._write_deed(record)
-                continue
-            message = record.message
-            seq = message.seq
-            original = message.edit_of or message.redact_of
-            if record.origin.for_ is None:
-                room = self._stream_made(message.to.lower())
-                streams = [room]
-                places.append((seq, start, length, room))
-                entries.append((room, seq, original is None))
-            else:
-                streams = [self._stream_made(name) for name in streams_of(record)]
-                places.append((seq, start, length, 0))
-                entries += [(stream, seq, original is None) for stream in streams]
-            refs.append((message.from_.lower(), message.id, record.origin.ref, seq))
-            if original is not None:
-                changes.append((original, seq, message.redact_of is not None))
-            if seq % _MOMENTS == 0:
-                moments.append((seq, message.time))
-            self.words.add(seq, message.text, streams, message.from_)
-        write = self.db.executemany
-        write("INSERT OR REPLACE INTO place VALUES (?, ?, ?, ?)", places)
-        write("INSERT OR REPLACE INTO entry VALUES (?, ?, ?)", entries)
-        write("INSERT OR REPLACE INTO ref VALUES (?, ?, ?, ?)", refs)
-        # The log may be taken in from its end: what is newer stays, and what was taken back is.
-        latest = (
-            "ON CONFLICT (original) DO UPDATE SET final = max(final, excluded.final), seq ="
-            " CASE WHEN final = excluded.final THEN max(seq, excluded.seq)"
-            " WHEN final THEN seq ELSE excluded.seq END"
-        )
-        if changes:
-            write(f"INSERT INTO change VALUES (?, ?, ?) {latest}", changes)
-        if moments:
-            write("INSERT OR REPLACE INTO moment VALUES (?, ?)", moments)
-        self.words.write()
-
-    def _write_deed(self, deed: Deed) -> None:
-        self.db.execute(
-            "INSERT INTO deed VALUES (?, ?, ?) ON CONFLICT (slot) DO UPDATE SET"
-            " seq = excluded.seq, ends = excluded.ends WHERE excluded.seq > deed.seq",
-            (deed.slot, deed.seq, deed.ends),
-        )
-        if deed.moderates:
-            self.db.execute("INSERT OR REPLACE INTO act VALUES (?)", (deed.seq,))
-
-    def _write_guest(self, guest: Guest) -> None:
-        nick = key(guest.nick)
-        self.db.execute(
-            "INSERT OR REPLACE INTO guest VALUES (?, ?, ?)", (guest.token, nick, guest.who)
-        )
-        self.db.execute(
-            "INSERT OR REPLACE INTO holder VALUES (?, ?, ?, ?)",
-            (nick, guest.seq, guest.who, guest.nick),
-        )
-
-    def _unwrite(self, said: Said) -> None:
-        """Take out one message, within a transaction."""
-        message = said.message
-        names = [message.to.lower()] if said.origin.for_ is None else streams_of(said)
-        streams = [self._stream_made(name) for name in names]
-        seq = (message.seq,)
-        delete = self.db.execute
-        for stream in streams:
-            delete("DELETE FROM entry WHERE stream = ? AND seq = ?", (stream, message.seq))
-        delete("DELETE FROM place WHERE seq = ?", seq)
-        sent = (message.from_.lower(), message.id, said.origin.ref, message.seq)
-        delete("DELETE FROM ref WHERE nick = ? AND id = ? AND ref = ? AND seq = ?", sent)
-        if (original := message.edit_of or message.redact_of) is not None:
-            delete("DELETE FROM change WHERE original = ? AND seq = ?", (original, message.seq))
-        self.words.remove(message.seq, message.text, streams, message.from_)
+    # What is known of the log
 
     def _know_closed(self) -> None:
         closed = self._log.files.closed

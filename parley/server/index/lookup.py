@@ -151,27 +151,31 @@ class Lookup:
     def unread(self, person: str, stream: Stream, most: int) -> int:
         """Count the messages of a stream that ``person`` has not read, up to ``most``."""
         self._index.flush()
-        known = self._index.stream(stream.name)
-        if known is None:
-            return 0
         after = max(stream.floor, self._index.read.up_to(person, stream.name) or 0)
         query = (
             "SELECT count(*) FROM (SELECT 1 FROM entry"
             " WHERE stream = ? AND seq > ? AND counts LIMIT ?)"
         )
-        return int(self._index.db.execute(query, (known, after, most)).fetchone()[0])
+        count = 0
+        for number in self._index.tables.conversations(stream.name):
+            row = self._index.db.execute(query, (number, after, most - count)).fetchone()
+            count += int(row[0])
+        return count
 
     def knows(self, stream: str) -> bool:
         """Tell whether anything was ever said in a stream."""
         self._index.flush()
-        return self._index.stream(stream) is not None
+        return bool(self._index.tables.conversations(stream))
 
     def private_streams(self, person: str, most: int) -> list[tuple[str, str]]:
         """Return the streams of the private conversations of ``person``, those that began last,
         each with the key of the other's nick."""
         self._index.flush()
         first = private_stream(person, "")
-        query = "SELECT name FROM stream WHERE name >= ? AND name < ? ORDER BY id DESC LIMIT ?"
+        query = (
+            "SELECT name FROM seen WHERE name >= ? AND name < ?"
+            " GROUP BY name ORDER BY max(stream) DESC LIMIT ?"
+        )
         rows = self._index.db.execute(query, (first, f"@{person}!", most))
         return [(name, name[len(first) :]) for (name,) in rows]
 
@@ -184,13 +188,12 @@ class Lookup:
         rooms: dict[int, int] = {}
         few = len(streams) <= _STREAMS_ASKED
         for name, floor in streams:
-            stream = self._index.stream(name)
-            if stream is None:
-                continue
+            inbox = self._index.tables.number(name)  # or a room
+            numbers = self._index.tables.conversations(name) if inbox is None else [inbox]
             if few or name.startswith("@"):
-                asked.append((stream, floor))
+                asked += [(number, floor) for number in numbers]
             else:
-                rooms[stream] = floor
+                rooms.update(dict.fromkeys(numbers, floor))
         return Sight(asked, rooms)
 
     def search(
@@ -206,12 +209,12 @@ class Lookup:
         reached = span.start
         for stream, floor in sight.asked:
             part = range(max(floor + 1, span.start), span.stop)
-            found = self._index.words.search(text, stream, nick, part, limit)
+            found = self._index.tables.words.search(text, stream, nick, part, limit)
             seqs.update(found)
             if len(found) == limit:
                 reached = max(reached, found[-1])
         if sight.rooms:
-            found = self._index.words.search(text, None, nick, span, _LOOKED_AT)
+            found = self._index.tables.words.search(text, None, nick, span, _LOOKED_AT)
             if len(found) == _LOOKED_AT:
                 reached = max(reached, found[-1])
             query = "SELECT room FROM place WHERE seq = ?"
@@ -256,7 +259,7 @@ class Lookup:
         cursors = [
             self._index.db.execute(query, (stream, seq, floor))
             for name, floor in streams
-            if (stream := self._index.stream(name)) is not None
+            for stream in self._index.tables.conversations(name)
         ]
         rows: list[tuple[int, int, int]] = []
         for row in heapq.merge(*cursors, reverse=order == "DESC"):

@@ -117,7 +117,7 @@ class Retention:
 
     def _rotate(self) -> None:
         number = self._log.files.number
-        self._index.flush()
+        self._index.commit()
         self._log.rotate()
         self._index.rotated()
         logger.info("history.json was closed as %s", self._log.files.name(number).name)

@@ -3,6 +3,10 @@
 There is one for each room, one for everything private a person may see, and one for each private
 conversation of a person. A private stream bears its person's name, so what is not one's own
 cannot be asked for.
+
+A private message stands in four streams: for each of the two who wrote to each other in what they
+have with that nick, and in all they have. So that it is kept once, it is kept by its
+*conversation*, and the four are names under which that is seen.
 """
 
 from typing import NamedTuple
@@ -33,15 +37,22 @@ def private_stream(person: str, nick: str) -> str:
     return f"@{person} {key(nick)}"
 
 
-def streams_of(record: Said) -> list[str]:
-    """Name the streams that a message belongs to."""
+class Conversation(NamedTuple):
+    """Where a message is kept: the conversation's ``name``, the ``inboxes`` of those whose it is
+    if it is private, and the private streams (``sides``) in which each of them sees it."""
+
+    name: str
+    inboxes: tuple[str, ...] = ()
+    sides: tuple[str, ...] = ()
+
+
+def conversation_of(record: Said) -> Conversation:
+    """Return the conversation that a message belongs to."""
     message, origin = record.message, record.origin
     if origin.for_ is None:
-        return [room_stream(message.to)]
-    names = {
-        inbox_stream(origin.by),
-        inbox_stream(origin.for_),
-        private_stream(origin.by, message.to[1:]),
-        private_stream(origin.for_, message.from_),
-    }
-    return sorted(names)
+        return Conversation(room_stream(message.to))
+    mine = private_stream(origin.by, message.to[1:])
+    theirs = private_stream(origin.for_, message.from_)
+    sides = tuple(sorted({mine, theirs}))
+    inboxes = tuple(sorted({inbox_stream(origin.by), inbox_stream(origin.for_)}))
+    return Conversation("\n".join(sides), inboxes, sides)

@@ -11,7 +11,6 @@ several together are looked for beside each other.
 
 import re
 import sqlite3
-from collections.abc import Sequence
 from typing import Final
 
 _UNSPACED: Final = re.compile(
@@ -46,26 +45,24 @@ class Words:
         # Fewer, bigger merges: a fifth less time for each message.
         db.execute("INSERT INTO words (words, rank) VALUES ('automerge', 8)")
 
-    def add(self, seq: int, text: str, streams: Sequence[int], nick: str) -> None:
-        """Take in a message. One without a text is found by no search."""
+    def add(self, seq: int, text: str, streams: str, nick: str) -> None:
+        """Take in a message; ``streams`` are words such as ``s1 s7``. One without a text is found
+        by no search."""
         if text:
             self._rows.append(self._row(seq, text, streams, nick))
 
-    def remove(self, seq: int, text: str, streams: Sequence[int], nick: str) -> None:
+    def remove(self, seq: int, text: str, streams: str, nick: str) -> None:
         """Take out a message; all must be as it was when it was taken in."""
         if text:
             self._removed.append(self._row(seq, text, streams, nick))
 
-    def _row(
-        self, seq: int, text: str, streams: Sequence[int], nick: str
-    ) -> tuple[int, str, str, str]:
+    def _row(self, seq: int, text: str, streams: str, nick: str) -> tuple[int, str, str, str]:
         sender = self._senders.get(nick)
         if sender is None:
             if len(self._senders) > _SENDERS:
                 self._senders.clear()
             sender = self._senders[nick] = _sender(nick)
-        places = " ".join([f"s{stream}" for stream in streams])
-        return seq, text if text.isascii() else _spaced(text), places, sender
+        return seq, text if text.isascii() else _spaced(text), streams, sender
 
     def write(self) -> None:
         """Write what has been added and removed."""

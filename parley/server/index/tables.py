@@ -1,0 +1,189 @@
+"""The tables of the index: how a record of the log stands in them.
+
+They are written within the transactions of ``parley.server.index.index``. Messages are found by
+*stream* (``parley.server.index.streams``): a stream's name leads to the numbers of the
+conversations that are seen in it, and a conversation's number to its messages.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from framing.names import key
+from parley.server.index.streams import conversation_of
+from parley.server.index.words import Words
+from parley.server.log.log import Span
+from parley.server.log.records import Deed, Guest, Record, Said
+
+SCHEMA: Final = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE closed (number INTEGER PRIMARY KEY, size INTEGER, mtime_ns INTEGER);
+CREATE TABLE stream (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
+CREATE TABLE seen (name TEXT, stream INTEGER, PRIMARY KEY (name, stream)) WITHOUT ROWID;
+CREATE TABLE place (seq INTEGER PRIMARY KEY, start INTEGER, length INTEGER, room INTEGER);
+CREATE TABLE entry (stream INTEGER, seq INTEGER, counts INTEGER,
+                    PRIMARY KEY (stream, seq)) WITHOUT ROWID;
+CREATE TABLE change (original INTEGER PRIMARY KEY, seq INTEGER, final INTEGER);
+CREATE TABLE deed (slot TEXT PRIMARY KEY, seq INTEGER, ends INTEGER) WITHOUT ROWID;
+CREATE TABLE act (seq INTEGER PRIMARY KEY);
+CREATE TABLE moment (seq INTEGER PRIMARY KEY, time REAL);
+CREATE INDEX moment_time ON moment (time);
+CREATE TABLE ref (nick TEXT, id INTEGER, ref TEXT, seq INTEGER,
+                  PRIMARY KEY (nick, id, ref, seq)) WITHOUT ROWID;
+CREATE TABLE guest (token TEXT PRIMARY KEY, nick TEXT, person TEXT) WITHOUT ROWID;
+CREATE TABLE holder (nick TEXT PRIMARY KEY, seq INTEGER, person TEXT, shown TEXT) WITHOUT ROWID;
+"""
+
+_MOMENTS: Final = 64  # of so many seqs one is kept with its time
+_KEPT: Final = 20_000  # conversations whose numbers are kept in memory
+
+
+class _Kept(NamedTuple):
+    """A conversation in the tables: its ``number``, and its ``streams`` as words of a message."""
+
+    number: int
+    streams: str
+
+
+class Tables:
+    """The tables in ``db``."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self.words = Words(db)
+        self._kept: dict[object, _Kept] = {}
+
+    @staticmethod
+    def make(db: sqlite3.Connection) -> None:
+        """Make them in a new index."""
+        db.executescript(SCHEMA)
+        Words.make(db)
+
+    def forget(self) -> None:
+        """What was written since the last transaction is taken back."""
+        self.words.forget()
+        self._kept.clear()
+
+    # Streams
+
+    def number(self, name: str) -> int | None:
+        """Return the number of a conversation or an inbox, None if nothing was ever in it."""
+        row = self._db.execute("SELECT id FROM stream WHERE name = ?", (name,)).fetchone()
+        return None if row is None else int(row[0])
+
+    def conversations(self, stream: str) -> list[int]:
+        """Return the numbers of the conversations that are seen in a stream: of a room its own."""
+        if not stream.startswith("@"):
+            number = self.number(stream)
+            return [] if number is None else [number]
+        query = "SELECT stream FROM seen WHERE name = ?"
+        return [number for (number,) in self._db.execute(query, (stream,))]
+
+    def _number_made(self, name: str) -> int:
+        number = self.number(name)
+        if number is None:
+            number = self._db.execute("INSERT INTO stream (name) VALUES (?)", (name,)).lastrowid
+            assert number is not None
+        return number
+
+    def _keep(self, said: Said) -> _Kept:
+        """Return where a message is kept; a conversation that is new gets its number."""
+        message, origin = said.message, said.origin
+        who = (message.to, message.from_, origin.by, origin.for_) if origin.for_ else message.to
+        kept = self._kept.get(who)
+        if kept is None:
+            conversation = conversation_of(said)
+            number = self._number_made(conversation.name)
+            seen = [(name, number) for name in (*conversation.inboxes, *conversation.sides)]
+            self._db.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?)", seen)
+            numbers = [number, *map(self._number_made, conversation.inboxes)]
+            if len(self._kept) >= _KEPT:
+                self._kept.clear()
+            kept = self._kept[who] = _Kept(number, " ".join(f"s{stream}" for stream in numbers))
+        return kept
+
+    # Writing, inside a transaction
+
+    def write(self, found: Iterable[tuple[Record, Span]]) -> None:
+        """Take in records. What is in already is written over."""
+        places: list[tuple[int, int, int, int]] = []
+        entries: list[tuple[int, int, bool]] = []
+        refs: list[tuple[str, int, str, int]] = []
+        changes: list[tuple[int, int, bool]] = []
+        moments: list[tuple[int, float]] = []
+        for record, (start, length) in found:
+            if not isinstance(record, Said):
+                places.append((record.seq, start, length, 0))
+                if isinstance(record, Guest):
+                    self._write_guest(record)
+                else:
+                    self._write_deed(record)
+                continue
+            message = record.message
+            seq = message.seq
+            original = message.edit_of or message.redact_of
+            number, streams = self._keep(record)
+            places.append((seq, start, length, number))
+            entries.append((number, seq, original is None))
+            refs.append((message.from_.lower(), message.id, record.origin.ref, seq))
+            if original is not None:
+                changes.append((original, seq, message.redact_of is not None))
+            if seq % _MOMENTS == 0:
+                moments.append((seq, message.time))
+            self.words.add(seq, message.text, streams, message.from_)
+        write = self._db.executemany
+        write("INSERT OR REPLACE INTO place VALUES (?, ?, ?, ?)", places)
+        write("INSERT OR REPLACE INTO entry VALUES (?, ?, ?)", entries)
+        write("INSERT OR REPLACE INTO ref VALUES (?, ?, ?, ?)", refs)
+        # The log may be taken in from its end: what is newer stays, and what was taken back is.
+        latest = (
+            "ON CONFLICT (original) DO UPDATE SET final = max(final, excluded.final), seq ="
+            " CASE WHEN final = excluded.final THEN max(seq, excluded.seq)"
+            " WHEN final THEN seq ELSE excluded.seq END"
+        )
+        if changes:
+            write(f"INSERT INTO change VALUES (?, ?, ?) {latest}", changes)
+        if moments:
+            write("INSERT OR REPLACE INTO moment VALUES (?, ?)", moments)
+        self.words.write()
+
+    def _write_deed(self, deed: Deed) -> None:
+        self._db.execute(
+            "INSERT INTO deed VALUES (?, ?, ?) ON CONFLICT (slot) DO UPDATE SET"
+            " seq = excluded.seq, ends = excluded.ends WHERE excluded.seq > deed.seq",
+            (deed.slot, deed.seq, deed.ends),
+        )
+        if deed.moderates:
+            self._db.execute("INSERT OR REPLACE INTO act VALUES (?)", (deed.seq,))
+
+    def _write_guest(self, guest: Guest) -> None:
+        nick = key(guest.nick)
+        self._db.execute(
+            "INSERT OR REPLACE INTO guest VALUES (?, ?, ?)", (guest.token, nick, guest.who)
+        )
+        self._db.execute(
+            "INSERT OR REPLACE INTO holder VALUES (?, ?, ?, ?)",
+            (nick, guest.seq, guest.who, guest.nick),
+        )
+
+    def remove(self, found: Sequence[tuple[Record, Span]], after: int) -> None:
+        """Take out messages, the oldest that are in, all those with seqs over ``after``."""
+        for record, _ in found:
+            if isinstance(record, Said):
+                self._remove(record)
+        between = (after, found[-1][0].seq)
+        self._db.execute("DELETE FROM moment WHERE seq > ? AND seq <= ?", between)
+        self.words.write()
+
+    def _remove(self, said: Said) -> None:
+        message = said.message
+        number, streams = self._keep(said)
+        seq = message.seq
+        delete = self._db.execute
+        delete("DELETE FROM entry WHERE stream = ? AND seq = ?", (number, seq))
+        delete("DELETE FROM place WHERE seq = ?", (seq,))
+        sent = (message.from_.lower(), message.id, said.origin.ref, seq)
+        delete("DELETE FROM ref WHERE nick = ? AND id = ? AND ref = ? AND seq = ?", sent)
+        if (original := message.edit_of or message.redact_of) is not None:
+            delete("DELETE FROM change WHERE original = ? AND seq = ?", (original, seq))
+        self.words.remove(seq, message.text, streams, message.from_)
