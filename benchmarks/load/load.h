@@ -86,6 +86,7 @@ void open_sockets(void);
 void connect_client(Client *c);
 void put(Client *c, const char *data, size_t n);
 void turn(uint64_t wait); /* wait at most so long for something to happen, and deal with it */
+uint64_t time_waited(void); /* nanoseconds in which nothing happened, but when idle */
 size_t take_alike(Client *c, const char *data, size_t n, size_t tail);
 void watch_stdin(void);
 int stdin_closed(void);

@@ -10,8 +10,6 @@
  * Prints one JSON object. Exits with 1 if anything was lost, doubled or out of order, with 2 if it
  * could not begin.
  */
-#include <sys/resource.h>
-
 #include "load.h"
 
 #define PATIENCE (20 * SECOND) /* how long nothing may happen while something is awaited */
@@ -19,19 +17,11 @@
 #define KEEP (25 * SECOND)     /* how often an idle client says something */
 
 typedef struct {
-    uint64_t at, deliveries, acks, bytes;
-    double cpu;
+    uint64_t at, deliveries, acks, bytes, waited;
 } Reading;
 
-static double cpu_seconds(void) {
-    struct rusage used;
-    getrusage(RUSAGE_SELF, &used);
-    return used.ru_utime.tv_sec + used.ru_stime.tv_sec +
-           (used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
-}
-
 static Reading reading(void) {
-    return (Reading){now(), counts.deliveries, counts.acks, counts.bytes, cpu_seconds()};
+    return (Reading){now(), counts.deliveries, counts.acks, counts.bytes, time_waited()};
 }
 
 /* Deal with what comes until all of these clients have joined. */
@@ -97,7 +87,7 @@ static void print_found(Reading from, Reading to) {
     printf("{\"deliveries_per_s\":%.0f,\"messages_per_s\":%.0f,\"cpu\":%.3f,\"sent\":%llu,"
            "\"errors\":%llu,\"bytes_in_per_s\":%.0f",
            (to.deliveries - from.deliveries) / took, (to.acks - from.acks) / took,
-           (to.cpu - from.cpu) / took, (unsigned long long)counts.sent,
+           1 - (to.waited - from.waited) / 1e9 / took, (unsigned long long)counts.sent,
            (unsigned long long)counts.errors, (to.bytes - from.bytes) / took);
     if (options.rate > 0) print_latency();
     printf("}\n");

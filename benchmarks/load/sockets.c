@@ -20,6 +20,7 @@
 #define PER_ADDRESS 25000 /* connections from one source address: there are about 28,000 ports */
 
 static int epoll, stdin_ended;
+static uint64_t waited;
 static char buffer[REST_SIZE + READ_SIZE];
 
 uint64_t now(void) {
@@ -158,12 +159,30 @@ static void read_stdin(void) {
     if (read(STDIN_FILENO, ignored, sizeof ignored) <= 0) stdin_ended = 1;
 }
 
+uint64_t time_waited(void) {
+    return waited;
+}
+
+/* Wait for events for so many nanoseconds. While it measures the load looks again and again instead
+ * of sleeping: to wake another core is a third of what a send costs here, and how often it would have
+ * to be woken depends on the server's pace, so that a slower one would pay more for each send. */
+static int wait_for(struct epoll_event *events, uint64_t wait) {
+    if (options.idle) {
+        struct timespec most = {.tv_sec = wait / SECOND, .tv_nsec = wait % SECOND};
+        return epoll_pwait2(epoll, events, EVENTS, &most, NULL);
+    }
+    uint64_t began = now(), at = began;
+    int n;
+    while (!(n = epoll_wait(epoll, events, EVENTS, 0)) && at - began < wait) at = now();
+    waited += at - began;
+    return n;
+}
+
 void turn(uint64_t wait) {
     static struct epoll_event events[EVENTS];
     uint64_t due = send_due();
     if (due < wait) wait = due;
-    struct timespec most = {.tv_sec = wait / SECOND, .tv_nsec = wait % SECOND};
-    int n = epoll_pwait2(epoll, events, EVENTS, &most, NULL);
+    int n = wait_for(events, wait);
     for (int i = 0; i < n; i++) {
         Client *c = events[i].data.ptr;
         if (!c) {

@@ -83,6 +83,10 @@ _COSTS: Final[dict[type, int]] = {
 }
 """What requests cost beside a short message, as time: a page takes up to 2 ms."""
 
+_LONG: Final = 512
+"""Characters of a text that cost a tick as much as another short message: it must not bring more
+than clients can be sent."""
+
 _REFUSED: Final = 3  # what a body costs that is no request: it is read twice, to say why
 
 _RETRY_PARKED: Final = 0.25  # seconds
@@ -165,7 +169,8 @@ class Intake:
         """Deal with so many frames of ``peer`` as cost ``most``, at least one. Return what that
         cost. ``may_ask``: the first may be a query."""
         session, door = peer.session, peer.door
-        if session.state is State.JOINED:
+        joined = session.state is State.JOINED
+        if joined:
             door.welcomed()
         else:
             most = min(most, FRAMES_BEFORE_JOIN)
@@ -183,7 +188,8 @@ class Intake:
                 request = peer.parked or door.next_request()
                 if request is None:
                     break
-                if type(request) in _QUERIES and session.state is State.JOINED:
+                kind = type(request)
+                if kind in _QUERIES and session.state is State.JOINED:
                     if not may_ask:
                         peer.parked = request
                         peer.connection.pause()
@@ -198,10 +204,12 @@ class Intake:
                     return spent + count
                 self._chat.receive(session, request, moment)
                 peer.parked = None
-                if session.state is State.JOINED:
+                if not joined and session.state is State.JOINED:
+                    joined = True
                     door.welcomed()
-                count += _COSTS.get(type(request), 0)
-                spent += _length(request)
+                if isinstance(request, (Say, Edit)):
+                    spent += len(request.text) // _LONG
+                count += _COSTS.get(kind, 0)
             except Interlude as interlude:
                 interludes += 1
                 spent += 1
@@ -230,11 +238,3 @@ class Intake:
             peer.frame_since = moment.mono
         peer.connection.resume()
         return spent + count
-
-
-def _length(request: AnyRequest) -> int:
-    """Return what a long text costs the tick beside, in short messages: a tick must not bring
-    more than clients can be sent."""
-    if type(request) is Say or type(request) is Edit:
-        return len(request.text) // 512
-    return 0

@@ -16,6 +16,7 @@ from typing import Final, Protocol
 from parley.server.carrying.quic import QuicFiles
 from parley.server.carrying.transfers import Transfers
 from parley.server.chat.chat import Chat
+from parley.server.delivery import deliver
 from parley.server.gate import Gate
 from parley.server.ground import clock
 from parley.server.ground.clock import Moment
@@ -158,26 +159,7 @@ class Server:
 
     def _send(self) -> None:
         """Send every client its share of the tick, in one call each."""
-        deliveries = sent_bytes = 0
-        for recipients, buffers, size in self._chat.outbox.flush():
-            deliveries += len(recipients)
-            sent_bytes += len(recipients) * size
-            if len(buffers) > 1:
-                for recipient in recipients:
-                    recipient.deliver(buffers, size)
-                continue
-            # Here is most of a tick's time: so there is nothing in it but the system call.
-            data = buffers[0]
-            for recipient in recipients:
-                try:
-                    sent = recipient.send(data)
-                except BlockingIOError:
-                    sent = 0
-                except OSError:
-                    recipient.carrier.connection.close("lost")
-                    continue
-                if sent != size:
-                    recipient.carrier.connection.keep(buffers, size, sent)
+        deliveries, sent_bytes = deliver(self._chat.outbox.flush())
         self.gate.shed()
         counts = self._chat.counts
         counts.deliveries += deliveries

@@ -91,7 +91,6 @@ class House:
         session = self.chat.connect(address, encode_frame)
         client = Client(session)
         session.carrier = client
-        session.deliver = client.take
         self.clients.append(client)
         return client
 
@@ -124,7 +123,7 @@ class House:
         self.chat.advance(self.moment)
         for share in self.chat.outbox.flush():
             for recipient in share.recipients:
-                recipient.deliver(share.buffers, share.size)
+                recipient.carrier.take(share.buffers, share.size)
         self.closed += self.chat.settle()
         self.index.fill()
         parked, self._parked = self._parked, []

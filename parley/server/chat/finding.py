@@ -1,6 +1,6 @@
 """Who is meant by a nick: somebody online, an account, or who held the nick last. Pure."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from framing.names import key
 from parley.server.accounts.accounts import Accounts
@@ -12,8 +12,7 @@ class NobodyError(Exception):
     """There is no such nick."""
 
 
-@dataclass(frozen=True, slots=True)
-class Other:
+class Other(NamedTuple):
     """Somebody: the nick as they write it, and the person."""
 
     nick: str

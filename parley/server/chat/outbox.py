@@ -19,27 +19,17 @@ Buffer = bytes | memoryview
 Frame = Callable[[bytes], bytes]
 """How a door puts a body on the wire. Recipients with the same one share bytes."""
 
-
-Send = Callable[[Buffer], int]
-"""Takes one buffer for one recipient, or the beginning of it. Returns how many bytes it took."""
-
-Deliver = Callable[[list[Buffer], int], None]
-"""Takes buffers for one recipient, and the number of bytes in them."""
-
 Patch = tuple[int, bytes | None]
 """What a recipient gets at a place in the order, instead of what was said there if something
 was; None: nothing."""
 
 
 class Recipient(Protocol):
-    """Whoever can be told something. ``carrier`` is whatever does the sending, by ``send`` or
-    ``deliver``;
-    ``patches`` is the outbox's own, None between ticks."""
+    """Whoever can be told something. ``carrier`` is whatever does the sending; ``patches`` is the
+    outbox's own, None between ticks."""
 
     frame: Frame
     carrier: Any
-    send: Send
-    deliver: Deliver
     patches: "list[Patch] | None"
 
 
@@ -133,15 +123,21 @@ class Outbox:
             return found
 
         shares: list[Share] = []
+        active = self._active
         for recipient in self._patched:
             bits = 0
-            for number, audience in enumerate(self._active):
-                if recipient in audience.members:
-                    bits |= 1 << number
-            patches = recipient.patches
+            if active:
+                for number, audience in enumerate(active):
+                    if recipient in audience.members:
+                        bits |= 1 << number
+            patches, frame = recipient.patches, recipient.frame
             assert patches is not None
             recipient.patches = None
-            share = Share([recipient], *stream(bits, recipient.frame).cut(patches))
+            if bits:
+                share = Share([recipient], *stream(bits, frame).cut(patches))
+            else:
+                alone = b"".join([frame(body) for _, body in patches if body is not None])
+                share = Share([recipient], [alone], len(alone))
             if share.size:
                 shares.append(share)
         for (bits, frame), recipients in alike.items():

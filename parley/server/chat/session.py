@@ -4,7 +4,7 @@ from enum import Enum, auto
 from typing import Any
 
 from parley.server.accounts.scram import Exchange
-from parley.server.chat.outbox import Buffer, Deliver, Frame, Patch, Send
+from parley.server.chat.outbox import Frame, Patch
 from parley.server.ground.limits import Bucket
 
 
@@ -28,7 +28,7 @@ class Session:
     it joined, ``floor`` one up to which it has nothing to send again. ``congested`` is set from
     outside while its client takes nothing more; ``typing`` is where it was last said to type, and
     when (monotonic); ``bot`` wants no replay; ``carrier`` is whatever
-    brings it the bytes, by ``send`` or ``deliver``; ``binding`` are the bytes that name its TLS
+    brings it the bytes; ``binding`` are the bytes that name its TLS
     (``tls-server-end-point``, RFC 5929), None without.
     """
 
@@ -40,7 +40,6 @@ class Session:
         "carrier",
         "congested",
         "cursor",
-        "deliver",
         "entered",
         "exchange",
         "floor",
@@ -54,7 +53,6 @@ class Session:
         "person",
         "queries",
         "role",
-        "send",
         "state",
         "typing",
     )
@@ -64,8 +62,6 @@ class Session:
         self.frame = frame
         self.binding: bytes | None = None
         self.carrier: Any = None
-        self.send: Send = len
-        self.deliver: Deliver = to_nobody
         self.patches: list[Patch] | None = None
         self.state = State.NEW
         self.nick = ""
@@ -89,7 +85,3 @@ class Session:
     def moderator(self) -> bool:
         """Whether it may moderate."""
         return self.role in ("moderator", "admin")
-
-
-def to_nobody(buffers: list[Buffer], size: int) -> None:
-    """Nothing carries this session, or not any more."""

@@ -270,12 +270,16 @@ class Talk:
             for session in waiting:
                 self._outbox.replace(session, place, ok)
             return
+        tell = self._outbox.tell
         for session in waiting:
-            self._outbox.tell(session, ok)
-        for person in {origin.by, origin.for_}:
-            for session in self._hall.people.sessions_of(person):
+            tell(session, ok)
+        for session in self._hall.people.sessions_of(origin.for_):
+            if session.live and session not in waiting:
+                tell(session, body)
+        if origin.by != origin.for_:
+            for session in self._hall.people.sessions_of(origin.by):
                 if session.live and session not in waiting:
-                    self._outbox.tell(session, body)
+                    tell(session, body)
 
     def not_said(self, record: Said, text: str) -> None:
         """The log could not take a message."""

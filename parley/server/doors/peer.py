@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from framing.requests import AnyRequest
-from parley.server.chat.session import Session, State, to_nobody
+from parley.server.chat.session import Session, State
 from parley.server.doors.door import Door
 from parley.server.ground.bounds import Bounds
 from parley.server.ground.counts import Counts
@@ -78,8 +78,6 @@ class Peer:
         self.session = session
         session.carrier = self
         self.connection = Connection(sock, loop, self, host.held)
-        session.send = self.connection.direct
-        session.deliver = self.connection.send
         self.counted = counted
         self.connected = self.heard = host.mono
         self.frame_since: float | None = None
@@ -104,12 +102,10 @@ class Peer:
     def blocked(self, connection: Connection) -> None:
         """The client takes no more for now."""
         self.session.congested = True
-        self.session.send = connection.hold
 
     def drained(self, connection: Connection) -> None:
         """The client has taken all that was sent."""
         self.session.congested = False
-        self.session.send = connection.direct
 
     def ended(self, connection: Connection, reason: str) -> None:
         """The connection is closed."""
@@ -117,7 +113,6 @@ class Peer:
 
     def detach(self) -> Socket:
         """Give the socket away: nothing of the chat may be sent over it any more."""
-        self.session.send, self.session.deliver = len, to_nobody
         return self.connection.detach()
 
     def finish(self) -> None:

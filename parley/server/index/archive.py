@@ -72,10 +72,10 @@ class Archive:
         """Return the seq after which the last ``count`` messages of ``streams`` begin."""
         return self._lookup.before_newest(streams, count)
 
-    def sent(self, nick: str, id_: int, ref: str, floor: int) -> Said | None:
-        """Return what ``nick`` and ``id_`` sent under ``ref``, if anything. ``floor``: a seq up
-        to which there is known to be nothing."""
-        span = self._lookup.find_ref(nick, id_, ref, floor)
+    def sent(self, nick_key: str, id_: int, ref: str, floor: int) -> Said | None:
+        """Return what a nick and ``id_`` sent under ``ref``, if anything. ``floor``: a seq up to
+        which there is known to be nothing."""
+        span = self._lookup.find_ref(nick_key, id_, ref, floor)
         if span is None:
             return None
         record = self._log.read([span])[0]

@@ -40,19 +40,20 @@ class Lookup:
     def __init__(self, index: Index) -> None:
         self._index = index
 
-    def find_ref(self, nick: str, id_: int, ref: str, floor: int) -> Span | None:
-        """Return where the message is that ``nick`` and ``id_`` sent under ``ref``, if any.
+    def find_ref(self, nick_key: str, id_: int, ref: str, floor: int) -> Span | None:
+        """Return where the message is that a nick and ``id_`` sent under ``ref``, if any.
 
         ``floor`` is a seq below or at which the asker knows that there is none: an index that
         reaches back to it can say no, another raises ``IndexBehindError``.
         """
-        recent = self._index.recent.get((key(nick), id_, ref))
+        sent = nick_key, id_, ref
+        recent = self._index.recent.get(sent)
         if recent is not None:
             return recent
         row = self._index.db.execute(
             "SELECT start, length FROM ref JOIN place USING (seq)"
             " WHERE nick = ? AND id = ? AND ref = ? ORDER BY seq DESC LIMIT 1",
-            (key(nick), id_, ref),
+            sent,
         ).fetchone()
         if row is not None:
             return Span(*row)

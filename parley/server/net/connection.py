@@ -9,7 +9,6 @@ to say when more can be sent.
 import errno
 import socket
 from collections import deque
-from collections.abc import Callable
 from typing import Final, Protocol
 
 from parley.server.net.backlog import Backlog
@@ -59,10 +58,10 @@ class Connection:
         "_given_away",
         "_held",
         "_loop",
-        "_open",
         "_owner",
         "_sock",
         "unsent",
+        "way",
     )
 
     def __init__(self, sock: Socket, loop: Loop, owner: Owner, held: Backlog) -> None:
@@ -75,7 +74,9 @@ class Connection:
         self._events = READ
         self._finishing = False
         self._given_away = False
-        self._open = True  # whether what is to be sent can be sent at once
+        self.way: Socket | None = sock
+        """The socket while nothing waits: the shortest way. Whoever sends by it gives ``keep`` what
+        it did not take, and closes a connection of which it raises ``OSError``."""
         loop.watch(sock, READ, self)
 
     @property
@@ -96,15 +97,15 @@ class Connection:
 
     def resume(self) -> None:
         """Read again."""
-        if not self.closed:
+        if not self._events & READ and not self.closed:
             self._watch(self._events | READ)
 
     def send(self, buffers: list[Bytes], size: int) -> None:
         """Send ``size`` bytes in ``buffers``, now as far as they are taken, the rest later."""
         sent = 0
-        if self._open:
+        if self.way is not None:
             try:
-                sent = self._sock.sendmsg(buffers[:_BUFFERS_PER_SEND])
+                sent = self.way.sendmsg(buffers[:_BUFFERS_PER_SEND])
             except BlockingIOError:
                 pass
             except OSError:
@@ -112,18 +113,6 @@ class Connection:
                 return
         if sent != size:
             self.keep(buffers, size, sent)
-
-    def hold(self, data: Bytes) -> int:
-        """Keep ``data`` behind what could not be sent yet, in the place of ``direct``."""
-        size = len(data)
-        self.keep([data], size, 0)
-        return size
-
-    @property
-    def direct(self) -> Callable[[Bytes], int]:
-        """The socket's own ``send``: the shortest way while nothing waits. Whoever calls it gives
-        ``keep`` what it did not take, and closes a connection of which it raises ``OSError``."""
-        return self._sock.send
 
     def keep(self, buffers: list[Bytes], size: int, sent: int) -> None:
         """Send later what of ``size`` bytes in ``buffers`` is behind the first ``sent``."""
@@ -142,7 +131,7 @@ class Connection:
         if self.closed or self._finishing:
             return
         self._finishing = True
-        self._open = False
+        self.way = None
         self._watch(self._events | READ)
         if not self.unsent:
             self._shut_down()
@@ -150,7 +139,7 @@ class Connection:
     def detach(self) -> Socket:
         """Give the socket away: from now on it is another's, and this connection is no more."""
         self._watch(0)
-        self._open = False
+        self.way = None
         self._given_away = True
         self._let_go()
         return self._sock
@@ -160,7 +149,7 @@ class Connection:
         if self.closed:
             return
         self._watch(0)
-        self._open = False
+        self.way = None
         self._sock.close()
         self._let_go()
         self._owner.ended(self, reason)
@@ -180,7 +169,7 @@ class Connection:
 
     def _keep(self, buffers: list[Bytes], sent: int) -> None:
         """Keep ``buffers`` but for their first ``sent`` bytes, in front of which all is sent."""
-        self._open = False
+        self.way = None
         if self._backlog is None:
             self._backlog = deque()
         if len(buffers) > _MANY and sum(map(len, buffers)) <= _SMALL:
@@ -228,7 +217,7 @@ class Connection:
             if self._finishing:
                 self._shut_down()
             else:
-                self._open = True
+                self.way = self._sock
                 self._owner.drained(self)
 
     def _shut_down(self) -> None:

@@ -1,0 +1,184 @@
+"""Delivery over real connections: each gets its share whole and in order, whatever its size,
+whether its client reads or not, and however it is sent."""
+
+import os
+import resource
+import socket
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from framing.frames import encode_frame
+from parley.server import delivery
+from parley.server.chat.outbox import Audience, Frame, Outbox, Patch
+from parley.server.net.backlog import Backlog
+from parley.server.net.connection import Connection
+from parley.server.net.loop import Loop
+
+LARGE = delivery.PAGES_FROM
+MANY = delivery.PAGES_FOR + 5
+
+
+class Encrypting:
+    """A socket that sends no bytes as they are, as TLS does."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def send(self, data: bytes | memoryview, /) -> int:
+        return self._sock.send(bytes(data).swapcase())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+
+def tcp_pair() -> tuple[socket.socket, socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        far = socket.create_connection(listener.getsockname())
+        return far, listener.accept()[0]
+
+
+class Client:
+    """Both ends of a connection; it is its own carrier."""
+
+    allowed = 1 << 24
+
+    def __init__(self, loop: Loop, held: Backlog, encrypting: bool = False) -> None:
+        self.frame: Frame = encode_frame
+        self.patches: list[Patch] | None = None
+        self.carrier = self
+        self.far, near = tcp_pair()
+        near.setblocking(False)
+        self.far.settimeout(10)
+        self.connection = Connection(Encrypting(near) if encrypting else near, loop, self, held)
+        self.lost: str | None = None
+
+    def received(self, connection: Connection, data: bytes) -> None:
+        raise AssertionError("nobody sends here")
+
+    def blocked(self, connection: Connection) -> None:
+        pass
+
+    def drained(self, connection: Connection) -> None:
+        pass
+
+    def ended(self, connection: Connection, reason: str) -> None:
+        self.lost = reason
+
+    def read(self, loop: Loop, size: int) -> bytes:
+        """Return so many bytes, while the loop sends what waits."""
+        data = b""
+        while len(data) < size:
+            if self.connection.unsent:
+                for watcher, events in loop.wait(0.0, 0.0):
+                    watcher.ready(events)
+            data += self.far.recv(size - len(data))
+        return data
+
+
+@pytest.fixture
+def loop() -> Iterator[Loop]:
+    made = Loop()
+    yield made
+    made.close()
+
+
+def hall(loop: Loop, encrypting: bool = False) -> tuple[Outbox, Audience, list[Client]]:
+    outbox, audience, held = Outbox(), Audience(), Backlog()
+    clients = [Client(loop, held, encrypting and number % 2 == 0) for number in range(MANY)]
+    for client in clients:
+        outbox.enter(audience, client)
+    return outbox, audience, clients
+
+
+def body(number: int, size: int) -> bytes:
+    return b'{"n":%d,"t":"%s"}' % (number, b"abc" * (size // 3))
+
+
+@pytest.mark.parametrize("size", [40, LARGE - 100, LARGE, 60_000])
+def test_everybody_gets_each_share_whole_and_in_order(loop: Loop, size: int) -> None:
+    outbox, audience, clients = hall(loop)
+    whole = b""
+    for number in range(3):
+        outbox.say(audience, body(number, size))
+        whole += encode_frame(body(number, size))
+        found = delivery.deliver(outbox.flush())
+        assert found == (MANY, MANY * len(encode_frame(body(number, size))))
+    assert all(client.read(loop, len(whole)) == whole for client in clients)
+
+
+def test_what_one_gets_otherwise_stands_in_its_place(loop: Loop) -> None:
+    outbox, audience, clients = hall(loop)
+    first, second = body(1, LARGE), body(2, LARGE)
+    outbox.say(audience, first)
+    outbox.replace(clients[3], outbox.say(audience, second), b"{}")
+    delivery.deliver(outbox.flush())
+    all_of_it = encode_frame(first) + encode_frame(second)
+    own = encode_frame(first) + encode_frame(b"{}")
+    for client in clients:
+        wanted = own if client is clients[3] else all_of_it
+        assert client.read(loop, len(wanted)) == wanted
+
+
+def test_a_client_that_does_not_read_misses_nothing_and_keeps_nobody_waiting(loop: Loop) -> None:
+    outbox, audience, clients = hall(loop)
+    slow, others = clients[0], clients[1:]
+    whole = b""
+    while not slow.connection.unsent or len(whole) < 1 << 20:
+        said = body(len(whole), LARGE)
+        outbox.say(audience, said)
+        delivery.deliver(outbox.flush())
+        whole += encode_frame(said)
+        assert len(whole) < 1 << 26, "what nobody reads is not kept"
+        for client in others:
+            assert client.read(loop, len(encode_frame(said))) == encode_frame(said)
+    assert slow.read(loop, len(whole)) == whole
+
+
+def test_who_is_gone_is_closed_and_the_others_get_theirs(loop: Loop) -> None:
+    outbox, audience, clients = hall(loop)
+    clients[7].far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    clients[7].far.close()  # by RST
+    outbox.say(audience, body(1, LARGE))
+    delivery.deliver(outbox.flush())
+    assert [client.lost for client in clients if client.lost] == ["lost"]
+    wanted = encode_frame(body(1, LARGE))
+    others = [client for client in clients if client is not clients[7]]
+    assert all(client.read(loop, len(wanted)) == wanted for client in others)
+
+
+def test_nothing_goes_unencrypted_over_a_connection_that_encrypts(loop: Loop) -> None:
+    outbox, audience, clients = hall(loop, encrypting=True)
+    outbox.say(audience, body(1, LARGE))
+    delivery.deliver(outbox.flush())
+    wanted = encode_frame(body(1, LARGE))
+    for number, client in enumerate(clients):
+        assert client.read(loop, len(wanted)) == (wanted, wanted.swapcase())[number % 2 == 0]
+
+
+def test_without_a_descriptor_for_the_pages_all_is_copied(loop: Loop) -> None:
+    outbox, audience, clients = hall(loop)
+    outbox.say(audience, body(1, LARGE))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            os.memfd_create("none")
+        delivery.deliver(outbox.flush())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    wanted = encode_frame(body(1, LARGE))
+    assert all(client.read(loop, len(wanted)) == wanted for client in clients)
+
+
+def test_pages_are_given_up_when_all_have_been_sent(loop: Loop) -> None:
+    outbox, audience, clients = hall(loop)
+    before = len(os.listdir("/proc/self/fd"))
+    for number in range(20):
+        outbox.say(audience, body(number, LARGE))
+        delivery.deliver(outbox.flush())
+        for client in clients:
+            client.read(loop, len(encode_frame(body(number, LARGE))))
+    assert len(os.listdir("/proc/self/fd")) == before
