@@ -1,7 +1,8 @@
 """WebSocket against RFC 6455, section by section, over real sockets, and the wire within it.
 
 The cases follow the sections of the RFC, and the groups of the Autobahn suite (framing, pings,
-reserved bits, opcodes, fragmentation, UTF-8, closing, limits), which does not run on Python 3.
+reserved bits, opcodes, fragmentation, UTF-8, closing, limits), which does not run on Python 3:
+``python -m benchmarks.autobahn`` runs that.
 """
 
 import base64
@@ -179,6 +180,7 @@ BROKEN = {
     "8.1 overlong": (frame(TEXT, b'{"purpose":"ping","ref":"\xc0\xaf"}'), 1007),
     "8.1 over U+10FFFF": (frame(TEXT, b'{"purpose":"ping","ref":"\xf4\x90\x80\x80"}'), 1007),
     "8.1 half a character": (frame(TEXT, b'{"\xce'), 1007),
+    "8.1 no UTF-8, and more to come": (frame(TEXT, b'{"\xff', fin=False), 1007),
     "10.4 longer than before a join": (frame(TEXT, b" " * 16_385), 1009),
     "10.4 a length of 2**62": (b"\x81\xff\x40" + b"\0" * 7 + b"mask", 1009),
     "10.4 pieces that are too long together": (pieces(16_000, 200, 200), 1009),
@@ -259,6 +261,14 @@ def test_a_close_is_answered_alike(web: Web, payload: bytes, code: int) -> None:
     wire.ended()
     assert wire.controls == [(CLOSE, payload)]
     assert wire.closed_with == code
+
+
+def test_a_close_may_come_between_the_parts_of_a_message(web: Web) -> None:
+    """5.4: it is a control frame like others (Autobahn 7.1.5)."""
+    wire = web()
+    wire.raw(frame(TEXT, b"{", fin=False) + frame(CLOSE, b"\x03\xe8") + frame(CONT, b"}"))
+    wire.ended()
+    assert wire.controls == [(CLOSE, b"\x03\xe8")]
 
 
 def test_who_closes_has_left_and_what_was_said_before_is_answered(join: Join) -> None:

@@ -7,6 +7,7 @@ same for every browser, so that all of them share one bytes object a tick. There
 """
 
 import logging
+from codecs import IncrementalDecoder, getincrementaldecoder
 from collections import deque
 from typing import Final
 
@@ -39,7 +40,8 @@ def encode_text(body: bytes) -> bytes:
 
 
 class _Reader(Protocol):
-    """Knows too whether a frame has begun: ``behind`` counts what is fed and in no whole frame."""
+    """Knows too whether a frame has begun: ``behind`` counts what is fed and in no whole frame.
+    And a Close may come between the parts of a message like any control frame (RFC 6455, 5.4)."""
 
     behind = 0
 
@@ -50,6 +52,8 @@ class _Reader(Protocol):
 
     def recv_frame(self, frame: Frame) -> None:
         """A frame is whole."""
+        if frame.opcode is Opcode.CLOSE:
+            self.current_size = None
         super().recv_frame(frame)
         self.behind = len(self.reader.buffer)
 
@@ -61,9 +65,22 @@ class WebSocketDoor:
     a peer closes is its ``disconnect``.
     """
 
-    __slots__ = ("_at", "_frames", "_message", "_over", "_protocol", "_slice", "_waiting")
+    __slots__ = (
+        "_at",
+        "_frames",
+        "_message",
+        "_over",
+        "_protocol",
+        "_slice",
+        "_utf8",
+        "_waiting",
+    )
 
     frame = staticmethod(encode_text)
+    decode = staticmethod(decode_request)
+    """What a text is taken for."""
+    longest = FRAME
+    """Bytes of a message of who has joined."""
 
     def __init__(self) -> None:
         self._protocol = _Reader(Side.SERVER, max_size=FRAME_BEFORE_JOIN, logger=_logger)
@@ -72,6 +89,7 @@ class WebSocketDoor:
         self._slice = _LEAST
         self._frames: deque[Frame] = deque()
         self._message: list[bytes] | None = None
+        self._utf8: IncrementalDecoder | None = None
         self._over = False
 
     @property
@@ -86,7 +104,7 @@ class WebSocketDoor:
 
     def welcomed(self) -> None:
         """The peer has joined: it may send longer messages now."""
-        self._protocol.max_message_size = FRAME
+        self._protocol.max_message_size = self.longest
 
     def receive_data(self, data: bytes) -> None:
         """Take in bytes of the peer."""
@@ -139,22 +157,38 @@ class WebSocketDoor:
             raise Interlude
         if frame.opcode is Opcode.BINARY:
             raise self._failed(CloseCode.UNSUPPORTED_DATA, "messages are text here")
-        if self._message is None:
-            self._message = []
-        if frame.data:
-            self._message.append(bytes(frame.data))
-        if not frame.fin:
-            raise Interlude
-        body = b"".join(self._message)
-        self._message = None
         try:
-            body.decode()
+            body = self._message_with(frame)
         except UnicodeDecodeError:
             raise self._failed(CloseCode.INVALID_DATA, "a text is UTF-8") from None
-        request = decode_request(body)
+        if body is None:
+            raise Interlude
+        request = self.decode(body)
         if isinstance(request, (Fetch, Store)):
             raise BodyError("files go by HTTP here: GET or PUT /files/ and the ticket")
         return request
+
+    def _message_with(self, frame: Frame) -> bytes | None:
+        """Return the message that ends with ``frame``, None if more of it is to come.
+
+        Raises ``UnicodeDecodeError``, for a message in parts at the first that cannot be right.
+        """
+        data = bytes(frame.data)
+        if self._message is None:
+            if frame.fin:
+                data.decode()
+                return data
+            self._message = []
+            self._utf8 = getincrementaldecoder("utf-8")()
+        assert self._utf8 is not None
+        self._utf8.decode(data, final=frame.fin)
+        if data:
+            self._message.append(data)
+        if not frame.fin:
+            return None
+        body = b"".join(self._message)
+        self._message = self._utf8 = None
+        return body
 
     def _failed(self, code: CloseCode, text: str) -> FrameError:
         self._over = True
