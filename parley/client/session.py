@@ -75,6 +75,10 @@ _AGAIN: Final = frozenset(
     )
 )
 
+_OUT: Final = frozenset({ErrorWord.BANNED.value, ErrorWord.FORBIDDEN.value})
+"""Without a ref: a moderator has sent one out, or keeps one out. One comes back when the person
+wants to, and not by itself."""
+
 
 _ASKS_PASSWORD: Final = (ErrorWord.ACCOUNT_REQUIRED.value, ErrorWord.AUTH_FAILED.value)
 
@@ -433,6 +437,8 @@ class Session:
                 f"this one has ended. Give each window an id of its own",
                 event.error,
             )
+        if event.error in _OUT and event.ref is None:
+            raise RefusedError(event.text, event.error)
         return False
 
     async def _refused(self, event: Error) -> None:

@@ -1,11 +1,14 @@
 """For everybody: by keys alone, for screen readers, in both themes, on a phone."""
 
+import re
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from tests.conftest import Make
+from tests.web.conftest import web_port
 from tests.web.page.conftest import Visit
 from tests.web.page.person import Person
 
@@ -129,6 +132,41 @@ def test_by_keys_alone(visit: Visit) -> None:
     keys.press("Enter")
     kim.told("Did you mean /join")
     expect(kim.page.locator("#say")).to_have_value("/joni")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_is_old_looks_and_sounds_old(visit: Visit, make_server: Make, scheme: str) -> None:
+    """While there is no connection nobody knows who is here: what is shown was so."""
+    server = make_server("--web", "0").start()
+    server.joined("ned")
+    liv = visit("liv", server=server, color_scheme=scheme)
+    liv.say("/msg ned hello")
+    liv.stored("hello")
+    dots = liv.page.locator(".listing .dot")
+    people = liv.page.locator("#people-list")
+    expect(dots).to_have_count(3)
+    expect(people).to_have_attribute("aria-label", "People here")
+    expect(liv.page.locator("#topic")).to_have_text("online")
+    looks = "each => getComputedStyle(each).backgroundColor + getComputedStyle(each).opacity"
+    green = dots.first.evaluate(looks)
+    port = web_port(server)
+    server.kill()
+    expect(liv.page.locator("#connection")).to_contain_text("No connection")
+    for dot in dots.all():
+        expect(dot).to_have_attribute("aria-label", "was online")
+        assert dot.evaluate(looks) != green
+    expect(people).to_have_attribute("aria-label", re.compile("were here when the connection was"))
+    expect(liv.page.locator("#topic")).to_have_text("was online")
+    liv.page.keyboard.press("Alt+1")
+    expect(liv.page.locator("#people-title")).to_have_text("2 were here")
+    check(liv, "without a connection")
+    server.options = ("--web", str(port))
+    server.start()
+    server.joined("ned")
+    expect(people.get_by_label("online", exact=True)).to_have_count(2)
+    expect(people).to_have_attribute("aria-label", "People here")
+    expect(liv.page.locator("#people-title")).to_have_text("2 here")
+    assert dots.first.evaluate(looks) == green
 
 
 def test_colours_are_chosen_and_remembered(visit: Visit) -> None:

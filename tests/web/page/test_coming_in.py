@@ -49,6 +49,13 @@ def test_passwords(visit: Visit) -> None:
     assert '"123"' not in kept
     alice.page.reload()
     expect(alice.page.locator("#me-nick")).to_have_text("Alice")
+    tab = alice.tab()  # has no key: it asks, and does not hide the gate from who is not let in
+    expect(tab.locator("#gate-trouble")).to_contain_text("Alice is registered")
+    expect(tab.locator("#gate-password")).to_be_focused()
+    tab.fill("#gate-password", "123")
+    tab.press("#gate-password", "Enter")
+    expect(tab.locator("#me-status")).to_have_text("registered")
+    tab.close()
     alice.page.click("#go-settings")
     alice.page.get_by_role("button", name="Sign out").click()
     expect(alice.page.locator("#gate-nick")).to_have_value("Alice")

@@ -18,7 +18,7 @@ import * as notices from "./notices.js";
 import { Past } from "./past.js";
 import { Pictures } from "./pictures.js";
 import { openSearch } from "./searching.js";
-import { Refusal, Session } from "./session.js";
+import { OUT, Refusal, Session } from "./session.js";
 import { Settings } from "./settings.js";
 import { Sharing } from "./sharing.js";
 import { Timeline } from "./timeline.js";
@@ -279,17 +279,14 @@ export class App {
   _status({ status, text, word }) {
     if (status === "connecting" && this.session.cursor !== null) this.model.resume();
     const inside = this._begun !== this.session;
-    if (status === "ended" && text && word !== "EVICTED" && word !== "BANNED") {
-      if (!this.gate.shown) this.gate.show(this.model.nick);
+    if (status === "ended" && text && !(inside && OUT.has(word))) {
+      this.gate.appear(this.model.nick);
       if (word === "AUTH_FAILED" || word === "NOT_PROVED") this._memory.key = null;
       this.gate.refused(this.model.nick, cleanReason(text), word);
     } else if (!inside && status === "waiting") {
-      if (!this.gate.shown) this.gate.show(this.model.nick);
+      this.gate.appear(this.model.nick);
       this.gate.waiting(cleanReason(text));
       this.gate.progress("Trying again…");
-    } else if (!inside && status === "ended" && text) {
-      this.gate.show(this.model.nick);
-      this.gate.refused(this.model.nick, cleanReason(text), word);
     }
     if (status === "waiting") this._count();
   }

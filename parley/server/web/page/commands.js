@@ -9,6 +9,7 @@ import { isNick, isRoom, key } from "./names.js";
 import { openPeople, openRooms } from "./rooms.js";
 import { Refusal } from "./session.js";
 import { CHOICES, leave, openPassword, openSettings } from "./settings.js";
+import { short } from "./words.js";
 
 /** A command was typed wrongly. */
 class UsageError extends Error {}
@@ -27,7 +28,9 @@ function whom(rest, timed) {
 async function moderate(app, purpose, rest, timed, done) {
   const request = whom(rest, timed);
   await app.session.ask({ purpose, ...request });
-  app.note(done(request.nick));
+  const { seconds } = request;
+  const until = !timed ? "" : seconds ? ` until ${short(Date.now() / 1000 + seconds)}` : " for good";
+  app.note(`${done(request.nick)}${until}.`);
 }
 
 function last(app, nick) {
@@ -157,15 +160,15 @@ const TABLE = [
   ["reconnect", "", "connect now instead of later", (app) => app.session.reconnect()],
   ["clear", "", "clear the screen; nothing is deleted", (app) => app.clear()],
   ["kick", "NICK [REASON]", "moderators: send somebody out", (app, rest) =>
-    moderate(app, "kick", rest, false, (nick) => `${nick} was sent out.`)],
+    moderate(app, "kick", rest, false, (nick) => `${nick} was sent out`)],
   ["ban", "NICK [TIME] [REASON]", "moderators: keep somebody out; TIME as in 30m, 2h, 7d", (app, rest) =>
-    moderate(app, "ban", rest, true, (nick) => `${nick} is kept out.`)],
+    moderate(app, "ban", rest, true, (nick) => `${nick} is kept out`)],
   ["unban", "NICK", "moderators: end a ban", (app, rest) =>
-    moderate(app, "unban", rest, false, (nick) => `${nick} may come again.`)],
+    moderate(app, "unban", rest, false, (nick) => `${nick} may come again`)],
   ["mute", "NICK [TIME] [REASON]", "moderators: silence somebody", (app, rest) =>
-    moderate(app, "mute", rest, true, (nick) => `${nick} is silenced.`)],
+    moderate(app, "mute", rest, true, (nick) => `${nick} is silenced`)],
   ["unmute", "NICK", "moderators: end that", (app, rest) =>
-    moderate(app, "unmute", rest, false, (nick) => `${nick} may speak again.`)],
+    moderate(app, "unmute", rest, false, (nick) => `${nick} may speak again`)],
   ["acts", "", "moderators: what was done", (app) => app.acts()],
   ["help", "[COMMAND]", "all commands and keys", (app) => app.help()],
   ["quit", "", "sign out", (app) => leave(app)],

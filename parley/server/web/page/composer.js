@@ -21,6 +21,7 @@ export class Composer {
     this._field = byId("say");
     this._send = byId("send");
     this._editing = null;
+    this._name = "";
     this._found = null;
     this._typedAt = -Infinity;
     this._box = byId("suggestions");
@@ -53,8 +54,22 @@ export class Composer {
   /** Show the draft of another conversation, called `name`. */
   show(name, draft) {
     this._leaveEditing();
-    set(this._field, "placeholder", `Write to ${name}`);
+    this._name = name;
     this._put(draft);
+    this.stop(this.stopped);
+  }
+
+  /** Whether it takes nothing. */
+  get stopped() {
+    return this._field.readOnly;
+  }
+
+  /** Take nothing, or again: who is out of the chat can say nothing. What is written stays. */
+  stop(whether) {
+    this._field.readOnly = whether;
+    set(this._field, "placeholder", whether ? "You are not in the chat" : `Write to ${this._name}`);
+    set(byId("attach"), "disabled", whether);
+    this._grow();
   }
 
   /** Change an own message instead of saying something. */
@@ -89,7 +104,7 @@ export class Composer {
 
   async _submit() {
     const { text } = this;
-    if (!text.trim()) return;
+    if (!text.trim() || this.stopped) return;
     this._close();
     const editing = this._editing;
     const taken = await (editing ? this._actions.change(editing, text) : this._actions.send(text));
@@ -193,6 +208,6 @@ export class Composer {
     const { style } = this._field;
     style.height = "auto";
     style.height = `${this._field.scrollHeight}px`;
-    this._send.disabled = !this.text.trim();
+    this._send.disabled = !this.text.trim() || this.stopped;
   }
 }

@@ -39,13 +39,16 @@ export class Drawing {
   _draw() {
     const dirty = this._dirty;
     this._dirty = new Set();
-    const { model, session, gate, lists, settings } = this._app;
+    const { model, session, gate, lists, settings, composer } = this._app;
     if (gate.shown) return;
     if (dirty.has("timeline")) this._drawTimeline();
     if (dirty.has("lists")) lists.conversations();
     if (dirty.has("people")) lists.people();
     if (dirty.has("status") || dirty.has("people")) {
       lists.me(session);
+      byId("app").classList.toggle("stale", !model.live);
+      const out = model.status.status === "ended";
+      if (out !== composer.stopped) composer.stop(out);
       standing.connection(model.status, session.waiting, () => session.reconnect(), () => this._app.begin());
       this._heading();
       if (settings.typing === "on" && standing.typing(model.current, utc())) this._typingLater();
@@ -65,9 +68,7 @@ export class Drawing {
     const { model } = this._app;
     const { current } = model;
     const person = current.private && model.person(current.name.slice(1));
-    const words = current.private
-      ? person && person.status !== "online" ? `${person.status}${person.text ? `: ${person.text}` : ""}` : person ? "online" : ""
-      : current.topic;
+    const words = current.private ? person ? standing.of(person, model.live) : "" : current.topic;
     if (byId("title").textContent !== current.name) fill(byId("title"), bdi(current.name));
     if (byId("topic").textContent !== words) byId("topic").textContent = words;
   }

@@ -10,6 +10,7 @@ const WHY = {
   AUTH_FAILED: () => "That is not the password of this nick.",
   USER_IN_USE: (nick) => `Somebody else is ${nick} just now. Take another nick.`,
   INVALID_NICK: () => "That cannot be a nick.",
+  BANNED: (nick, text) => `You are banned: ${text}.`,
 };
 
 export class Gate {
@@ -43,6 +44,11 @@ export class Gate {
     (this._nick.value ? this._password : this._nick).focus();
   }
 
+  /** Show it if it is not to be seen: hidden, or left out for who goes straight in. */
+  appear(nick) {
+    if (!this.shown || "inside" in document.documentElement.dataset) this.show(nick);
+  }
+
   /** One is in. */
   hide() {
     delete document.documentElement.dataset.inside;
@@ -59,7 +65,7 @@ export class Gate {
   /** Say why one is not let in. `word` is the wire's. */
   refused(nick, text, word) {
     this._rest();
-    const why = Object.hasOwn(WHY, word ?? "") ? WHY[word](nick) : text;
+    const why = Object.hasOwn(WHY, word ?? "") ? WHY[word](nick, text) : text;
     const password = word === "ACCOUNT_REQUIRED" || word === "AUTH_FAILED" || word === "NOT_PROVED";
     if (password) this._password.value = "";
     this._trouble(why, password ? this._password : this._nick);

@@ -69,6 +69,11 @@ export class Listbox {
     this._mark(this._options.find(({ key }) => key === before) ?? null);
   }
 
+  /** What the list is called. */
+  set label(label) {
+    set(this.element, "aria-label", label);
+  }
+
   get size() {
     return this._options.length;
   }

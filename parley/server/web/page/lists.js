@@ -12,9 +12,9 @@ const PEOPLE = 200;
 /** A count above this is not told exactly: the server counts no further. */
 const MOST_UNREAD = 999;
 
-/** Return the dot that tells whether somebody is there. */
-function presence(status) {
-  return el("span", { class: `dot ${status}`, role: "img", "aria-label": status });
+/** Return the dot that tells whether somebody is there, or was when that was last known. */
+function presence(status, live) {
+  return el("span", { class: `dot ${status}`, role: "img", "aria-label": live ? status : `was ${status}` });
 }
 
 /** Say how somebody is. */
@@ -36,7 +36,7 @@ export class Lists {
 
   /** Draw the conversations. */
   conversations() {
-    const { ordered, current } = this._model;
+    const { ordered, current, live } = this._model;
     const option = (each) => {
       const loud = each.private ? each.unread : each.mentions;
       const person = each.private ? this._model.person(each.name.slice(1)) : null;
@@ -45,9 +45,9 @@ export class Lists {
       return {
         key: each.key, value: each.name, name: each.name, selected: each === current,
         kind: each.unread ? "unread" : "",
-        signature: [each.name, each.unread, loud, status, drafted].join(),
+        signature: [each.name, each.unread, loud, status, live, drafted].join(),
         content: () => [
-          each.private ? presence(status) : el("span", { class: "hash", "aria-hidden": "true" }, "#"),
+          each.private ? presence(status, live) : el("span", { class: "hash", "aria-hidden": "true" }, "#"),
           bdi(each.name.slice(1), { class: "name" }),
           drafted && el("span", { class: "aside", title: "Something is written here" }, draw.edit()),
           each.unread > 0 && badge(each.unread, loud),
@@ -64,18 +64,19 @@ export class Lists {
 
   /** Draw the people of the current conversation. */
   people() {
-    const { present, current, nick } = this._model;
+    const { present, current, nick, live } = this._model;
     const now = Date.now() / 1000;
     const here = current.members === null && current.key === LOBBY ? Math.max(this._model.total, present.length) : present.length;
-    byId("people-title").textContent = current.private ? "People" : `${here} here`;
+    byId("people-title").textContent = current.private || !here ? "People" : live ? `${here} here` : `${here} were here`;
+    this._people.label = live ? "People here" : "People who were here when the connection was lost";
     const shown = present.slice(0, this._most);
     const options = shown.map((person) => {
       const words = about(person, now);
       return {
         key: key(person.nick), value: person.nick, name: person.nick,
-        signature: [person.nick, person.status, words].join(),
+        signature: [person.nick, person.status, live, words].join(),
         content: () => [
-          presence(person.status),
+          presence(person.status, live),
           el("span", { class: "words" },
             el("span", { class: "name" }, bdi(person.nick, { class: colour(person.nick) }), key(person.nick) === key(nick) && el("span", { class: "aside" }, " (you)")),
             words && el("span", { class: "aside", dir: "auto" }, words)),

@@ -19,6 +19,9 @@ export class Model {
   /** `changed` is told what is to be shown anew: "timeline", "lists", "people", "status". */
   constructor(changed) {
     this._changed = changed;
+    /** Told of each message that asks for the person: private ones and mentions, not the past. */
+    this.alerted = () => {};
+    this.showsComings = true;
     this.reset("");
   }
 
@@ -37,9 +40,6 @@ export class Model {
     this.current = this.lobby;
     /** Whether the person looks at the end of `current`. */
     this.attentive = true;
-    /** Told of each message that asks for the person: private ones and mentions, not the past. */
-    this.alerted = () => {};
-    this.showsComings = true;
     this._waiting = new Map();
     this._missed = new Set();
     this._resumed = false;
@@ -66,6 +66,11 @@ export class Model {
   get ordered() {
     const rank = (each) => (each.key === LOBBY ? 0 : each.private ? 2 : 1);
     return [...this.conversations.values()].sort((a, b) => rank(a) - rank(b) || byName(a.name, b.name));
+  }
+
+  /** Whether what is known of people is so now, and not as it was when the connection was lost. */
+  get live() {
+    return this.status.status === "online";
   }
 
   get unread() {
@@ -304,7 +309,7 @@ export class Model {
       this._tell("Connected again.", time);
       this._stopped = this._lost = false;
     }
-    this._changed("status", "lists");
+    this._changed("status", "lists", "people");
   }
 
   /** What was read in an earlier visit is known: what comes now was missed. */

@@ -11,20 +11,34 @@ export const able = () => "Notification" in globalThis && isSecureContext;
 /** "granted", "denied" or "default": not asked yet. */
 export const permission = () => (able() ? Notification.permission : "denied");
 
-/** Ask the person. Only upon a click: browsers refuse anything else, and rightly. */
+/**
+ * Ask the person. Only upon a click: browsers refuse anything else, and rightly. Return whether
+ * notices can be given, by giving the first one.
+ */
 export async function ask() {
-  return able() && (await Notification.requestPermission()) === "granted";
+  if (!able() || (await Notification.requestPermission()) !== "granted") return false;
+  return give("Parley", "This is how you are told.", "parley-first", () => {});
 }
 
 /** Tell of a message, unless one is looking at the page. `go` is called upon a click. */
 export function notify(nick, text, tag, go) {
-  if (permission() !== "granted" || document.hasFocus()) return;
-  const notice = new Notification(nick, { body: text.slice(0, SHOWN), tag, icon: "icon.svg" });
+  if (permission() === "granted" && !document.hasFocus()) give(nick, text.slice(0, SHOWN), tag, go);
+}
+
+function give(title, body, tag, go) {
+  let notice;
+  try {
+    notice = new Notification(title, { body, tag, icon: "icon.svg" });
+  } catch (problem) {
+    if (!(problem instanceof TypeError)) throw problem;
+    return false; // a browser that lets only service workers do so, as on Android
+  }
   notice.onclick = () => {
     focus();
     notice.close();
     go();
   };
+  return true;
 }
 
 /** Put what is unread into the title. */

@@ -6,6 +6,7 @@ import { bdi, el, fill } from "./dom.js";
 import { draw } from "./icons.js";
 import { isNick, isRoom, key, LOBBY } from "./names.js";
 import { Refusal } from "./session.js";
+import * as standing from "./standing.js";
 
 /** Do something that may be refused; then say so in `trouble`. Return whether it went well. */
 async function attempt(trouble, work) {
@@ -114,7 +115,7 @@ function openRoom(app, current) {
 function openPerson(app, nick) {
   const person = app.model.person(nick);
   const words = [
-    ["Status", person ? `${person.status}${person.text ? `: ${person.text}` : ""}` : "not known"],
+    ["Status", person ? standing.of(person, app.model.live) : "not known"],
     ["Kind", person ? (person.account ? "registered" : "guest") : "not known"],
   ];
   open(clean(nick), () => [

@@ -12,6 +12,7 @@ import { key } from "./names.js";
 import { Outgoing } from "./outgoing.js";
 import { Proof, registration, ScramError } from "./scram.js";
 import { Wire } from "./wire.js";
+import { inOwnTime } from "./words.js";
 
 /**
  * Milliseconds. A try comes after a random part of a delay that doubles up to this: clients of a
@@ -28,6 +29,11 @@ const KEEP_EVERY = 1000;
 const AGAIN = new Set(["LIMIT_EXCEEDED", "STORE_UNAVAILABLE", "SHUTTING_DOWN", "INTERNAL_ERROR"]);
 /** Refusals of a join that waiting may change. */
 const LATER = new Set(["SERVER_FULL", "SHUTTING_DOWN", "STORE_UNAVAILABLE", "LIMIT_EXCEEDED"]);
+/**
+ * Errors by which a session that is in is ended, though nothing was asked: who was sent out or is
+ * kept out comes back when the person wants to, and not by itself.
+ */
+export const OUT = new Set(["EVICTED", "BANNED", "FORBIDDEN"]);
 
 /** A request was refused, or there is no connection to ask over. `word` is the wire's, or null. */
 export class Refusal extends Error {
@@ -340,6 +346,7 @@ export class Session {
   /** Deal with an error. Return whether that was all: the page need not hear of it. */
   _error(wire, event) {
     const { ref } = event;
+    event.text = inOwnTime(event.text);
     if (this._outgoing.has(ref)) {
       if (AGAIN.has(event.error)) {
         this._outgoing.putOff(ref, (event.retry_after ?? 1) * 1000, performance.now());
@@ -362,7 +369,7 @@ export class Session {
       else this._finish(event.text, event.error);
       return true;
     }
-    if (event.error === "EVICTED" || event.error === "BANNED") {
+    if (OUT.has(event.error) && ref == null) {
       this._finish(event.text, event.error);
       return true;
     }

@@ -59,7 +59,7 @@ export function openSettings(app) {
     input.addEventListener("change", async () => {
       if (name === "alert" && input.checked && !(await ask())) {
         input.checked = false;
-        trouble.say("This browser does not let the page give notices: its settings for this site decide.");
+        trouble.say("This browser does not let the page give notices. Its settings for this site decide; on Android none may.");
         return;
       }
       settings.set(name, input.checked ? on : off);

@@ -1,10 +1,10 @@
-/** The line that says how the connection stands, and the one that says who is writing. */
+/** How the connection stands, how somebody is, and who is writing: in words. */
 
 import { byId, el, fill } from "./dom.js";
 import { several } from "./words.js";
 
 /** Draw the connection's state. `now` tries now, `again` comes in again after an end. */
-export function connection({ status, text, retryAt }, waiting, now, again) {
+export function connection({ status, text, word, retryAt }, waiting, now, again) {
   const line = byId("connection");
   const kept = waiting ? ` ${waiting === 1 ? "Your message is" : `Your ${waiting} messages are`} kept and will be sent.` : "";
   if (status === "online") fill(line);
@@ -18,12 +18,18 @@ export function connection({ status, text, retryAt }, waiting, now, again) {
     }
     line.querySelector(".countdown").textContent = seconds ? `Next try in ${seconds} s` : "";
   } else if (status === "ended") {
-    if (line.querySelector(".bad")?.firstChild.textContent === text) return;
+    const words = word === "BANNED" ? `You are banned: ${text}.${kept}` : `${text}. You are no longer in the chat.${kept}`;
+    if (line.querySelector(".bad")?.firstChild.textContent === words) return;
     const button = el("button", { type: "button", class: "link", on: { click: again } }, "Come in again");
-    fill(line, el("div", { class: "bad" }, el("span", {}, text), button));
+    fill(line, el("div", { class: "bad" }, el("span", {}, words), button));
   } else if (!line.querySelector(".coming")) {
     fill(line, el("div", { class: "coming" }, `Connecting…${kept}`));
   }
+}
+
+/** Say how somebody is; or was, if that is not known any more (`live` false). */
+export function of({ status, text }, live) {
+  return `${live ? "" : "was "}${status}${status !== "online" && text ? `: ${text}` : ""}`;
 }
 
 /** Say who is writing in a conversation. Return whether anybody is. */

@@ -36,6 +36,14 @@ export const iso = (time) => date(time).toISOString();
 /** The day, and the time of day. */
 export const short = (time) => `${SHORT.format(date(time))}, ${CLOCK.format(date(time))}`;
 
+/** Return a server's sentence with the times in it, which are UTC, as those of the person's zone. */
+export function inOwnTime(text) {
+  return text.replace(/\b(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d) UTC\b/g, (told, year, month, ...rest) => {
+    const time = Date.UTC(year, month - 1, ...rest.slice(0, 3)) / 1000;
+    return Number.isFinite(time) ? short(time) : told;
+  });
+}
+
 /** Tell whether two times are of one day, here. */
 export function sameDay(a, b) {
   return date(a).toDateString() === date(b).toDateString();
