@@ -24,21 +24,21 @@ from typing import Any, Final, NamedTuple, cast
 from framing.errors import BodyError, FrameError
 from framing.limits import FRAME
 from framing.requests import AnyRequest, Disconnect
-from parley.server import clock
-from parley.server.addresses import Addresses
-from parley.server.bounds import Bounds
-from parley.server.chat import Chat
-from parley.server.clock import Moment
-from parley.server.counts import Counts
-from parley.server.doors import Door
+from parley.server.carrying.transfers import Transfers
+from parley.server.chat.addresses import Addresses
+from parley.server.chat.chat import Chat
+from parley.server.chat.outbox import Frame, Outbox
+from parley.server.chat.session import Session, State
+from parley.server.doors.door import Door
+from parley.server.doors.peer import Settings
 from parley.server.gate import Gate
-from parley.server.listener import listen
-from parley.server.loop import Loop
-from parley.server.outbox import Frame, Outbox
-from parley.server.peer import Settings
-from parley.server.session import Session, State
-from parley.server.sockets import Socket
-from parley.server.transfers import Transfers
+from parley.server.ground import clock
+from parley.server.ground.bounds import Bounds
+from parley.server.ground.clock import Moment
+from parley.server.ground.counts import Counts
+from parley.server.net.listener import listen
+from parley.server.net.loop import Loop
+from parley.server.net.sockets import Socket
 from parley.server.web.front import Front
 from parley.server.web.origins import Origins
 from parley.server.web.site import Site
