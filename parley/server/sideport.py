@@ -14,8 +14,9 @@ from parley.server.chat.chat import Chat
 from parley.server.ground.counts import StageClock
 from parley.server.index.index import Index
 from parley.server.log.log import Log
+from parley.server.net.http import Request
 from parley.server.operating.health import Readiness
-from parley.server.operating.http import Request, Response
+from parley.server.operating.http import Response
 from parley.server.operating.metrics import Figures, Metrics
 from parley.server.operating.monitor import Page
 from parley.server.server import Server

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parley.server.operating.http import HEAD_BYTES, HttpDoor, Request, Response
+from parley.server.net.http import Request
+from parley.server.operating.http import HEAD_BYTES, HttpDoor, Response
 from parley.server.operating.monitor import CONNECTIONS
 from tests.conftest import Make
 from tests.operating.conftest import PATIENCE, ask, side_port
@@ -19,7 +20,11 @@ ASK = b"GET /a?b=c HTTP/1.1\r\nHost: x\r\nAccept: text/plain\r\n\r\n"
 
 def door() -> HttpDoor:
     """A door that says what it was asked."""
-    return HttpDoor(lambda request: Response(200, repr(request).encode()))
+
+    def answer(request: Request) -> Response:
+        return Response(200, f"{request.path} {request.headers.get('accept')}".encode())
+
+    return HttpDoor(answer)
 
 
 def status(out: bytes) -> int:
@@ -37,7 +42,7 @@ def test_a_request_is_answered_and_another_may_follow() -> None:
     peer = door()
     for _ in range(3):
         out = peer.receive_data(ASK)
-        assert out.endswith(repr(Request("/a", "text/plain")).encode())
+        assert out.endswith(b"/a text/plain")
         assert out.startswith(b"HTTP/1.1 200 OK\r\n") and not peer.over
 
 

@@ -23,7 +23,8 @@ from prometheus_client.registry import Collector
 
 from framing.errors import ErrorWord
 from parley.server.ground.counts import Counts, Histogram, StageClock
-from parley.server.operating.http import Request, Response
+from parley.server.net.http import Request
+from parley.server.operating.http import Response
 
 
 class Figures(NamedTuple):
@@ -74,7 +75,7 @@ class Metrics:
 
     def page(self, request: Request) -> Response:
         """Return all metrics, as text or, for who asks for it, as OpenMetrics."""
-        encode, kind = choose_encoder(request.accept)
+        encode, kind = choose_encoder(request.headers.get("accept", ""))
         tick = self._tick()
         made, body = self._made.get(kind, (-1.0, b""))
         if made != tick:

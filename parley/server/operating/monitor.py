@@ -10,9 +10,10 @@ from typing import Final
 
 from parley.server.net.backlog import Backlog
 from parley.server.net.connection import Connection
+from parley.server.net.http import Request
 from parley.server.net.listener import Listener
 from parley.server.net.loop import Loop, Timer
-from parley.server.operating.http import HttpDoor, Request, Response
+from parley.server.operating.http import HttpDoor, Response
 
 CONNECTIONS: Final = 16
 """Most connections at once; the one that has been quiet longest makes room for a newcomer."""

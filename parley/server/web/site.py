@@ -3,11 +3,10 @@
 It owns no socket: it answers, or hands out what is to be carried.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from parley.server.carrying.transfers import Transfers
+from parley.server.net.http import Request
 from parley.server.web import handshake
 from parley.server.web.answers import Answer, of_page, of_text
 from parley.server.web.carrying import Carried, Wire, fetch, store
@@ -18,23 +17,6 @@ CHAT = "/chat"
 """Where the chat is, by WebSocket."""
 
 _FILES = "/files/"
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """The head of a request; the names of ``headers`` are in lower case."""
-
-    method: str
-    target: str
-    headers: Mapping[str, str]
-
-    @property
-    def has_body(self) -> bool:
-        """Whether a body follows."""
-        return (
-            self.headers.get("content-length", "0").strip("0 ") != ""
-            or "transfer-encoding" in self.headers
-        )
 
 
 class Site:
@@ -48,7 +30,7 @@ class Site:
         self._transfers = transfers
         self._scheme = scheme
 
-    def asked(self, asked: Asked, wire: Wire) -> Answer | Carried | None:
+    def asked(self, asked: Request, wire: Wire) -> Answer | Carried | None:
         """Return the answer, what carries a file over ``wire``, or None: it is to go on as
         WebSocket."""
         host = asked.headers.get("host", "")
@@ -82,7 +64,7 @@ class Site:
             answer.size, answer.body = len(answer.body), b""
         return answer
 
-    def _chat(self, asked: Asked) -> Answer | None:
+    def _chat(self, asked: Request) -> Answer | None:
         if asked.method != "GET":
             return _not_allowed("GET")
         if not handshake.wanted(asked.method, asked.headers):
