@@ -41,6 +41,7 @@ from parley.server.net.loop import Loop
 from parley.server.net.sockets import Socket
 from parley.server.web.front import Front
 from parley.server.web.origins import Origins
+from parley.server.web.proxies import Proxies
 from parley.server.web.site import Site
 from parley.server.web.websocket import WebSocketDoor
 
@@ -133,7 +134,7 @@ def serve(port: int, door: type[EchoDoor], listening: Any) -> None:
     no_files = cast(Transfers, None)
     gate = EchoGate(loop, cast(Chat, chat), no_files, settings, None)
     gate.door = door
-    site = Site({}, Origins([], []), no_files, "http")
+    site = Site({}, Origins([], []), Proxies([]), no_files, "http")
     gate.open_door(listen("127.0.0.1", port, 60), Front(loop, gate, site))
     listening.set()
     while True:

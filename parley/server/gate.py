@@ -154,12 +154,23 @@ class Gate:
         elif not self._chat.addresses.connect(address):
             why = ErrorWord.LIMIT_EXCEEDED
         if why is not None:
-            self._refused += 1
-            if self._refused == 1:  # a line a second: the log is no place for a flood either
-                here = len(self._peers)
-                text = "refused address=%s %s: %d clients are here"
-                logger.warning(text, address, why.value, here)
+            self._note_refusal(address, why)
         return why
+
+    def belongs(self, was: str, asked: bool, address: str) -> ErrorWord | None:
+        """Count a connection of ``was``, which had ``asked`` for something or not, as one of
+        ``address`` that has not; or return why there is no room for it."""
+        if not self._chat.addresses.connect(address):
+            self._note_refusal(address, ErrorWord.LIMIT_EXCEEDED)
+            return ErrorWord.LIMIT_EXCEEDED
+        self._chat.addresses.disconnect(was, asked)
+        return None
+
+    def _note_refusal(self, address: str, why: ErrorWord) -> None:
+        self._refused += 1
+        if self._refused == 1:  # a line a second: the log is no place for a flood either
+            here = len(self._peers)
+            logger.warning("refused address=%s %s: %d clients are here", address, why.value, here)
 
     def admit(self, sock: Socket, address: str, door: Door, first: bytes, rest: bytes) -> None:
         """Give a connection that has asked for it a session, behind ``door``: ``first`` goes out

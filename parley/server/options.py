@@ -53,6 +53,7 @@ class Options:
     make_cert: list[str] | None
     web: int | None
     web_origins: list[str]
+    web_proxies: tuple[Network, ...]
     metrics: tuple[str, int] | None
 
 
@@ -109,6 +110,15 @@ def parse(arguments: list[str] | None = None) -> Options:
         metavar="ORIGIN",
         help="where the page is also reached, such as https://chat.example.org behind a proxy; "
         "may be given several times. Pages from elsewhere are refused",
+    )
+    group.add_argument(
+        "--web-proxy",
+        type=_networks,
+        default=(),
+        metavar="NETWORK,...",
+        help="networks of proxies of your own before --web, such as 127.0.0.1: what they say in "
+        "X-Forwarded-For or Forwarded is whose a connection is, for limits and bans of addresses "
+        "(default: nobody is believed)",
     )
 
     group = parser.add_argument_group("what it promises")
@@ -320,6 +330,7 @@ def parse(arguments: list[str] | None = None) -> Options:
         make_cert=found.make_cert,
         web=found.web,
         web_origins=found.web_origin,
+        web_proxies=found.web_proxy,
         metrics=found.metrics,
         shelf=ShelfLimits(found.file_size, found.shelf_size, found.file_day),
         bounds=Bounds(**{b.name: getattr(found, b.name) for b in dataclasses.fields(Bounds)}),

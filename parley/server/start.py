@@ -47,6 +47,7 @@ from parley.server.server import Server
 from parley.server.web.front import Front
 from parley.server.web.origins import Origins, own_names
 from parley.server.web.pages import read_pages
+from parley.server.web.proxies import Proxies
 from parley.server.web.site import Site
 
 VERSION: Final = "0.1.0"
@@ -251,7 +252,7 @@ def _open_web(options: Options, port: int, gate: Gate, loop: Loop, transfers: Tr
     sockets = _bound(options, port, "--web PORT")
     origins = Origins(options.web_origins, own_names(options.host))
     scheme = "http" if options.tls_cert is None else "https"
-    site = Site(read_pages(), origins, transfers, scheme)
+    site = Site(read_pages(), origins, Proxies(options.web_proxies), transfers, scheme)
     gate.open_door(sockets, Front(loop, gate, site))
     for sock in sockets:
         logger.info("for browsers: %s://%s/", scheme, _shown(sock))

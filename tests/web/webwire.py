@@ -47,14 +47,20 @@ def upgrade(port: int, key: str, headers: Mapping[str, str | None]) -> bytes:
 
 
 class WebWire(Wire):
-    """A connection that has made its handshake. ``controls`` are the control frames that came:
-    opcode and payload."""
+    """A connection that has made its handshake, with ``headers`` of its own. ``controls`` are the
+    control frames that came: opcode and payload."""
 
-    def __init__(self, port: int, behind: bytes = b"", sock: socket.socket | None = None) -> None:
+    def __init__(
+        self,
+        port: int,
+        behind: bytes = b"",
+        sock: socket.socket | None = None,
+        headers: Mapping[str, str | None] | None = None,
+    ) -> None:
         self.controls: list[tuple[int, bytes]] = []
         self.adopt(sock or socket.create_connection(("127.0.0.1", port), PATIENCE))
         key = base64.b64encode(secrets.token_bytes(16)).decode()
-        self.raw(upgrade(port, key, {}) + behind)
+        self.raw(upgrade(port, key, headers or {}) + behind)
         while b"\r\n\r\n" not in self._buffer:
             data = self.sock.recv(4096)
             assert data, f"the connection ended: {self._buffer!r}"

@@ -7,6 +7,7 @@ means is decided in ``site``; here are the socket, its deadlines, and what is ca
 import socket
 from typing import Final, Protocol
 
+from framing.errors import ErrorWord
 from parley.server.carrying.transfers import STALL
 from parley.server.doors.door import Door
 from parley.server.doors.peer import Settings
@@ -17,6 +18,7 @@ from parley.server.net.sockets import Socket
 from parley.server.web import handshake
 from parley.server.web.answers import Answer, of_text
 from parley.server.web.carrying import Carried
+from parley.server.web.proxies import ForwardedError
 from parley.server.web.site import Site
 from parley.server.web.steps import PER_TURN, Steps
 from parley.server.web.websocket import WebSocketDoor
@@ -45,6 +47,10 @@ class Host(Protocol):
 
     def asked(self, address: str) -> None:
         """A connection that is counted has asked for something: it is no silent one."""
+
+    def belongs(self, was: str, asked: bool, address: str) -> ErrorWord | None:
+        """Count a connection of ``was``, which had ``asked`` for something or not, as one of
+        ``address`` that has not; or return why there is no room for it."""
 
     def left(self, address: str, asked: bool) -> None:
         """A connection that was counted is no more, and had no session; whether it had ``asked``
@@ -87,6 +93,7 @@ class Connection:
         "_lingering",
         "_out",
         "_owner",
+        "_peer",
         "_resting",
         "_said_all",
         "_sock",
@@ -97,7 +104,8 @@ class Connection:
     def __init__(self, owner: Owner, sock: Socket, address: str) -> None:
         self._owner = owner
         self._sock = sock
-        self._address = address
+        self._peer = address
+        self._address = address  # whose it is: a proxy may say another with each request
         self._http = Http(HEAD_BYTES)
         self._out: bytes | memoryview = b""
         self._carried: Carried | None = None
@@ -238,10 +246,14 @@ class Connection:
         return True
 
     def _asked(self, asked: Request) -> None:
+        self._until = self.mono + ANSWER_DEADLINE
+        refused = self._refused_to(asked)
+        if refused is not None:
+            self.answer(refused)
+            return
         if not self._asked_once:
             self._asked_once = True
             self._owner.host.asked(self._address)
-        self._until = self.mono + ANSWER_DEADLINE
         if asked.version not in ("1.0", "1.1"):
             self.answer(of_text(505, "HTTP/1.1 is spoken here", close=True))
             return
@@ -255,6 +267,20 @@ class Connection:
         else:
             self._carried = found
             found.begin()
+
+    def _refused_to(self, asked: Request) -> Answer | None:
+        """Note whose request it is. Return why they get no answer to it, or None."""
+        try:
+            address = self._owner.site.proxies.client(self._peer, asked.headers)
+        except ForwardedError as problem:
+            return of_text(400, str(problem), close=True)
+        if address == self._address:
+            return None
+        if self._owner.host.belongs(self._address, self._asked_once, address) is not None:
+            wait = ("Retry-After", "5")
+            return of_text(429, "too many connections from this address", wait, close=True)
+        self._address, self._asked_once = address, False
+        return None
 
     def _answer_bad(self, problem: HttpError) -> None:
         """What has come is no request, or no body: say so, and nothing more is read."""

@@ -12,6 +12,7 @@ from parley.server.web.answers import Answer, of_page, of_text
 from parley.server.web.carrying import Carried, Wire, fetch, store
 from parley.server.web.origins import Origins
 from parley.server.web.pages import Page
+from parley.server.web.proxies import Proxies
 
 CHAT = "/chat"
 """Where the chat is, by WebSocket."""
@@ -20,13 +21,20 @@ _FILES = "/files/"
 
 
 class Site:
-    """Everything under one port. ``scheme`` is that of its own origin."""
+    """Everything under one port. ``scheme`` is that of its own origin, ``proxies`` may stand
+    between."""
 
     def __init__(
-        self, pages: dict[str, Page], origins: Origins, transfers: Transfers, scheme: str
+        self,
+        pages: dict[str, Page],
+        origins: Origins,
+        proxies: Proxies,
+        transfers: Transfers,
+        scheme: str,
     ) -> None:
         self._pages = pages
         self.origins = origins
+        self.proxies = proxies
         self._transfers = transfers
         self._scheme = scheme
 
