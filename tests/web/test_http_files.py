@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ChatServer
+from tests.conftest import ChatServer, until
 from tests.files.carrying import sha256
 from tests.server.test_rooms import ask
 from tests.web.conftest import Join
@@ -154,6 +154,22 @@ def test_a_head_leaves_the_ticket_good_and_a_get_does_not(ann: Web) -> None:
     assert ann.request("GET", f"{ticket}/any%20name")[::2] == (200, DATA)
     status, _, body = ann.request("GET", ticket)
     assert (status, json.loads(body)["error"]) == (410, "TICKET_EXPIRED")
+
+
+def test_what_broke_off_is_gone_on_with_by_the_same_ticket(ann: Web) -> None:
+    """As browsers do with what they save: the same address, and the rest of the same bytes."""
+    file, data = name("broke"), DATA * 50
+    ann.bring(file, data)
+    ticket = ann.get(file)
+    for _ in range(2):
+        with socket.create_connection(("127.0.0.1", ann.port), PATIENCE) as sock:
+            sock.sendall(f"GET /files/{ticket} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            assert sock.recv(1000).startswith(b"HTTP/1.1 200 ")
+        until(lambda: ann.request("HEAD", ticket)[0] == 200, "the ticket is not good again")
+    same = f'"{sha256(data)}"'
+    got = ann.request("GET", ticket, Range="bytes=1000-", If_Range=same)
+    assert got[::2] == (206, data[1000:])
+    assert ann.request("GET", ticket)[0] == 410, "all of it was carried"
 
 
 def test_a_ticket_is_good_for_one_direction(ann: Web) -> None:

@@ -1,6 +1,7 @@
 """Tickets: what lets a connection of its own fetch or store one file. Pure.
 
-A ticket is random, good once, for one file and one direction, and only for a while.
+A ticket is random, good once, for one file and one direction, and only for a while. Where a peer
+can only ask again by the same words, as browsers do by HTTP, it is good again for what broke off.
 """
 
 from collections.abc import Callable
@@ -82,19 +83,26 @@ class Tickets:
 
     def issue(self, leave: Download | Upload, holder: object, mono: float) -> str | None:
         """Return a new ticket; None if ``holder`` has too many. ``mono`` is monotonic seconds."""
+        ticket = self._new_secret()
+        return ticket if self._issue(ticket, leave, holder, mono) else None
+
+    def _issue(self, ticket: str, leave: Download | Upload, holder: object, mono: float) -> bool:
         self.sweep(mono)
         if self._held.get(holder, 0) >= TICKETS:
-            return None
+            return False
         self._held[holder] = self._held.get(holder, 0) + 1
-        ticket = self._new_secret()
         self._issued[ticket] = _Issued(leave, holder, mono + LASTS)
-        return ticket
+        return True
 
     def take(self, ticket: str, mono: float) -> Download | Upload:
         """Return what a ticket is for; it is good no more. Raises ``TicketError``."""
         leave = self.look(ticket, mono)
         self._forget(ticket)
         return leave
+
+    def again(self, ticket: str, leave: Download, mono: float) -> None:
+        """What ``ticket`` let begin broke off: it is good once more, for who goes on with it."""
+        self._issue(ticket, leave, leave.person, mono)
 
     def look(self, ticket: str, mono: float) -> Download | Upload:
         """Return what a ticket is for; it stays good. Raises ``TicketError``."""

@@ -6,7 +6,8 @@ The rules and the disk are ``transfers``' business, the socket is that of the co
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final, Protocol
 
 from framing.errors import ErrorWord
@@ -108,7 +109,8 @@ def fetch(
     except TicketError as problem:
         return of_error(problem)
     outgoing.size = end
-    return Sending(transfers, outgoing, answer, wire)
+    again = partial(transfers.tickets.again, ticket, leave)
+    return Sending(transfers, outgoing, answer, wire, again)
 
 
 def store(
@@ -154,15 +156,24 @@ def store(
 
 
 class Sending:
-    """A file that is got."""
+    """A file that is got. ``again`` is called, with the time, if it breaks off: browsers go on with
+    what they save by asking for the rest under the same address."""
 
     waits_here = False
     hungry = False
     feeds = True
 
-    def __init__(self, transfers: Transfers, file: Outgoing, answer: Answer, wire: Wire) -> None:
+    def __init__(
+        self,
+        transfers: Transfers,
+        file: Outgoing,
+        answer: Answer,
+        wire: Wire,
+        again: Callable[[float], None],
+    ) -> None:
         self._transfers = transfers
         self._file: Outgoing | None = file
+        self._again = again
         self._answer = answer
         self._wire = wire
         self.moved = wire.mono
@@ -202,6 +213,8 @@ class Sending:
         """Let go of the file."""
         if self._file is not None:
             self._transfers.running -= 1
+            if self._file.left:
+                self._again(self._wire.mono)
             self._file.close()
             self._file = None
 

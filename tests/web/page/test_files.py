@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -128,3 +129,155 @@ def test_what_is_cancelled_goes_on_where_it_was(visit: Visit, web_server: ChatSe
     ann.sees("big (2).bin")
     give(ann, "bad\\name.txt", b"x")
     expect(ann.page.locator(".transfer .trouble")).to_contain_text("name")
+
+
+# Large files: the page must not hold them
+
+
+LARGE = 1_000_000
+"""What is large in these tests."""
+
+
+def large_is_less(person: Person, *scripts: str) -> None:
+    """Let the page take a megabyte for large, and run scripts before its own."""
+
+    def lower(route: Route) -> None:
+        answer = route.fetch()
+        body = answer.text()
+        assert "const HELD = 256e6;" in body
+        route.fulfill(response=answer, body=body.replace("256e6", str(LARGE)))
+
+    person.page.route("**/sharing.js", lower)
+    for script in scripts:
+        person.page.add_init_script(script)
+    person.page.reload()
+
+
+NO_PICKER = "delete globalThis.showSaveFilePicker;"
+PICKER = """
+globalThis.showSaveFilePicker = async ({ suggestedName }) => {
+  globalThis.suggested = suggestedName;
+  if (globalThis.unwilling) throw new DOMException("no", "AbortError");
+  const folder = await navigator.storage.getDirectory();
+  return folder.getFileHandle("chosen", { create: true });
+};
+"""
+"""The dialog cannot be answered from here; the file that is written to is a real one."""
+
+KEPT = """
+async () => {
+  const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle("fetched");
+  const names = [];
+  for await (const name of folder.keys()) names.push(name);
+  return names.length;
+}
+"""
+
+
+def breaking(person: Person, data: bytes) -> list[str]:
+    """Let the first try to get a file bring half of it. Return what is asked for, as it comes."""
+    ranges: list[str] = []
+
+    def half(route: Route) -> None:
+        ranges.append(route.request.headers.get("range", ""))
+        if len(ranges) == 1:
+            body = data[: len(data) // 2]
+            route.fulfill(status=200, body=body)
+        else:
+            route.continue_()
+
+    person.page.route(re.compile("/files/"), half)
+    return ranges
+
+
+def test_a_large_file_comes_by_the_disk_and_goes_on_where_it_broke_off(visit: Visit) -> None:
+    ann, ben = visit("largeann"), visit()
+    data = hashlib.shake_256(b"large").digest(3 * LARGE)
+    give(ann, "large.bin", data)
+    large_is_less(ben, NO_PICKER)
+    ben.come("largeben")
+    shared = ben.sees("large.bin")
+    ranges = breaking(ben, data)
+    with ben.page.expect_download() as download:
+        shared.get_by_label("Fetch large.bin").click()
+    assert Path(download.value.path()).read_bytes() == data
+    assert download.value.suggested_filename == "large.bin"
+    assert ranges == ["", f"bytes={len(data) // 2}-"]
+    assert ben.page.evaluate(KEPT) == 1
+
+
+def test_a_large_file_goes_where_one_chooses(visit: Visit) -> None:
+    ann, ben = visit("chosenann"), visit()
+    data = hashlib.shake_256(b"chosen").digest(2 * LARGE)
+    give(ann, "chosen.bin", data)
+    large_is_less(ben, PICKER)
+    ben.come("chosenben")
+    fetch = ben.sees("chosen.bin").get_by_label("Fetch chosen.bin")
+    ben.page.evaluate("unwilling = true")
+    fetch.click()
+    ben.hears("globalThis.suggested === 'chosen.bin'")
+    expect(ben.page.locator(".transfer")).to_have_count(0)
+    ben.page.evaluate("unwilling = false")
+    fetch.click()
+    expect(ben.page.locator(".transfer .words")).to_have_text("chosen.bin: here")
+    digest = ben.page.evaluate(
+        """async () => {
+          const folder = await navigator.storage.getDirectory();
+          const file = await (await folder.getFileHandle("chosen")).getFile();
+          const digest = await crypto.subtle.digest("SHA-256", await file.arrayBuffer());
+          return [...new Uint8Array(digest)];
+        }"""
+    )
+    assert bytes(digest) == hashlib.sha256(data).digest()
+
+
+def test_what_is_cancelled_leaves_nothing_on_the_disk(visit: Visit) -> None:
+    ann, ben = visit("leftann"), visit()
+    data = hashlib.shake_256(b"left").digest(2 * LARGE)
+    give(ann, "left.bin", data)
+    large_is_less(ben, NO_PICKER)
+    ben.come("leftben")
+    shared = ben.sees("left.bin")
+    ben.page.route(re.compile("/files/"), lambda route: None)
+    shared.get_by_label("Fetch left.bin").click()
+    ben.page.get_by_label("Cancel left.bin").click()
+    expect(ben.page.locator(".transfer .words")).to_have_text("left.bin: cancelled")
+    deadline = time.monotonic() + 15
+    while ben.page.evaluate(KEPT):
+        assert time.monotonic() < deadline, "it is still there"
+
+
+def test_where_pages_cannot_write_the_browser_fetches_and_one_is_told(visit: Visit) -> None:
+    ann, ben = visit("handann"), visit()
+    data = hashlib.shake_256(b"handed").digest(2 * LARGE)
+    give(ann, "handed.bin", data)
+    large_is_less(ben, "delete FileSystemFileHandle.prototype.createWritable;")
+    ben.come("handben")
+    with ben.page.expect_download() as download:
+        ben.sees("handed.bin").get_by_label("Fetch handed.bin").click()
+    assert Path(download.value.path()).read_bytes() == data
+    ben.told("handed.bin is large, and left to your browser's own downloads, which do not")
+    ben.told(hashlib.sha256(data).hexdigest())
+
+
+def test_a_connection_on_which_nothing_moves_is_given_up(visit: Visit) -> None:
+    """A network that is gone says nothing: no error, and no end."""
+    ann, ben = visit("stallann"), visit()
+    give(ann, "stall.bin", b"moves in the end")
+    ben.page.clock.install()
+    ben.come("stallben")
+    shared = ben.sees("stall.bin")
+    asked: list[str] = []
+
+    def swallow(route: Route) -> None:
+        asked.append(route.request.url)
+        if len(asked) > 1:
+            route.continue_()
+
+    ben.page.route(re.compile("/files/"), swallow)
+    with ben.page.expect_download() as download:
+        shared.get_by_label("Fetch stall.bin").click()
+        expect(ben.page.locator(".transfer .words")).to_contain_text("0 bytes of")
+        ben.page.clock.fast_forward(61_000)
+    assert Path(download.value.path()).read_bytes() == b"moves in the end"
+    assert len(asked) == 2

@@ -5,6 +5,7 @@
 
 import { el } from "./dom.js";
 import { open } from "./dialogs.js";
+import { Held } from "./places.js";
 import { Job } from "./transfers.js";
 import { size } from "./words.js";
 
@@ -80,9 +81,9 @@ export class Pictures {
     else {
       this._running += 1;
       const job = new Job(this._session(), file.name, file.size, false, () => {});
-      const blob = await job.fetch(where);
+      const came = await job.fetch(where, new Held());
       this._running -= 1;
-      if (blob !== null && job.sha256 === file.sha256) await this._take(box, file, blob);
+      if (came && job.sha256 === file.sha256) await this._take(box, file, job.blob);
     }
     this._next();
   }

@@ -6,9 +6,14 @@ import { bdi, byId, el, fill, set } from "./dom.js";
 import { draw } from "./icons.js";
 import { key } from "./names.js";
 import { Refusal } from "./session.js";
-import { address, HELD, Job } from "./transfers.js";
+import { Held, onDisk } from "./places.js";
+import { address, Job } from "./transfers.js";
 import { duration, short, size } from "./words.js";
 
+/** Above this a file is not held in memory while it comes. */
+const HELD = 256e6;
+/** Milliseconds in which the browser has taken over what it saves. */
+const SAVING = 60_000;
 /** Milliseconds that a transfer which is over stays in sight, if nothing went wrong. */
 const LINGER = 3000;
 
@@ -48,16 +53,24 @@ export class Sharing {
 
   /** Fetch a file of the conversation `where`. */
   async fetch(file, where) {
-    if (file.size > HELD) {
+    let place;
+    try {
+      place = file.size > HELD ? await onDisk(file.name) : new Held();
+    } catch (problem) {
+      if (problem.name === "AbortError") return; // no place was wanted
+      throw problem;
+    }
+    if (place === null) {
       await this._hand(file, where);
       return;
     }
     const job = this._begin(file.name, file.size, false, () => this.fetch(file, where));
-    const blob = await job.fetch(where);
-    if (blob === null) return;
-    const url = URL.createObjectURL(blob);
-    save(url, job.name);
-    setTimeout(() => URL.revokeObjectURL(url), 60_000);
+    if (!(await job.fetch(where, place))) return;
+    if (job.blob !== null) {
+      const url = URL.createObjectURL(job.blob);
+      save(url, job.name);
+      setTimeout(() => URL.revokeObjectURL(url), SAVING);
+    }
     this._app.say(`${clean(job.name)} is here.`);
   }
 
@@ -127,6 +140,7 @@ export class Sharing {
     try {
       const { ticket } = await this._app.session.ask({ purpose: "get", name: file.name, with: where });
       save(address(ticket), file.name);
+      this._app.note(`${clean(file.name)} is large, and left to your browser's own downloads, which do not check it: its SHA-256 has to be ${file.sha256}.`);
     } catch (problem) {
       if (!(problem instanceof Refusal)) throw problem;
       this._app.note(`${clean(file.name)}: ${problem.message}`, "trouble");

@@ -8,17 +8,34 @@ import { hashFile, toHex } from "./digests.js";
 import { Refusal } from "./session.js";
 import { Sha256 } from "./sha256.js";
 
-/** Above this a file is left to the browser's own downloads: the page would have to hold it. */
-export const HELD = 256e6;
 /** Milliseconds before a transfer that broke off is tried again, and how often without a byte. */
 const PAUSE = 1000;
 const TRIES = 8;
+/** Milliseconds without a byte after which a connection is dead: a network that is gone says nothing. */
+const STALL = 60_000;
 
 /** A transfer was not possible, in words for people. */
 class TransferError extends Error {}
 
 /** It broke off: another try may go on with it. */
 class BrokenOff extends Error {}
+
+/** Calls `stop` once nothing has moved for too long. */
+class Patience {
+  constructor(stop) {
+    this._stop = stop;
+    this.moved();
+  }
+
+  moved() {
+    this.end();
+    this._timer = setTimeout(this._stop, STALL);
+  }
+
+  end() {
+    clearTimeout(this._timer);
+  }
+}
 
 /** One file that goes or comes. `changed` is called whenever something of it has. */
 export class Job {
@@ -30,6 +47,8 @@ export class Job {
     /** "checking" (reading it for its SHA-256), "moving", "waiting", "done", "failed", "cancelled". */
     this.state = "waiting";
     this.why = "";
+    /** What came, to be saved; null if it is where it was to be. */
+    this.blob = null;
     /** The wire's word for why it was refused, or null. */
     this.word = null;
     this._session = session;
@@ -60,26 +79,28 @@ export class Job {
     });
   }
 
-  /** Fetch a file of the conversation `where`. Returns a Blob, or null if it did not come. */
-  async fetch(where) {
-    const parts = [];
+  /** Fetch a file of the conversation `where` into a place (`places`). Returns whether it is there. */
+  async fetch(where, place) {
     let hash = new Sha256();
-    const whole = await this._run(() =>
-      this._tries(async () => {
+    const whole = await this._run(async () => {
+      await this._tries(async () => {
         const ticket = await this._ask({ purpose: "get", name: this.name, with: where });
         if (ticket.size !== this.size || (this.sha256 && this.sha256 !== ticket.sha256)) {
           // Another file has this name by now: what came of the first is none of it.
-          parts.length = 0;
+          await place.restart();
           hash = new Sha256();
           this._be("moving", 0);
         }
         [this.size, this.sha256] = [ticket.size, ticket.sha256];
-        await this._get(ticket.ticket, parts, hash);
+        await this._get(ticket.ticket, place, hash);
         if (toHex(hash.digest()) !== ticket.sha256) {
           throw new TransferError("What came is not what was shared: its SHA-256 is another.");
         }
-      }));
-    return whole ? new Blob(parts) : null;
+      });
+      this.blob = await place.finish();
+    });
+    if (!whole) await place.discard();
+    return whole;
   }
 
   get _signal() {
@@ -98,7 +119,8 @@ export class Job {
         this.word = problem.word ?? null;
         this._be("failed");
       } else if (problem instanceof DOMException) {
-        this.why = `It cannot be read: ${problem.message}`; // changed or gone since it was chosen
+        // Changed or gone since it was chosen; or there is no room for it.
+        this.why = `It cannot be ${this.up ? "read" : "kept here"}: ${problem.message}`;
         this._be("failed");
       } else throw problem;
       return false;
@@ -153,7 +175,12 @@ export class Job {
     return new Promise((resolve, reject) => {
       const request = new XMLHttpRequest(); // fetch() does not tell how much has gone
       request.open("PUT", `${address(ticket)}?offset=${offset}`);
-      request.upload.onprogress = ({ loaded }) => this._be("moving", Math.min(file.size, offset + loaded));
+      const patience = new Patience(() => request.abort());
+      request.onloadend = () => patience.end();
+      request.upload.onprogress = ({ loaded }) => {
+        patience.moved();
+        this._be("moving", Math.min(file.size, offset + loaded));
+      };
       request.onload = () => {
         if (request.status === 200 || request.status === 201) resolve();
         else reject(refusal(request.status, request.responseText));
@@ -164,26 +191,32 @@ export class Job {
     });
   }
 
-  async _get(ticket, parts, hash) {
-    const at = parts.reduce((sum, { length }) => sum + length, 0);
+  async _get(ticket, place, hash) {
+    const at = place.size;
     this._be("moving", at);
     if (at === this.size && at) return;
-    let response;
+    const stalled = new AbortController();
+    const patience = new Patience(() => stalled.abort());
     try {
       const headers = at ? { Range: `bytes=${at}-` } : {};
-      response = await fetch(address(ticket), { headers, cache: "no-store", signal: this._signal });
+      const signal = AbortSignal.any([this._signal, stalled.signal]);
+      const response = await fetch(address(ticket), { headers, cache: "no-store", signal });
       if (!response.ok) throw refusal(response.status, await response.text());
       if (at && response.status !== 206) throw new TransferError("The server sent another part than was asked for.");
       const reader = response.body.getReader();
       for (let read = await reader.read(); !read.done; read = await reader.read()) {
-        parts.push(read.value);
+        await place.write(read.value);
         hash.update(read.value);
+        patience.moved();
         this._be("moving", this.done + read.value.length);
         if (this.done > this.size) throw new TransferError("The server sent more than the file has.");
       }
     } catch (problem) {
-      if (problem instanceof TypeError) throw new BrokenOff(); // how fetch() says "network"
+      // A TypeError is how fetch() says "network".
+      if (problem instanceof TypeError || stalled.signal.aborted) throw new BrokenOff();
       throw problem;
+    } finally {
+      patience.end();
     }
     if (this.done < this.size) throw new BrokenOff();
   }
