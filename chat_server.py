@@ -14,6 +14,7 @@ connections of their own (``carrying``). Accounts stand in users.json (``account
 """
 
 import getpass
+import os
 import sqlite3
 import sys
 import time
@@ -35,7 +36,8 @@ from parley.server.start import (
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the program. Return its exit code: 0 ended well, 1 could not, 2 bad usage."""
+    """Run the program. Return its exit code: 0 ended well, 1 could not, 2 bad usage, 74 (sysexits'
+    EX_IOERR) the disk did not keep what was written, so that nobody starts it again unasked."""
     options = parse(arguments)
     reporting.set_up(options.log_level, options.log_json)
     try:
@@ -73,7 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
             f"starting again",
             file=sys.stderr,
         )
-        return 1
+        return os.EX_IOERR
     return 0
 
 

@@ -6,6 +6,7 @@ The faults come from ``disk.c``, preloaded, and once from a file system that is 
 
 import errno
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -209,7 +210,7 @@ def test_a_sync_that_fails_while_a_file_is_closed_ends_the_server(
     else:
         fault(f"sync {part} {errno.EIO}")
     ann.send(purpose="message", ref="r", text="x" * 3000)
-    assert server.wait() == 1
+    assert server.wait() == os.EX_IOERR
     assert "cannot be written safely any more" in server.said
     fault()
     server.start("--keep", "1G", port=0)

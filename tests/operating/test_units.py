@@ -62,6 +62,13 @@ def test_their_options_are_options(units: Path, make_server: Make) -> None:
     live_a_day(make_server(*options[2:]).start())
 
 
+def test_a_disk_that_failed_is_not_tried_again(units: Path) -> None:
+    service = (units / "parley.service").read_text()
+    assert re.findall(r"^Restart=(.*)$", service, re.MULTILINE) == ["on-failure"]
+    never = re.findall(r"^RestartPreventExitStatus=(.*)$", service, re.MULTILINE)
+    assert never == [str(os.EX_IOERR)]
+
+
 def live_a_day(server: ChatServer) -> None:
     """Let the server do most of what it can."""
     ann, alice = server.joined("ann"), server.joined("alice")

@@ -1,6 +1,7 @@
 """What was acknowledged is there, whatever happened to the server, its files, its disk."""
 
 import json
+import os
 import resource
 import shutil
 import signal
@@ -232,7 +233,7 @@ def test_when_the_disk_fails_nothing_more_is_acknowledged(make_server: Make, cal
         if event["purpose"] == "ok":
             acknowledged.append(f"m{number}")
     if call == "fdatasync":
-        assert server.wait() != 0
+        assert server.wait() == os.EX_IOERR
         assert "cannot be written safely any more" in server.said
         assert len(acknowledged) < 6
         server.prefix = ()
