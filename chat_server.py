@@ -13,6 +13,7 @@ send. An index (``index``) beside the log finds the past. Files (``files``) leav
 connections of their own (``carrying``). Accounts stand in users.json (``accounts``).
 """
 
+import gc
 import getpass
 import os
 import sqlite3
@@ -55,6 +56,9 @@ def main(arguments: list[str] | None = None) -> int:
             print(compact_history(options))
             return 0
         start(options, lambda: parse(arguments)).run()
+        # What is left dies with the process. The interpreter would look through all of it first,
+        # for seconds on a machine with much else to do.
+        gc.freeze()
     except (StartError, HistoryError, AccountsError, CertificateError) as problem:
         print(f"chat_server: {problem}", file=sys.stderr)
         return 1

@@ -29,6 +29,7 @@ from parley.server.operating.systemd import Notifier
 _SWEEP: Final = 1.0  # seconds between two looks at the deadlines
 _INDEX_LAG: Final = 0.5  # seconds after which what the index was given outlives the process
 _INDEX_AT_ONCE: Final = 512  # records that wait for the index however busy the server is
+_INDEX_PATIENCE: Final = 10.0  # seconds that the disk has for the index when the server stops
 _REFUSED_LATELY: Final = 10.0  # seconds for which a write of the log that failed tells against it
 
 logger = logging.getLogger(__name__)
@@ -78,6 +79,10 @@ class Server:
         self.beside: list[Beside] = []
         """What else turns in the loop, to be closed with it."""
         self._stop_by: float | None = None
+        # Whoever has been told that it listens may tell it to stop.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.on_signal(number, self._signalled)
+        loop.on_signal(signal.SIGHUP, self._reload_signalled)
 
     def run(self) -> None:
         """Serve until a SIGINT or SIGTERM, and end in good order. A SIGHUP reloads.
@@ -85,9 +90,6 @@ class Server:
         Raises ``LogBrokenError`` if the disk cannot be trusted any more: nothing is
         acknowledged after that.
         """
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._loop.on_signal(number, self._signalled)
-        self._loop.on_signal(signal.SIGHUP, self._reload_signalled)
         self._loop.call_at(self.gate.mono + _SWEEP, self._sweep)
         self.supervisor.ready("serving")
         self.supervisor.keep_alive(self._loop, lambda: self.gate.mono)
@@ -105,7 +107,7 @@ class Server:
         for other in self.beside:
             other.close()
         self._log.close()
-        self._index.close()
+        self._close_index()
 
     # The tick
 
@@ -250,6 +252,22 @@ class Server:
         self._stop_by = moment.mono + self.gate.settings.grace
         self._chat.stop("shut down by its operator", self.gate.settings.grace)
         self.gate.stop(moment)
+
+    def _close_index(self) -> None:
+        """Close the index, which the disk may take its time for, but not for ever: it can be made
+        again. A second signal waits no longer."""
+        until = clock.now().mono + _INDEX_PATIENCE
+        said = False
+
+        def go_on() -> bool:
+            nonlocal said
+            if not said:
+                logger.info("waiting for the disk to have history.index")
+                said = True
+            return self._signals < 2 and clock.now().mono < until
+
+        if not self._index.close(go_on):
+            logger.warning("history.index is not on the disk: after a reboot it is made again")
 
     def _stopped(self) -> bool:
         if self._stop_by is None:

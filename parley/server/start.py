@@ -34,7 +34,7 @@ from parley.server.index.index import Index, IndexBehindError
 from parley.server.index.lookup import Lookup
 from parley.server.index.retention import Retention
 from parley.server.log.compact import compact
-from parley.server.log.log import Log
+from parley.server.log.log import Log, LogBrokenError
 from parley.server.log.recovery import Recovery
 from parley.server.log.segments import MARKS, Segments
 from parley.server.net.certificate import Certificate
@@ -67,7 +67,7 @@ def start(options: Options, again: Callable[[], Options]) -> Server:
     are later, when they are to be read again.
 
     Raises ``StartError``, ``HistoryError``, ``AccountsError`` or ``CertificateError`` with a
-    sentence for people.
+    sentence for people, and ``LogBrokenError`` as ``Server.run`` does.
     """
     try:
         for above in make_directory(options.data):
@@ -76,6 +76,8 @@ def start(options: Options, again: Callable[[], Options]) -> Server:
         accounts = open_accounts(options.data)
         secret = Secret(options.data / "server.secret")
         log, index = _open_log(options)
+    except LogBrokenError:
+        raise
     except OSError as problem:
         raise StartError(f"{problem.filename or options.data}: {problem.strerror}") from None
     except (sqlite3.Error, IndexBehindError) as problem:

@@ -217,6 +217,21 @@ def test_a_sync_that_fails_while_a_file_is_closed_ends_the_server(
     server.joined("bob").say("goes on")
 
 
+def test_what_is_there_at_a_start_must_be_on_the_disk(faulty: tuple[ChatServer, Fault]) -> None:
+    server, fault = faulty
+    server.start()
+    server.joined("ann").say("perhaps in memory alone")
+    server.kill()
+    fault(f"sync history.json$ {errno.EIO}")
+    for _ in range(2):
+        server.launch()
+        assert server.wait() == os.EX_IOERR
+        assert "cannot be written safely any more" in server.said and "Traceback" not in server.said
+    fault()
+    server.start()
+    assert server.messages == ["perhaps in memory alone"]
+
+
 def test_a_disk_that_becomes_read_only_lets_one_read(faulty: tuple[ChatServer, Fault]) -> None:
     server, fault = faulty
     server.start()

@@ -6,12 +6,14 @@ The disk is slow (``strace`` delays each sync), so that the signal comes during 
 
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ChatServer, Make
+from tests.conftest import ROOT, ChatServer, Make
 from tests.faults.killing import traced
 from tests.wire import Wire, frame
 
@@ -89,3 +91,50 @@ def test_a_signal_while_it_starts_ends_it_in_order(make_server: Make) -> None:
         assert "Traceback" not in server.said
         assert "password7" in (server.data / "users.json").read_text()
         lock.unlink()
+
+
+@pytest.mark.parametrize("times", [pytest.param(1, marks=pytest.mark.long), 2])
+def test_a_disk_that_takes_long_for_the_index_holds_up_nobody_for_long(
+    make_server: Make, times: int
+) -> None:
+    server = make_server().start()
+    ann = server.joined("ann")
+    ann.say("before")
+    ann.close()
+    # The index is synced by a process of its own; nothing else here is synced by this call.
+    with traced(server, "-o", "/dev/null", "-e", "trace=fsync",
+                "-e", "inject=fsync:delay_enter=120000000"):  # fmt: skip
+        server.signal(signal.SIGTERM)
+        server.wait_for("waiting for the disk")
+        if times == 2:
+            server.signal(signal.SIGTERM)
+        assert server.wait(60 if times == 1 else 8) == 0  # less than it waits by itself
+    assert "after a reboot it is made again" in server.said
+    server.start()
+    bob = server.joined("bob")
+    bob.send(purpose="search", ref="s", text="before")
+    assert [m["text"] for m in bob.until("history", ref="s")["messages"]] == ["before"]
+    assert "the index of" not in server.said, "on this boot it is as good as before"
+    bob.close()
+    assert server.stop() == 0
+    assert server.said.count("waiting for the disk") == 1
+
+
+def test_nothing_is_looked_through_once_all_is_closed(tmp_path: Path) -> None:
+    script = (
+        "import atexit, chat_server, gc, sys\n"
+        "atexit.register(lambda: print(gc.get_freeze_count(), len(gc.get_objects())))\n"
+        "sys.exit(chat_server.main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", script, "0", "--data", str(tmp_path)]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        while "listening on" not in (line := process.stderr.readline()):
+            assert line, "it did not start"
+        process.send_signal(signal.SIGTERM)
+        left_alone, looked_at = map(int, process.stdout.read().split())
+        process.stderr.read()
+    assert process.returncode == 0
+    assert looked_at < left_alone / 10

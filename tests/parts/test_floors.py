@@ -16,7 +16,7 @@ FLOORS = {
     "doors": {"chat", "net", "ground"},
     "chat": {"files", "index", "log", "accounts", "ground"},  # no net: what is pure has no socket
     "files": {"log", "ground"},
-    "index": {"log"},
+    "index": {"log", "ground"},
     "log": {"ground"},
     "accounts": {"ground"},
     "net": {"ground"},

@@ -10,8 +10,6 @@ import errno
 import hashlib
 import logging
 import os
-import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,6 +23,7 @@ from parley.server.files.shelf import open_regular
 from parley.server.files.tickets import TicketError, Tickets, Upload
 from parley.server.ground import clock
 from parley.server.ground.clock import Moment
+from parley.server.ground.durable import syncing
 from parley.server.net.loop import READ, Loop
 
 STALL: Final = 60.0
@@ -35,19 +34,7 @@ _TICK: Final = 2 * 1024 * 1024  # bytes that all transfers together move in a ti
 _MOST: Final = 1024 * 1024
 _LEAST: Final = 64 * 1024
 
-_SYNC: Final = """
-import os, sys
-try:
-    for path in sys.argv[1:]:
-        fd = os.open(path, os.O_RDONLY)
-        os.fsync(fd)
-        os.close(fd)
-except OSError as problem:
-    sys.exit(problem.errno or 1)
-"""
-"""What the process runs that waits for the disk in the loop's place."""
-
-_AT_ONCE: Final = 2  # such processes
+_AT_ONCE: Final = 2  # processes that wait for the disk in the loop's place
 _CLEAN_EVERY: Final = 3600.0  # seconds between two looks for uploads that nobody goes on with
 
 logger = logging.getLogger(__name__)
@@ -166,12 +153,9 @@ class _Syncing:
     ``errno``, 0 if all went well."""
 
     def __init__(self, loop: Loop, paths: Sequence[Path], ended: Callable[[int], None]) -> None:
-        command = [sys.executable, "-I", "-S", "-c", _SYNC, *map(str, paths)]
         self._loop = loop
         self._ended = ended
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        self._process = syncing(paths)
         self._fd = os.pidfd_open(self._process.pid)
         loop.watch(self._fd, READ, self)
 

@@ -3,10 +3,30 @@
 A file's bytes are durable after a sync of the file, its name after a sync of the directory: neither
 follows from the other, nor does the order in which they were written (Pillai et al., "All File
 Systems Are Not Created Equal", OSDI 2014).
+
+Large ones are synced by a process of its own: nobody can be taken out of a sync that takes long.
 """
 
 import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
+
+_SYNC: Final = """
+import os, sys
+try:
+    for path in sys.argv[1:]:
+        fd = os.open(path, os.O_RDONLY)
+        os.fsync(fd)
+        os.close(fd)
+except OSError as problem:
+    sys.exit(problem.errno or 1)
+"""
+"""What the process runs that waits for the disk in another's place."""
+
+_LOOK: Final = 0.5  # seconds between two looks whether to go on waiting
 
 
 def replace(path: Path, content: bytes) -> None:
@@ -31,6 +51,30 @@ def sync_directory(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def syncing(paths: Sequence[Path]) -> "subprocess.Popen[bytes]":
+    """Return a process that makes what is at ``paths`` durable. Its exit code is an ``errno``, 0
+    if all went well. Raises ``OSError`` if none can be started."""
+    command = [sys.executable, "-I", "-S", "-c", _SYNC, *map(str, paths)]
+    nothing = subprocess.DEVNULL
+    return subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing)
+
+
+def synced(path: Path, go_on: Callable[[], bool]) -> bool:
+    """Make a large file durable, for as long as ``go_on`` says that it may take. Return whether it
+    is; if not, nothing is wrong with the file."""
+    try:
+        process = syncing([path])
+    except OSError:
+        return False
+    while True:
+        try:
+            return process.wait(_LOOK) == 0
+        except subprocess.TimeoutExpired:
+            if not go_on():
+                process.kill()
+                return False
 
 
 def make_directory(path: Path, mode: int = 0o777) -> list[Path]:

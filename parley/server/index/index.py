@@ -21,11 +21,12 @@ written on.
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from framing.names import key
+from parley.server.ground import durable
 from parley.server.index.readmarks import ReadMarks
 from parley.server.index.tables import Tables
 from parley.server.log.log import START, Log, Position, Span, Stored
@@ -159,7 +160,8 @@ class Index:
         self.db.execute("PRAGMA synchronous=OFF")
 
     def _sync(self) -> None:
-        """Make durable what has been written, with ``synchronous`` at ``FULL``."""
+        """Bring all that has been written into the file itself; with ``synchronous`` at ``FULL``,
+        make it durable."""
         try:
             self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.OperationalError as problem:
@@ -312,19 +314,26 @@ class Index:
         query = "SELECT 1 FROM deed WHERE slot >= ? AND slot < ? AND NOT ends LIMIT 1"
         return self.db.execute(query, (first, first[:-1] + "!")).fetchone() is not None
 
-    def close(self) -> None:
-        """Write what is left and close the file, to be trusted at the next start.
+    def close(self, go_on: Callable[[], bool] = lambda: True) -> bool:
+        """Write what is left and close the file, to be trusted at the next start. Return whether
+        it is to be trusted after a reboot too.
 
-        If it cannot be written it stays as it was: the next start takes up what is missing.
+        If it cannot be written it stays as it was: the next start takes up what is missing. All of
+        it may still have to go to the disk, which takes as long as ``go_on`` says that it may.
         """
+        closed = False
         with contextlib.suppress(IndexUnavailableError):
             self.commit()
-            self.db.execute("PRAGMA synchronous=FULL")
-            for closed in (False, True):  # all must be durable before it is called so
+            self._sync()
+            # All must be durable before it is called so.
+            if self._path is None or durable.synced(self._path, go_on):
+                self.db.execute("PRAGMA synchronous=FULL")
                 with self._transaction():
-                    self._checkpoint(self._log.position, closed)
+                    self._checkpoint(self._log.position, closed=True)
                 self._sync()
+                closed = True
         self.db.close()
+        return closed
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:

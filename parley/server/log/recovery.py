@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from parley.server.ground.durable import sync_directory
-from parley.server.log.log import START, Position, Span
+from parley.server.log.log import START, LogBrokenError, Position, Span
 from parley.server.log.records import (
     Dropped,
     Record,
@@ -83,7 +83,8 @@ class Recovery:
     def __init__(self, path: Path, checkpoint: Checkpoint | None = None) -> None:
         """Open ``path``, making it if need be, and what belongs to it.
 
-        Raises ``HistoryError`` if it is damaged, ``OSError`` if it cannot be opened.
+        Raises ``HistoryError`` if it is damaged, ``OSError`` if it cannot be opened, and
+        ``LogBrokenError`` if the disk does not keep what is there.
         """
         self.path = path
         self.files = Segments(path)
@@ -125,7 +126,7 @@ class Recovery:
         self._mend_end(file)
         # A process that died may have left here what it had written and not synced. From now on
         # it is told to clients, and later records will say that it is durable.
-        os.fdatasync(self.fd)
+        self._sync()
 
     def _knows(self, checkpoint: Checkpoint, file: "_File") -> bool:
         """Tell whether the files still begin with what they held at ``checkpoint``."""
@@ -248,14 +249,20 @@ class Recovery:
     def _make_empty(self) -> None:
         os.ftruncate(self.fd, 0)
         os.pwrite(self.fd, EMPTY, 0)
-        os.fsync(self.fd)
+        self._sync()
         sync_directory(self.path.parent)
 
     def _close_array(self) -> None:
         end = self.position.end
         os.ftruncate(self.fd, end)
         os.pwrite(self.fd, END, end)
-        os.fsync(self.fd)
+        self._sync()
+
+    def _sync(self) -> None:
+        try:
+            os.fdatasync(self.fd)
+        except OSError as problem:
+            raise LogBrokenError(problem.errno, problem.strerror) from None
 
 
 def _is_torn(line: bytes, offset: int, end: int) -> bool:
