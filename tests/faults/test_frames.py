@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from tests.conftest import Make
 from tests.faults.conftest import Siege
 from tests.wire import Event, Wire, frame
 
@@ -145,6 +146,19 @@ def test_json_that_is_deep_or_wide_holds_nobody(siege: Siege) -> None:
     with contextlib.suppress(ConnectionError):
         half_a_million.raw(frame(b'{"x":[' + b",".join([b"{}"] * 500_000) + b"]}"))
     assert half_a_million.ended()[-1]["error"] == "BAD_FRAME"
+
+
+@pytest.mark.row(3)
+def test_deep_json_of_who_has_not_joined_needs_no_large_stack(make_server: Make) -> None:
+    server = make_server(prefix=("prlimit", "--stack=524288")).start()
+    wire = server.wire()
+    for opening, closing in ((b"[", b"]"), (b'{"":', b"}")):
+        levels = 16_000 // len(opening + closing)
+        value = opening * levels + b"1" + closing * levels
+        wire.raw(frame(b'{"purpose":"ping","ref":"r","x":' + value + b"}"))
+        event = wire.recv()  # each Python has a depth of its own, up to which it is passed over
+        assert event is not None and (event["purpose"] == "pong" or event["error"] == "BAD_REQUEST")
+    assert server.joined("ann").say("it lives")
 
 
 BAD = [
