@@ -3,9 +3,9 @@
     python -m benchmarks.autobahn --wstest PATH [--cases 1.*,6.*] [--long]
 
 The suite sends texts and expects to hear them again, which our chat would not do. So there is a
-chat here that does, behind the real thing: the loop, the gate, the intake, the front and the door
-are those of the server. What a chat is not to take is refused here too, and said so in the table:
-binary messages (1003) and, unless ``--long``, messages over the wire's limit (1009).
+chat here that does, behind the real thing: the loop, the gate, the intake, the delivery, the front
+and the door are those of the server. What a chat is not to take is refused here too, and said so in
+the table: binary messages (1003) and, unless ``--long``, messages over the wire's limit (1009).
 
 ``wstest`` needs Python 2.7: ``pip install autobahntestsuite`` in an environment of its own.
 """
@@ -29,6 +29,7 @@ from parley.server.chat.addresses import Addresses
 from parley.server.chat.chat import Chat
 from parley.server.chat.outbox import Frame, Outbox
 from parley.server.chat.session import Session, State
+from parley.server.delivery import deliver
 from parley.server.doors.door import Door
 from parley.server.doors.peer import Settings
 from parley.server.gate import Gate
@@ -145,9 +146,7 @@ def serve(port: int, door: type[EchoDoor], listening: Any) -> None:
         gate.at(moment.mono)
         loop.run_timers(moment.mono)
         gate.intake.take_in(moment)
-        for recipients, buffers, size in chat.outbox.flush():
-            for recipient in recipients:
-                recipient.deliver(buffers, size)
+        deliver(chat.outbox.flush())
         gate.let_go(chat.settle())
 
 
