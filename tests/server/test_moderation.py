@@ -217,6 +217,33 @@ def test_bans_that_overlap_each_hold(server: ChatServer) -> None:
         server.start()
 
 
+def test_what_is_ended_is_ended_for_all_who_had_the_nick(server: ChatServer) -> None:
+    alice, first = login(server, "Alice"), server.joined("ann")
+    assert ask(alice, "mute", nick="ann")["purpose"] == "ok"
+    first.send(purpose="disconnect")
+    first.ended()
+    second = server.joined("ann")  # without the token: somebody else, who is silenced as ann
+    assert ask(second, "message", text="x")["error"] == "MUTED"
+    assert ask(alice, "mute", nick="ann")["purpose"] == "ok"
+    assert ask(alice, "unmute", nick="ann")["purpose"] == "ok"
+    second.say("thanks")
+    assert ask(alice, "ban", nick="ann", seconds=0.5)["purpose"] == "ok"
+    second.ended()
+    deadline = time.monotonic() + 20
+    third = server.wire()
+    while True:
+        third.send(purpose="join", nick="ann", id=1, time=0)
+        answer = third.recv()
+        if answer is not None and answer["purpose"] == "welcome":
+            break
+        assert time.monotonic() < deadline, "the ban does not run out"
+        time.sleep(0.1)
+    assert ask(alice, "ban", nick="ann")["purpose"] == "ok"
+    third.ended()
+    assert ask(alice, "unban", nick="ann")["purpose"] == "ok"
+    server.joined("ann")
+
+
 def test_a_nick_like_an_address_is_kept_out_as_a_nick(server: ChatServer) -> None:
     alice, odd = login(server, "Alice"), server.joined("127.0.0.1")
     assert ask(alice, "ban", nick="127.0.0.1")["purpose"] == "ok"

@@ -43,21 +43,23 @@ class Bans:
         reason = f": {deed.text}" if deed.text else ""
         return f"{until(deed)}, by {deed.nick}{reason}"
 
-    def ban_of(self, name: str) -> Deed | None:
-        """Return the ban of a nick or address itself, whether it has run out or not."""
+    def bans_of(self, name: str) -> list[Deed]:
+        """Return the bans of a nick or address itself, whether they have run out or not: of a
+        nick there is one for each person who was kept out under it."""
         return _of(self._bans, name)
 
-    def mute_of(self, name: str) -> Deed | None:
-        """Return the mute of a nick."""
+    def mutes_of(self, name: str) -> list[Deed]:
+        """Return the mutes of a nick."""
         return _of(self._mutes, name)
 
 
-def _of(table: dict[str, dict[str, Deed]], name: str) -> Deed | None:
+def _of(table: dict[str, dict[str, Deed]], name: str) -> list[Deed]:
     for kind in ("nick", "address"):
-        for deed in table.get(f"{kind} {name.lower()}", {}).values():
-            if (deed.whom or "").lower() == name.lower():
-                return deed
-    return None
+        deeds = table.get(f"{kind} {name.lower()}", {}).values()
+        found = [deed for deed in deeds if (deed.whom or "").lower() == name.lower()]
+        if found:
+            return found
+    return []
 
 
 def until(deed: Deed) -> str:

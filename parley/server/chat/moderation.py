@@ -74,15 +74,15 @@ class Moderation:
             self._ask(session, deed, request.ref)
 
     def unban(self, session: Session, request: Unban, moment: Moment) -> None:
-        """End a ban."""
+        """End the bans of a nick or an address."""
         if self._may(session, request.ref):
-            old = self._bans.ban_of(request.nick.removeprefix("@"))
+            old = self._bans.bans_of(request.nick.removeprefix("@"))
             self._end(session, "unban", old, request, moment)
 
     def unmute(self, session: Session, request: Unmute, moment: Moment) -> None:
-        """End a mute."""
+        """End the mutes of a nick."""
         if self._may(session, request.ref):
-            old = self._bans.mute_of(request.nick.removeprefix("@"))
+            old = self._bans.mutes_of(request.nick.removeprefix("@"))
             self._end(session, "unmute", old, request, moment)
 
     def acts(self, session: Session, request: ListActs, moment: Moment) -> None:
@@ -189,15 +189,19 @@ class Moderation:
         return deed
 
     def _end(
-        self, session: Session, do: str, old: Deed | None, request: Unban | Unmute, moment: Moment
+        self, session: Session, do: str, old: list[Deed], request: Unban | Unmute, moment: Moment
     ) -> None:
-        if old is None:
+        if not old:
             text = f"{request.nick} is not {'kept out' if do == 'unban' else 'silenced'}"
             self._hall.refuse(session, ErrorWord.NO_SUCH_NICK, text, request.ref)
             return
-        deed = Deed(0, moment.utc, do, session.person, session.nick, who=old.who, whom=old.whom)
-        deed.addresses = old.addresses
-        self._ask(session, deed, request.ref)
+        for ended in old:
+            deed = Deed(0, moment.utc, do, session.person, session.nick)
+            deed.who, deed.whom, deed.addresses = ended.who, ended.whom, ended.addresses
+            if ended is old[-1]:
+                self._ask(session, deed, request.ref)
+            else:
+                self._append(deed)
 
     def _ask(self, session: Session, deed: Deed, ref: str) -> None:
         self._asked[id(deed)] = session, ref
