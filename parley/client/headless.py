@@ -106,6 +106,11 @@ class Headless:
         """Run until the input ends. Return the exit code."""
         try:
             return await self._run()
+        except asyncio.CancelledError:  # ctrl+c: whoever reads on elsewhere is told of the leaving
+            await self._leave()
+            if self._errands or self._jsonl:
+                raise
+            return self._code
         finally:
             self._cancel_files()
 
@@ -121,10 +126,8 @@ class Headless:
         await asyncio.wait({session, work, closed}, return_when=asyncio.FIRST_COMPLETED)
         self._cancel_files()
         if not session.done():
-            waiting = await self.session.quit(self._wait)
-            if waiting:
-                self._complain(f"{len(waiting)} messages were not acknowledged: they may be lost")
-                self._code = self._code or CANNOT_CONNECT
+            await self._acknowledged()
+            await self._leave()
         for task in (work, closed):
             task.cancel()
         try:
@@ -139,6 +142,25 @@ class Headless:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         return self._code
+
+    async def _acknowledged(self) -> None:
+        """Wait for acknowledgements as long as they keep coming: many lines take their time at the
+        server's rate."""
+        left, since = len(self.session.waiting), time.monotonic()
+        while left and time.monotonic() - since < self._wait:
+            if self.session.status is Status.ENDED:
+                return
+            await asyncio.sleep(0.02)
+            now = len(self.session.waiting)
+            if now < left:
+                left, since = now, time.monotonic()
+
+    async def _leave(self) -> None:
+        """Say goodbye, and what is not acknowledged."""
+        waiting = await self.session.quit(0)
+        if waiting:
+            self._complain(f"{len(waiting)} messages were not acknowledged: they may be lost")
+            self._code = self._code or CANNOT_CONNECT
 
     async def _work(self) -> None:
         """Send what is to be sent."""

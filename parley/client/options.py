@@ -9,7 +9,7 @@ from typing import TypeVar
 import configargparse
 
 from framing.limits import MAX_ID
-from framing.names import is_nick, is_room
+from framing.names import is_nick, is_private, is_room
 from parley.client.preferences import CHOICES, config_file
 from parley.client.store import Last, Store
 
@@ -83,7 +83,11 @@ def parse(arguments: list[str] | None = None) -> Options:
         "--send", action="append", default=[], metavar="TEXT", help="send TEXT and end; repeatable"
     )
     group.add_argument(
-        "--to", default="#lobby", metavar="NAME", help="where to: a #room or @nick (default #lobby)"
+        "--to",
+        type=_conversation,
+        default="#lobby",
+        metavar="NAME",
+        help="where to: a #room or @nick (default #lobby)",
     )
     group.add_argument("--jsonl", action="store_true", help="a JSON object a line, in and out")
     group.add_argument(
@@ -91,7 +95,7 @@ def parse(arguments: list[str] | None = None) -> Options:
         type=_seconds,
         default=DEFAULT_WAIT,
         metavar="SECONDS",
-        help=f"how long to try to connect, and for acknowledgements (default {DEFAULT_WAIT:g})",
+        help=f"how long to try to connect, and for an acknowledgement (default {DEFAULT_WAIT:g})",
     )
     group.add_argument("--bot", action="store_true", help="no replay of what was said before")
     group.add_argument(
@@ -172,16 +176,20 @@ def parse(arguments: list[str] | None = None) -> Options:
 
 
 def whom(options: Options, store: Store) -> Last:
-    """Return the server and name to use: as given, or asked for on a terminal.
+    """Return the server and name to use: as given, or asked for on a terminal, or as used last.
 
-    Exits with 2 if something is missing and there is no terminal to ask on, and if the
-    person ends the input instead of answering.
+    Exits with 2 if something is missing, there is no terminal to ask on and nothing was used
+    before, and if the person ends the input instead of answering.
     """
     known = store.last()
     given = (options.host, options.port, options.nick, options.id)
     if None not in given:
         return Last(options.host or "", options.port or 0, options.nick, options.id or 0)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        if known.nick is not None:
+            id_ = known.id if options.id is None else options.id
+            nick_ = options.nick or known.nick
+            return Last(options.host or known.host, options.port or known.port, nick_, id_)
         missing = [
             name
             for name, value in zip(("HOST", "PORT", "NICK", "ID"), given, strict=True)
@@ -248,6 +256,12 @@ def _room(text: str) -> str:
             f"{text!r} is no room: # and 1 to 32 letters (a to z), digits, and _ - . only"
         )
     return name
+
+
+def _conversation(text: str) -> str:
+    if not (is_room(text) or is_private(text)):
+        raise configargparse.ArgumentTypeError(f"{text!r} is no #room and no @nick")
+    return text
 
 
 def _fingerprint(text: str) -> str:

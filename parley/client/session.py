@@ -48,6 +48,9 @@ from parley.client.outgoing import IN_FLIGHT, Outgoing
 from parley.client.store import Identity, Store, StoreError, Waiting
 
 JOIN_TIMEOUT: Final = 20.0
+_LEAST_PATIENCE: Final = 1.0
+"""Seconds for an answer, however soon one gives up: a server may have much to do."""
+
 FIRST_DELAY: Final = 0.5
 LONGEST_DELAY: Final = 30.0
 """Seconds. A try comes after a random part of a delay that doubles up to this: clients of a
@@ -319,6 +322,8 @@ class Session:
                 patience = max(0.5, self.welcome.limits.timeout / 3)
             elif patience <= 0:
                 raise ConnectionError("the server lets nobody in")
+            elif self.settings.keep_trying is not None and not self._ever_online:
+                patience = min(patience, max(_LEAST_PATIENCE, self.settings.keep_trying))
             try:
                 data = await asyncio.wait_for(opened.reader.read(_READ), patience)
             except TimeoutError:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,48 @@ def test_many_lines_come_whole_and_in_order(make_server: Make) -> None:
     done = run(server, "bot", "9", "--wait", "30", stdin="\n".join(lines))
     assert done.returncode == 0, done.stderr
     assert server.messages == lines
+
+
+def test_it_waits_as_long_as_acknowledgements_come(make_server: Make) -> None:
+    server = make_server("--rate", "20", "--burst", "5").start()
+    lines = [f"line {number}" for number in range(80)]
+    done = run(server, "bot", "9", "--wait", "2", stdin="\n".join(lines))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert server.messages == lines
+
+
+def test_who_is_connected_and_not_answered_gives_up_too() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        done = run(silent.getsockname()[1], "bot", "9", "--send", "x", "--wait", "0.5")
+    assert done.returncode == 3
+    assert "has said nothing for 1 s" in done.stderr
+
+
+def test_interrupted_it_says_goodbye(server: ChatServer) -> None:
+    bob = server.joined("bob")
+    for arguments, code in ((), 0), (("--jsonl",), 130):
+        client = subprocess.Popen(
+            command(server, "ann", "1", *arguments),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        bob.until("joined")
+        client.send_signal(signal.SIGINT)
+        assert bob.until("left")["reason"] == "disconnect"
+        client.communicate(timeout=20)
+        assert client.returncode == code
+
+
+def test_what_is_left_out_is_what_was_used_last(server: ChatServer) -> None:
+    assert run(server, "bot", "9", stdin="one\n").returncode == 0
+    bare = [sys.executable, str(ROOT / "chat_client.py")]
+    for given in [], ["localhost", str(server.port)]:
+        done = subprocess.run([*bare, *given], input="again\n", capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert [(r["from"], r["id"]) for r in server.records if r["purpose"] == "message"] == [
+        ("bot", 9)
+    ] * 3
 
 
 def test_what_is_said_comes_out_a_line_each(server: ChatServer) -> None:
@@ -104,7 +147,9 @@ def test_a_failed_run_is_not_sent_later(accounts_server: ChatServer, tmp_path: P
     assert accounts_server.messages == ["x"]
 
 
-def test_exit_codes_and_their_sentences(make_server: Make, tmp_path: Path) -> None:
+def test_exit_codes_and_their_sentences(
+    make_server: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server = make_server("--max-clients", "2").start()
     server.joined("ann")
     done = run(server, "ann", "1", "--send", "x", "--wait", "0.5")
@@ -118,6 +163,8 @@ def test_exit_codes_and_their_sentences(make_server: Make, tmp_path: Path) -> No
     done = run(server, "a b", "1", "--send", "x")
     assert done.returncode == 2 and "no nick" in done.stderr
     assert run(server, "ann", "-7", "--send", "x").returncode == 2
+    assert run(server, "ann", "1", "--send", "x", "--to", "bob").returncode == 2
+    monkeypatch.setenv("PARLEY_CONFIG_DIR", str(tmp_path / "fresh"))
     only_host = [sys.executable, str(ROOT / "chat_client.py"), "localhost"]
     told = subprocess.run(only_host, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     assert told.returncode == 2 and "must be given" in told.stderr
@@ -126,7 +173,6 @@ def test_exit_codes_and_their_sentences(make_server: Make, tmp_path: Path) -> No
 
 
 def test_what_answers_is_no_chat_server() -> None:
-    import socket
     import threading
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
