@@ -38,7 +38,7 @@ from parley.server.doors.door import Interlude
 from parley.server.doors.peer import Peer
 from parley.server.ground import clock
 from parley.server.ground.clock import Moment
-from parley.server.index.index import IndexBehindError, IndexUnavailableError
+from parley.server.index.index import IndexBehindError, IndexUnavailableError, NextTickError
 from parley.server.turns import Turns
 
 FRAMES_PER_TURN: Final = 64
@@ -150,12 +150,16 @@ class Intake:
             peer = self._input.popleft()
             peer.queued = False
             left -= self._give_turn(peer, moment, most)
+
+    def answer(self, moment: Moment) -> None:
+        """Answer queries, as far as one tick goes. The log has the tick's records: who has just
+        said something finds it."""
         until = clock.mono() + QUERY_SECONDS
         while self._asking and clock.mono() < until:
             peer = self._asking.next()
             peer.queued = False
             self._asked[peer] = moment.mono
-            self._give_turn(peer, moment, LEAST_PER_TURN, may_ask=True)
+            self._give_turn(peer, moment, 1, may_ask=True)
 
     def _give_turn(self, peer: Peer, moment: Moment, most: int, may_ask: bool = False) -> int:
         """Let ``peer`` have its turn. Return what that cost."""
@@ -227,6 +231,11 @@ class Intake:
                 assert request is not None
                 peer.parked = None
                 self._chat.unavailable(session, request)
+            except NextTickError:
+                peer.parked = request
+                peer.connection.pause()
+                self.has_input(peer)
+                return spent + count
             except IndexBehindError:
                 peer.parked = request
                 self._parked[peer] = None

@@ -1,7 +1,8 @@
 """The server: the tick. Everything that happens, happens in this order:
 
     wait -> read what is ready -> deal with requests -> write the log, sync once
-         -> apply what is durable -> one send for each client that has something -> index
+         -> apply what is durable -> answer questions about the past
+         -> one send for each client that has something -> index
 
 Between two waits nothing blocks but the log's one sync. The rules of the chat are in
 ``parley.server.chat.chat``, connections and their deadlines in ``gate``, and in ``intake`` it is
@@ -126,6 +127,7 @@ class Server:
         mark("requests")
         self._commit(moment)
         mark("apply")
+        self.gate.intake.answer(moment)
         self._chat.advance(moment)
         mark("replay")
         self._send()

@@ -60,6 +60,50 @@ def test_a_private_message_reaches_one_person_and_nobody_else(server: ChatServer
     assert texts([bob.until("history", ref="h3")]) == ["psst"]
 
 
+def test_answers_come_in_the_order_of_the_requests(server: ChatServer) -> None:
+    ann = server.joined("ann")
+    kinds = [
+        "ping", "message", "ping", "files", "message", "nothing", "enter", "message", "topic",
+        "rooms", "leave", "history", "message", "ping",
+    ]  # fmt: skip
+    asked = [f"{number}-{kind}" for number, kind in enumerate(kinds)]
+    requests = b""
+    for ref in asked:
+        kind = ref.partition("-")[2]
+        to = "#lab" if ref.startswith("7") else "#lobby"
+        fields = {"purpose": kind, "ref": ref, "text": "t", "to": to, "room": "#lab", "with": to}
+        requests += frame(json.dumps(fields).encode())
+    ann.raw(requests)
+    answered: list[str] = []
+    while answered[-1:] != asked[-1:]:
+        event = ann.recv()
+        assert event is not None
+        if "ref" in event:
+            answered.append(event["ref"])
+            assert (event["purpose"] == "error") == event["ref"].endswith("nothing"), event
+    assert answered == asked
+
+
+def test_who_asks_right_behind_a_message_finds_it(server: ChatServer) -> None:
+    ann = server.joined("ann")
+    said = {"purpose": "message", "ref": "m", "text": "first needle"}
+    page = {"purpose": "history", "ref": "h", "with": "#lobby"}
+    search = {"purpose": "search", "ref": "s", "text": "needle"}
+    ann.raw(b"".join(frame(json.dumps(request).encode()) for request in (said, page, search)))
+    assert texts([ann.until("history", ref="h")]) == ["first needle"]
+    assert texts([ann.until("history", ref="s")]) == ["first needle"]
+
+
+def test_last_words_are_heard_before_the_leaving(server: ChatServer) -> None:
+    ann, bob = server.joined("ann"), server.joined("bob")
+    said = {"purpose": "message", "ref": "m", "text": "bye"}
+    ann.raw(b"".join(frame(json.dumps(r).encode()) for r in (said, {"purpose": "disconnect"})))
+    assert [(e["purpose"], e.get("ref")) for e in ann.ended() if e["purpose"] == "ok"] == [
+        ("ok", "m"), ("ok", None),
+    ]  # fmt: skip
+    assert [bob.recv()["purpose"] for _ in range(2)] == ["message", "left"]  # type: ignore[index]
+
+
 def test_nobody_by_that_nick(server: ChatServer) -> None:
     ann = server.joined("ann")
     ann.send(purpose="message", ref="r", text="x", to="@nobody")

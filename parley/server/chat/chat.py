@@ -59,6 +59,7 @@ from parley.server.accounts.accounts import Accounts
 from parley.server.accounts.scram import Secret
 from parley.server.chat.absence import Absence
 from parley.server.chat.addresses import Addresses
+from parley.server.chat.answers import Answers
 from parley.server.chat.bans import Bans
 from parley.server.chat.entrance import Entrance, Greeting
 from parley.server.chat.finding import Finding
@@ -77,6 +78,7 @@ from parley.server.ground.clock import Moment
 from parley.server.ground.counts import Counts
 from parley.server.ground.limits import Rate
 from parley.server.index.archive import Archive
+from parley.server.index.index import NextTickError
 from parley.server.log.records import Deed, Guest, Record
 
 SHORT_TEXT_BYTES = 1000
@@ -112,9 +114,11 @@ class Chat:
     ) -> None:
         self.outbox = Outbox()
         self.addresses = addresses
+        self._answers = Answers(self.outbox, append)
+        append = self._answers.append
         bounds = addresses.bounds
         self._people = People(accounts)
-        self._hall = Hall(self._people, archive, self.outbox)
+        self._hall = Hall(self._people, archive, self.outbox, self._answers)
         self._bans = bans = Bans()
         self._finding = finding = Finding(self._people, accounts, archive)
         self._entrance = Entrance(
@@ -191,14 +195,21 @@ class Chat:
         """
         if session.state is State.CLOSED:
             return
+        self._answers.asking = session
+        try:
+            self._dispatch(session, request, moment)
+        finally:
+            self._answers.asking = None
+
+    def _dispatch(self, session: Session, request: AnyRequest, moment: Moment) -> None:
         kind = type(request)
         query = self._queries.get(kind)
         handler = query or self._joined.get(kind)
-        if self._stopping and type(request) not in _WHILE_STOPPING:
+        if self._stopping and kind not in _WHILE_STOPPING:
             ref = getattr(request, "ref", None)
             self._hall.refuse(session, ErrorWord.SHUTTING_DOWN, "the server is stopping", ref)
         elif handler is None:
-            self._open[type(request)](session, request, moment)
+            self._open[kind](session, request, moment)
         elif session.state is not State.JOINED:
             ref = getattr(request, "ref", None)
             self._hall.refuse(session, ErrorWord.NOT_JOINED, "join or log in first", ref)
@@ -265,6 +276,7 @@ class Chat:
 
     def applied(self, record: Record, body: bytes, moment: Moment) -> None:
         """The log has ``record``; ``body`` is the event that tells of it."""
+        asked = self._answers.come(record)
         if isinstance(record, Guest):
             self._entrance.taken_in(record, moment)
         elif isinstance(record, Deed):
@@ -274,15 +286,18 @@ class Chat:
         else:
             self.counts.messages += 1
             self._talk.said(record, body)
+        self._answers.given(asked)
 
     def not_applied(self, record: Record) -> None:
         """The log could not take ``record``."""
+        asked = self._answers.come(record)
         if isinstance(record, Guest):
             self._entrance.not_taken_in(record, _NO_STORE)
         elif isinstance(record, Deed):
             self._doers(record).not_done(record, _NO_STORE)
         else:
             self._talk.not_said(record, _NO_STORE)
+        self._answers.given(asked)
 
     def _doers(self, deed: Deed) -> Visits | Moderation | Sharing:
         """Return who asked for a deed."""
@@ -340,6 +355,8 @@ class Chat:
         self._hall.tell(session, Pong(request.ref, moment.utc))
 
     def _disconnect(self, session: Session, request: Disconnect, moment: Moment) -> None:
+        if self._answers.waits(session):
+            raise NextTickError  # nobody hears of the leaving before what was said last
         self._hall.tell(session, Ok(request.ref))
         said = request.text or ""
         text = said if 0 < len(said.encode()) <= SHORT_TEXT_BYTES else None

@@ -11,6 +11,7 @@ from framing.codec import encode
 from framing.errors import ErrorWord
 from framing.events import Error, Event, History, Joined, Left, Roster
 from framing.limits import PAGE
+from parley.server.chat.answers import Answers
 from parley.server.chat.outbox import Audience, Outbox
 from parley.server.chat.people import ROSTER_ENTRIES, ROSTER_EVERY, ROSTER_OVER, Comings, People
 from parley.server.chat.rooms import Room, Rooms
@@ -38,7 +39,7 @@ logger = logging.getLogger(__name__)
 class Hall:
     """Everybody who has joined, the room they are all in, and the other rooms."""
 
-    def __init__(self, people: People, archive: Archive, outbox: Outbox) -> None:
+    def __init__(self, people: People, archive: Archive, outbox: Outbox, answers: Answers) -> None:
         self.people = people
         self.counts = Counts()
         self.lobby = Audience()
@@ -47,6 +48,7 @@ class Hall:
         self.closing: list[Session] = []
         self._archive = archive
         self._outbox = outbox
+        self._answers = answers
         self._comings = Comings()
         self._catching_up: dict[Session, None] = {}
         self._arrived: dict[Session, None] = {}
@@ -58,7 +60,7 @@ class Hall:
     def tell(self, session: Session, event: Event) -> None:
         """Tell one session."""
         if session.state is not State.CLOSED:
-            self._outbox.tell(session, encode(event))
+            self._answers.tell(session, encode(event))
 
     def refuse(
         self,

@@ -22,7 +22,7 @@ from parley.server.chat.session import Session
 from parley.server.ground.clock import Moment
 from parley.server.ground.limits import Bucket, Rate
 from parley.server.index.archive import Archive
-from parley.server.index.index import IndexBehindError
+from parley.server.index.index import NextTickError
 from parley.server.log.records import Deed, Origin, Record, Said
 
 TYPING_EVERY: Final = 3.0
@@ -421,7 +421,7 @@ class Talk:
         if key(to) == LOBBY:
             return LOBBY, None
         if self._hall.rooms.is_changing(to, session.person):
-            raise IndexBehindError  # what comes of that is known in the next tick
+            raise NextTickError  # what comes of that is known then
         room = self._hall.rooms.seen_by(to, session.person)
         if room is None:
             raise NoWayError(ErrorWord.NO_SUCH_ROOM, f"there is no room {to}")

@@ -20,7 +20,7 @@ from parley.server.chat.rooms import Room
 from parley.server.chat.session import Session
 from parley.server.ground.bounds import Bounds
 from parley.server.ground.clock import Moment
-from parley.server.index.index import IndexBehindError
+from parley.server.index.index import NextTickError
 from parley.server.log.records import Deed, Record
 
 _ROOMS_BYTES: Final = 48 * 1024
@@ -219,11 +219,11 @@ class Visits:
     def _wait_for(self, session: Session, name: str) -> None:
         """What comes of a room that is being made or entered is known in the next tick."""
         if self._hall.rooms.is_changing(name, session.person):
-            raise IndexBehindError
+            raise NextTickError
 
     def _ask(self, session: Session, deed: Deed, ref: str) -> None:
         if deed.slot in self._hall.rooms.under_way:
-            raise IndexBehindError  # one after the other: each on what the one before made
+            raise NextTickError  # one after the other: each on what the one before made
         self._hall.rooms.under_way.add(deed.slot)
         self._asked[id(deed)] = session, ref
         self._append(deed)

@@ -47,6 +47,10 @@ class IndexBehindError(Exception):
     """The index does not reach back yet to what was asked: it is still being filled."""
 
 
+class NextTickError(IndexBehindError):
+    """What a request depends on is among this tick's records: the next tick knows it."""
+
+
 class IndexUnavailableError(IndexBehindError):
     """The index cannot be written: the disk is full. Nothing is forgotten meanwhile."""
 
