@@ -18,6 +18,9 @@ from framing.limits import FRAME, LENGTH_DIGITS
 # [0-9], not \d and not int() alone: both take Arabic-Indic digits, int() also "1_0" and "+1".
 _HEAD: Final = re.compile(rb"\$([1-9][0-9]{0,%d})\{" % (LENGTH_DIGITS - 1))
 _PART_OF_HEAD: Final = re.compile(rb"\$(?:[1-9][0-9]{0,%d})?" % (LENGTH_DIGITS - 1))
+_DOLLAR: Final = 0x24
+_ONE_TOO_LONG: Final = "the frame's length counts the closing $ too"
+# No JSON object ends so. Who miscounts is told at once: else each would wait for the other.
 _TLS_HANDSHAKE: Final = 0x16  # RFC 8446, 5.1
 _LONGEST_HEAD: Final = 1 + LENGTH_DIGITS
 _COMPACT_AFTER: Final = 64 * 1024
@@ -86,10 +89,14 @@ class FrameDecoder:
             if length > self.limit:
                 raise self._fail(f"a frame of {length} bytes; at most {self.limit} are taken here")
             self._need = head.end() - start + length  # the head's "{" stands for the closing "$"
-        if available < self._need:
-            return None
         end = start + self._need - 1
-        if self._buffer[end] != 0x24:
+        if available < self._need:
+            if available == self._need - 1 and self._buffer[end - 1] == _DOLLAR:
+                raise self._fail(_ONE_TOO_LONG)
+            return None
+        if self._buffer[end - 1] == _DOLLAR:
+            raise self._fail(_ONE_TOO_LONG)
+        if self._buffer[end] != _DOLLAR:
             raise self._fail("no $ where the frame's length says it ends")
         # The head is "$", the digits and nothing else, so the first "{" opens the body.
         body = bytes(self._buffer[self._buffer.index(b"{", start) : end])

@@ -118,6 +118,12 @@ def test_what_is_no_frame_never_becomes_one(data: bytes) -> None:
     assert found == [] and error is not None
 
 
+@pytest.mark.parametrize("behind", [b"", b"$2{}$"])
+def test_a_length_that_counts_the_closing_dollar_is_refused_at_once(behind: bytes) -> None:
+    found, error = decode(FrameDecoder(), [b'$30{"purpose":"ping","ref":"a1"}$' + behind])
+    assert found == [] and error == "the frame's length counts the closing $ too"
+
+
 @pytest.mark.parametrize(
     "bad", [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc0\x80"]
 )
