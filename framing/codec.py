@@ -13,7 +13,7 @@ from framing.requests import AnyRequest, Request
 
 
 class _Envelope(msgspec.Struct, gc=False):
-    purpose: str | None = None
+    purpose: object = None
     ref: str | None = None
 
 
@@ -71,6 +71,6 @@ def _explain(body: bytes, problem: Exception, purposes: frozenset[str]) -> BodyE
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return BodyError(str(problem))
     ref = envelope.ref if envelope.ref is not None and 1 <= len(envelope.ref) <= 64 else None
-    if envelope.purpose is not None and envelope.purpose not in purposes:
+    if isinstance(envelope.purpose, str) and envelope.purpose not in purposes:
         return UnknownPurposeError("unknown purpose", ref)
     return BodyError(str(problem), ref)

@@ -137,6 +137,15 @@ def test_what_is_not_utf_8_is_refused_where_nobody_looks_too(body: bytes, bad: b
     assert decode_request(body % "é".encode()) == decode_request(body % b"e")
 
 
+@pytest.mark.parametrize(
+    "wrong", ['"purpose":1', '"purpose":["ping"]', '"purpose":"nope"', '"text":"x"']
+)
+def test_what_is_no_request_is_answered_under_its_ref(wrong: str) -> None:
+    with pytest.raises(BodyError) as caught:
+        decode_request(b'{"ref":"r",%b}' % wrong.encode())
+    assert caught.value.ref == "r"
+
+
 def test_the_example_of_the_protocol() -> None:
     assert encode_frame(b'{"purpose":"ping","ref":"a1"}').startswith(b'$29{"purpose"')
     decoder = FrameDecoder()

@@ -188,7 +188,7 @@ class Talk:
             return False
         wait = self._messages(session, moment).wait(self.rate, moment.mono)
         if wait:
-            words = f"more than {self.rate.rate:g} messages a second: wait {wait:.1f} s"
+            words = f"more than {self.rate.rate:g} messages a second: wait {max(0.1, wait):.1f} s"
             self._hall.refuse(session, ErrorWord.LIMIT_EXCEEDED, words, ref, wait)
         return wait > 0
 
@@ -370,7 +370,7 @@ class Talk:
             return False
         wait = session.queries.wait(self.queries, moment.mono)
         if wait:
-            words = f"more than {self.queries.rate:g} queries a second: wait {wait:.1f} s"
+            words = f"more than {self.queries.rate:g} queries a second: wait {max(0.1, wait):.1f} s"
             self._hall.refuse(session, ErrorWord.LIMIT_EXCEEDED, words, ref, wait)
         return wait > 0
 
