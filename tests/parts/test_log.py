@@ -178,6 +178,20 @@ def test_a_file_that_is_something_else_is_refused_and_left_alone(
     assert path.read_bytes() == content
 
 
+@pytest.mark.parametrize("of_last", [b'"purpose":"later"', b'"purpose":"message"'])
+def test_a_whole_line_that_is_no_record_is_not_taken_for_a_torn_one(
+    written: tuple[Path, int, bytes], of_last: bytes
+) -> None:
+    path, _, _ = written
+    whole = path.read_bytes()
+    foreign = whole[: whole.rindex(b"\n]")] + b',\n{%b,"seq":4}\n]' % of_last
+    for content in foreign, foreign[:-2]:
+        path.write_bytes(content)
+        with pytest.raises(HistoryError, match=r"line 5 .*no record that this version knows"):
+            Recovery(path)
+        assert path.read_bytes() == content
+
+
 def test_a_checkpoint_is_trusted_only_while_everything_before_it_is_the_same(
     written: tuple[Path, int, bytes],
 ) -> None:

@@ -24,6 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from parley.server.ground.durable import sync_directory
 from parley.server.log.log import START, LogBrokenError, Position, Span
 from parley.server.log.records import (
@@ -219,6 +221,7 @@ class Recovery:
                 at = end + len(rest) - len(rest.lstrip(b"\n,] \t\r"))
                 where = file.where(at, "what follows is no record")
                 raise HistoryError(f"{where}. Each record stands on a line of its own")
+            self._refuse_foreign(file, rest)
             torn = self._set_aside(rest)
             logger.warning(
                 "%s: the last %d bytes are not a whole record; moved to %s",
@@ -229,6 +232,15 @@ class Recovery:
         else:
             logger.warning("%s: the closing bracket was missing; put back", self.path)
         self._close_array()
+
+    def _refuse_foreign(self, file: "_File", rest: bytes) -> None:
+        """Raise if something of ``rest`` is a whole object and no record: what broke off is never
+        whole. A later version may have written it, or a person."""
+        at = self.position.end
+        for line in rest.split(b"\n"):
+            if (why := _why_foreign(line)) is not None:
+                raise HistoryError(file.where(at, f"no record that this version knows: {why}"))
+            at += len(line) + 1
 
     def _set_aside(self, rest: bytes) -> Path:
         number = 1
@@ -288,6 +300,20 @@ def _is_strange(line: bytes) -> bool:
     except ValueError:
         return True
     return False
+
+
+def _why_foreign(line: bytes) -> str | None:
+    """Say what is wrong with a line that is a whole object and no record; None if it is neither."""
+    text = line.strip().rstrip(b",] \t")
+    try:
+        check_line(text)
+    except ValueError as problem:
+        try:
+            msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+        except (ValueError, RecursionError):
+            return None
+        return str(problem)
+    return None
 
 
 class _File:
