@@ -46,6 +46,9 @@ class Room:
     since: dict[str, int] = field(default_factory=dict)
     invited: set[str] = field(default_factory=set)
 
+    def lets_in(self, nick: str) -> bool:
+        return not self.private or nick == self.owner or nick in self.invited
+
 
 @dataclass
 class Said:
@@ -217,10 +220,9 @@ class Everything(RuleBasedStateMachine):
         known = self.rooms.get(room.lower())
         if known is None:
             known = self.rooms[room.lower()] = Room(nick, private)
-        may = not known.private or nick == known.owner or nick in known.invited
         if nick in known.since:
             assert isinstance(answer, Ok)
-        elif may:
+        elif known.lets_in(nick):
             assert isinstance(answer, Ok) and answer.seq is not None
             known.since[nick] = answer.seq
             known.made = known.made or answer.seq - 1
@@ -347,7 +349,9 @@ class Everything(RuleBasedStateMachine):
         self.drain()
         answer = self.ask(nick, PageOf("r", where))
         if where.startswith("#") and self.floor(nick, where) is None:
-            assert isinstance(answer, Error) and answer.error == "NO_SUCH_ROOM"
+            room = self.rooms.get(where)
+            word = "FORBIDDEN" if room is not None and room.lets_in(nick) else "NO_SUCH_ROOM"
+            assert isinstance(answer, Error) and answer.error == word
             return
         assert isinstance(answer, History) and answer.end
         page = [m for m in answer.messages if not (m.edit_of or m.redact_of)]

@@ -30,7 +30,10 @@ def test_a_room_is_made_by_the_first_and_heard_by_those_in_it(server: ChatServer
     message = bob.until("message")
     assert (message["to"], message["text"]) == ("#Lab", "hello")
     assert ask(cyd, "message", to="#lab", text="x")["error"] == "FORBIDDEN"
-    assert ask(cyd, "history", **{"with": "#lab"})["error"] == "NO_SUCH_ROOM"
+    assert ask(cyd, "history", **{"with": "#lab"})["error"] == "FORBIDDEN"
+    assert ask(cyd, "search", text="x", **{"with": "#lab"})["error"] == "FORBIDDEN"
+    assert ask(cyd, "search", text="x", **{"with": "#none"})["error"] == "NO_SUCH_ROOM"
+    assert ask(cyd, "search", text="x", **{"with": "none"})["error"] == "BAD_REQUEST"
     assert ask(bob, "leave", room="#lab")["purpose"] == "ok"
     left = ann.until("left", room="#Lab")
     assert (left["nick"], left["reason"]) == ("bob", "left")
@@ -113,7 +116,7 @@ def test_a_private_room_is_for_the_invited_and_from_then_on(server: ChatServer) 
     assert ask(eve, "search", text="bob")["messages"] == []
     assert texts(eve.quiet()) == []
     assert ask(bob, "leave", room="#secret")["purpose"] == "ok"
-    assert ask(bob, "history", **{"with": "#secret"})["error"] == "NO_SUCH_ROOM"
+    assert ask(bob, "history", **{"with": "#secret"})["error"] == "FORBIDDEN"
     assert ask(bob, "search", text="bob")["messages"] == []
 
 

@@ -11,6 +11,7 @@ from framing.codec import encode
 from framing.errors import ErrorWord
 from framing.events import Error, Event, History, Joined, Left, Roster
 from framing.limits import PAGE
+from framing.names import is_room
 from parley.server.chat.answers import Answers
 from parley.server.chat.outbox import Audience, Outbox
 from parley.server.chat.people import ROSTER_ENTRIES, ROSTER_EVERY, ROSTER_OVER, Comings, People
@@ -74,6 +75,18 @@ class Hall:
         self.counts.refusals[word.value] += 1
         wait = None if retry_after is None else round(retry_after, 3)
         self.tell(session, Error(word.code, word.value, text[:ERROR_CHARS], ref, wait))
+
+    def refuse_conversation(self, session: Session, name: str, ref: str) -> None:
+        """Tell a session that it has no part in a conversation. Of a private room it is not to
+        learn that there is one."""
+        room = self.rooms.seen_by(name, session.person)
+        if room is not None:
+            self.refuse(session, ErrorWord.FORBIDDEN, f"enter {room.name} first", ref)
+        elif is_room(name):
+            self.refuse(session, ErrorWord.NO_SUCH_ROOM, f"there is no room {name}", ref)
+        else:
+            text = f"a conversation is a #room or a @nick, not {name!r}"
+            self.refuse(session, ErrorWord.BAD_REQUEST, text, ref)
 
     def announce(self, event: Event) -> None:
         """Tell everybody who has joined, those too who are still being given what they missed."""

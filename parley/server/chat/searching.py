@@ -57,8 +57,7 @@ class Searching:
             stream = rooms.stream(session.person, request.with_) if known else None
             streams = None if stream is None else [stream]
         if streams is None:
-            text = f"there is no conversation {request.with_!r}"
-            self._hall.refuse(session, ErrorWord.NO_SUCH_ROOM, text, ref)
+            self._hall.refuse_conversation(session, request.with_ or "", ref)
             return
         sender = request.from_.removeprefix("@") if request.from_ is not None else None
         if sender is not None and not is_nick(sender):

@@ -296,8 +296,7 @@ class Talk:
         if is_room(name) or is_private(name):
             stream = self._hall.rooms.stream(session.person, name)
         if stream is None:
-            word = ErrorWord.NO_SUCH_ROOM if is_room(name) else ErrorWord.BAD_REQUEST
-            self._hall.refuse(session, word, f"there is no conversation {name!r}", request.ref)
+            self._hall.refuse_conversation(session, name, request.ref)
             return
         if request.after is None:
             before = MAX_SEQ if request.before is None else request.before
