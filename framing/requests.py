@@ -176,10 +176,11 @@ class Invite(Request, tag="invite"):
 
 
 class SetTopic(Request, tag="topic"):
-    """Say what a room is about. ``locked``: from now on only its owner and moderators may."""
+    """Say what a room is about, or ask. ``locked``: from now on only its owner and moderators may
+    say so."""
 
     ref: Ref
-    room: str
+    room: str = LOBBY
     text: str | None = None
     locked: bool | None = None
 

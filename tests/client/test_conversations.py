@@ -32,12 +32,26 @@ def test_a_room_is_made_entered_talked_in_and_left(server: ChatServer, open_clie
     ann.type("/who\r")
     ann.see("In #lab", "bob  online", "2 in all")
     ann.type("\x1b/rooms\r")
-    ann.see("#lab     2 here  what we found (you are in it)")
+    ann.see(
+        "#lab       2 here  what we found (you are in it)", "#lobby     2 here  (you are in it)"
+    )
     ann.type("\x1b")
     ann.see("#lab ›", not_="Esc closes")
     ann.type("/leave\r")
     ann.see("#lobby ›", not_="2 #lab")
     assert bob.until("left", room="#lab")["nick"] == "ann"
+
+
+def test_what_the_lobby_is_about(server: ChatServer, open_client: Open) -> None:
+    bob = server.joined("bob")
+    ask(bob, "topic", text="tea")
+    ann = open_client(server, "ann", columns=120)
+    ann.see("2 here")
+    ann.type("/topic\r")
+    ann.see("#lobby · tea", "#lobby is about tea.", not_="bob says")
+    ann.type("/topic coffee\r")
+    ann.see("#lobby · coffee", "ann says what #lobby is about: coffee")
+    assert bob.until("topic", nick="ann")["text"] == "coffee"
 
 
 def test_a_private_room_by_invitation(server: ChatServer, open_client: Open) -> None:

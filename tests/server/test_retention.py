@@ -97,6 +97,7 @@ def test_what_is_old_is_dropped_and_who_is_who_stays(make_server: Make) -> None:
     ask(ann, "invite", room="#closed", nick="bob")
     ask(bob, "enter", room="#closed")
     ask(ann, "topic", room="#closed", text="what stays")
+    ask(ann, "topic", text="and for all")
     ask(ann, "enter", room="#left")
     ask(ann, "leave", room="#left")
     bob.say("old and private", "@ann")
@@ -123,6 +124,7 @@ def test_what_is_old_is_dropped_and_who_is_who_stays(make_server: Make) -> None:
                 assert welcome["rooms"] == ["#lobby", "#closed"], how
         rooms = {r["room"]: r for r in ask(bob, "rooms")["rooms"]}
         assert rooms["#closed"]["topic"] == "what stays" and "#left" not in rooms
+        assert rooms["#lobby"]["topic"] == "and for all"
         kept = all_pages(ann)
         assert 5 < len(kept) < len(said) and kept == said[-len(kept) :], how
         assert ask(bob, "history", **{"with": "@ann"})["messages"] == []

@@ -19,6 +19,13 @@ def ask(who: Wire, purpose: str, **fields: object) -> Event:
             return event
 
 
+def other_rooms(who: Wire) -> list[Event]:
+    """Return the rooms one may know of, beside the lobby, which is always there."""
+    first, *others = sorted(ask(who, "rooms")["rooms"], key=lambda room: room["room"] != "#lobby")
+    assert (first["room"], first["member"]) == ("#lobby", True)
+    return others
+
+
 def test_a_room_is_made_by_the_first_and_heard_by_those_in_it(server: ChatServer) -> None:
     ann, bob, cyd = server.joined("ann"), server.joined("bob"), server.joined("cyd")
     assert ask(ann, "message", to="#Lab", text="no such room yet")["error"] == "NO_SUCH_ROOM"
@@ -40,8 +47,38 @@ def test_a_room_is_made_by_the_first_and_heard_by_those_in_it(server: ChatServer
     ann.say("bob is gone", "#lab")
     assert texts(bob.quiet()) == []
     assert texts(cyd.quiet()) == []
-    assert ask(ann, "leave", room="#lobby")["error"] == "FORBIDDEN"
     assert ask(ann, "enter", room="lab")["error"] == "BAD_REQUEST"
+
+
+def test_the_lobby_is_a_room_that_nobody_leaves(server: ChatServer) -> None:
+    ann, bob = server.joined("ann"), server.joined("bob")
+    [lobby] = ask(ann, "rooms")["rooms"]
+    assert lobby == {"room": "#lobby", "people": 2, "member": True}
+    assert ask(ann, "enter", room="#lobby")["purpose"] == "ok"
+    assert ask(ann, "leave", room="#lobby")["error"] == "FORBIDDEN"
+    assert ask(ann, "invite", room="#lobby", nick="bob")["error"] == "FORBIDDEN"
+    assert ask(ann, "topic", text="for all of us")["purpose"] == "ok"
+    told = bob.until("topic")
+    assert (told["room"], told["text"], told["nick"]) == ("#lobby", "for all of us", "ann")
+    assert ask(bob, "topic", room="#Lobby", locked=True)["error"] == "FORBIDDEN"
+    for wipe in (False, True):
+        server.kill()
+        if wipe:
+            (server.data / "history.index").unlink()
+        server.start()
+        bob = server.joined("bob", token=bob.passed[0].get("token"))
+        bob.send(purpose="topic", ref="t")
+        assert bob.until("topic")["text"] == "for all of us"
+        assert bob.until("ok", ref="t")
+        ask(bob, "enter", room="#a"), ask(bob, "enter", room="#z")
+        names, after = [], ""
+        while True:
+            page = ask(bob, "rooms", after=after, limit=1)
+            names += [room["room"] for room in page["rooms"]]
+            if page["end"]:
+                break
+            after = names[-1]
+        assert names == ["#a", "#lobby", "#z"]
 
 
 def test_membership_and_rooms_last_over_restarts(server: ChatServer) -> None:
@@ -59,11 +96,11 @@ def test_membership_and_rooms_last_over_restarts(server: ChatServer) -> None:
         ann, bob = server.wire(), server.wire()
         assert ann.join("ann", token=tokens["ann"])["rooms"] == ["#lobby", "#lab"]
         assert bob.join("bob", token=tokens["bob"])["rooms"] == ["#lobby"]
-        [room] = ask(bob, "rooms")["rooms"]
+        [room] = other_rooms(bob)
         assert room == {
             "room": "#lab", "people": 1, "topic": "what we found", "owner": "ann",
         }  # fmt: skip
-        assert ask(ann, "rooms")["rooms"][0]["member"] is True
+        assert other_rooms(ann)[0]["member"] is True
         ann.say("still here", "#lab")
         ann.close()
         bob.close()
@@ -91,7 +128,7 @@ def test_a_private_room_is_for_the_invited_and_from_then_on(server: ChatServer) 
     assert ask(ann, "enter", room="#secret", private=True)["purpose"] == "ok"
     early = ann.say("before bob came", "#secret")["seq"]
     assert ask(bob, "enter", room="#secret")["error"] == "FORBIDDEN"
-    assert ask(bob, "rooms")["rooms"] == []
+    assert other_rooms(bob) == []
     assert ask(bob, "message", to="#secret", text="x")["error"] == "NO_SUCH_ROOM"
     assert ask(bob, "invite", room="#secret", nick="eve")["error"] == "NO_SUCH_ROOM"
     assert ask(ann, "invite", room="#secret", nick="bob")["purpose"] == "ok"
@@ -128,11 +165,11 @@ def test_a_room_goes_with_the_last_and_its_name_is_free_without_its_past(
     ann.say("a secret of the first", "#lab")
     ask(ann, "topic", room="#lab", text="secret topic")
     ask(ann, "leave", room="#lab")
-    assert ask(ann, "rooms")["rooms"] == []
+    assert other_rooms(ann) == []
     assert ask(eve, "enter", room="#lab")["purpose"] == "ok"
     token = eve.passed[0]["token"]
     for _ in range(2):
-        [room] = ask(eve, "rooms")["rooms"]
+        [room] = other_rooms(eve)
         assert room == {"room": "#lab", "people": 1, "member": True, "owner": "eve"}
         assert ask(eve, "history", **{"with": "#lab"})["messages"] == []
         assert ask(eve, "search", text="secret")["messages"] == []
@@ -228,8 +265,8 @@ def test_requests_of_one_segment_are_done_one_after_the_other(server: ChatServer
     at_once({"purpose": "leave"}, {"purpose": "enter"})
     ann.say("still in", "#lab")
     at_once({"purpose": "topic", "locked": True}, {"purpose": "topic", "text": "new"})
-    assert ask(bob, "rooms")["rooms"][0]["topic"] == "new"
-    assert ask(bob, "rooms")["rooms"][0]["locked"] is True
+    assert other_rooms(bob)[0]["topic"] == "new"
+    assert other_rooms(bob)[0]["locked"] is True
     new = "#new"
     at_once(
         {"purpose": "enter", "room": new},
@@ -260,7 +297,7 @@ def test_a_guest_who_stays_away_leaves_and_an_account_stays(
     left = bob.until("left", room="#lab", patience=30)
     assert (left["nick"], left["reason"]) == ("Ann", "left")
     bob.say("still here", to="#lab")
-    [lab] = ask(bob, "rooms")["rooms"]  # and the room where nobody else was is gone
+    [lab] = other_rooms(bob)  # and the room where nobody else was is gone
     assert (lab["room"], lab["member"]) == ("#lab", True)
     leaves = [r["whom"] for r in server.records if r.get("do") == "leave"]
     assert leaves == ["Ann", "Ann"]
@@ -278,7 +315,7 @@ def test_the_people_in_a_room_are_counted_once_however_many_windows(server: Chat
     window = server.wire()
 
     def people() -> int:
-        [lab] = ask(bob, "rooms")["rooms"]
+        [lab] = other_rooms(bob)
         return int(lab["people"])
 
     assert ask(bob, "enter", room="#lab")["purpose"] == "ok"

@@ -48,7 +48,14 @@ async def topic(face: Face, rest: str) -> None:
     elif rest:
         say_refusal(face, await face.session.ask(lambda ref: SetTopic(ref, room, rest)))
     else:
-        topic = face.model.current.topic
+        current = face.model.current
+        current.asks_topic = True  # what comes now is no news
+        try:
+            if say_refusal(face, await face.session.ask(lambda ref: SetTopic(ref, room))):
+                return
+        finally:
+            current.asks_topic = False
+        topic = current.topic
         said = f"{room} is about {topic}." if topic else f"Nobody has said what {room} is about."
         face.model.note(said, time.time())
 
@@ -89,7 +96,7 @@ def _about_room(room: Room) -> str:
     words = ["you are in it"] if room.member else []
     words += ["private"] if room.private else []
     topic = clean(room.topic[:500])
-    return f"{topic} ({', '.join(words)})" if words else topic
+    return f"{topic} ({', '.join(words)})".lstrip() if words else topic
 
 
 async def users(face: Face, rest: str) -> None:

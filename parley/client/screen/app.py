@@ -390,11 +390,11 @@ class Screen:
                 found, _ = await rooms.people(self, room.name)
                 if found is not None:
                     room.members = {key(person.nick) for person in found}
-                room.asks_topic = True
-                try:
-                    await self.session.ask(lambda ref: SetTopic(ref, room.name))
-                finally:
-                    room.asks_topic = False
+            room.asks_topic = True
+            try:
+                await self.session.ask(lambda ref: SetTopic(ref, room.name))
+            finally:
+                room.asks_topic = False
 
     def _fill(self) -> None:
         """Bring older messages if what is here would hardly fill a screen."""

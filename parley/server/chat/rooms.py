@@ -65,16 +65,19 @@ class Room:
 
     def described(self, person: str) -> Described:
         """Return what ``person`` is told of it."""
-        member = person in self.members
+        member = person in self.members or self.name == LOBBY
+        owner = self.owner_nick or None
         return Described(
-            self.name, self.online, self.topic, self.private, member, self.owner_nick, self.locked
+            self.name, self.online, self.topic, self.private, member, owner, self.locked
         )
 
 
 class Rooms:
-    """All rooms but the lobby, which is everybody's."""
+    """All rooms. ``lobby`` is everybody's and for ever: of it there is only what it is about. The
+    others are what is counted, and what can be entered and left."""
 
     def __init__(self) -> None:
+        self.lobby = Room(LOBBY, "", "", False, 0)
         self._rooms: dict[str, Room] = {}
         self._keys: list[str] = []
         self._of: dict[str, dict[str, Room]] = {}
@@ -125,8 +128,13 @@ class Rooms:
 
     def after(self, name_key: str, person: str) -> Iterator[Room]:
         """Yield the rooms that ``person`` may know of, by name, with keys over ``name_key``."""
-        for other in self._keys[bisect.bisect_right(self._keys, name_key) :]:
-            if self._rooms[other].may_enter(person):
+        keys = self._keys[bisect.bisect_right(self._keys, name_key) :]
+        if name_key < LOBBY:
+            bisect.insort(keys, LOBBY)
+        for other in keys:
+            if other == LOBBY:
+                yield self.lobby
+            elif self._rooms[other].may_enter(person):
                 yield self._rooms[other]
 
     def apply(self, deed: Deed) -> None:
@@ -140,7 +148,7 @@ class Rooms:
                 bisect.insort(self._keys, name)
                 self._made[deed.by] = self._made.get(deed.by, 0) + 1
             return
-        room = self._rooms.get(name)
+        room = self.lobby if name == LOBBY else self._rooms.get(name)
         if room is None:
             return
         if deed.do == "enter" and deed.who is not None:

@@ -47,6 +47,7 @@ class Visits:
         size = 0
         limit = min(request.limit, PAGE)
         end = True
+        self._hall.rooms.lobby.online = len(self._hall.people)
         for room in self._hall.rooms.after(key(request.after or ""), session.person):
             described = room.described(session.person)
             size += len(encode(Rooms("", [described], True)))
@@ -93,10 +94,6 @@ class Visits:
 
     def leave(self, session: Session, request: Leave, moment: Moment) -> None:
         """Go out."""
-        if key(request.room) == LOBBY:
-            text = f"everybody is in {LOBBY}"
-            self._hall.refuse(session, ErrorWord.FORBIDDEN, text, request.ref)
-            return
         room = self._mine(session, request.room, request.ref)
         if room is not None:
             deed = self._deed(session, "leave", room.name, moment)
@@ -120,7 +117,8 @@ class Visits:
 
     def topic(self, session: Session, request: SetTopic, moment: Moment) -> None:
         """Say what a room is about, or tell what was said."""
-        room = self._mine(session, request.room, request.ref)
+        lobby = key(request.room) == LOBBY
+        room = self._hall.rooms.lobby if lobby else self._mine(session, request.room, request.ref)
         if room is None:
             return
         if request.text is None and request.locked is None:
@@ -130,7 +128,8 @@ class Visits:
             return
         may_lock = session.person == room.owner or session.moderator
         if (room.locked or request.locked is not None) and not may_lock:
-            text = f"the topic of {room.name} is for {room.owner_nick} and moderators to set"
+            whom = f"{room.owner_nick} and moderators" if room.owner else "moderators"
+            text = f"the topic of {room.name} is for {whom} to set"
             self._hall.refuse(session, ErrorWord.FORBIDDEN, text, request.ref)
             return
         text = room.topic if request.text is None else request.text
@@ -156,6 +155,8 @@ class Visits:
         room = hall.rooms.get(deed.room or "")  # leaving may be its end
         hall.rooms.apply(deed)
         room = room or hall.rooms.get(deed.room or "")
+        if deed.room == LOBBY:
+            room = hall.rooms.lobby
         assert room is not None
         if deed.do == "make":
             self._hall.rooms.being_made.discard(key(room.name))
@@ -175,7 +176,10 @@ class Visits:
                 hall.tell(session, Invited(room.name, deed.nick, deed.time))
         else:
             told = Topic(room.name, room.topic, deed.nick, deed.time, room.locked)
-            hall.say_in(room, encode(told))
+            if room is hall.rooms.lobby:
+                hall.announce(told)
+            else:
+                hall.say_in(room, encode(told))
 
     def not_done(self, deed: Deed, text: str) -> None:
         """The log could not take a deed."""
@@ -205,7 +209,10 @@ class Visits:
                 self._hall.say_in(room, encode(Left(nick, id_, deed.time, "left", room.name)))
 
     def _mine(self, session: Session, name: str, ref: str) -> Room | None:
-        """Return the room if the session is in it; else refuse."""
+        """Return the room if the session is in it, of those one may leave; else refuse."""
+        if key(name) == LOBBY:
+            self._hall.refuse(session, ErrorWord.FORBIDDEN, f"everybody is in {LOBBY}", ref)
+            return None
         self._wait_for(session, name)
         room = self._hall.rooms.get(name)
         if room is not None and session.person in room.members:

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from framing.names import key
+from framing.names import LOBBY, key
 from parley.server.ground import durable
 from parley.server.index.readmarks import ReadMarks
 from parley.server.index.tables import Tables
@@ -312,7 +312,7 @@ class Index:
         query = "SELECT 1 FROM deed WHERE slot = ? AND seq = ? AND NOT ends"
         if self.db.execute(query, (deed.slot, deed.seq)).fetchone() is None:
             return False
-        if deed.room is None:
+        if deed.room is None or deed.room == LOBBY:
             return True
         first = Deed(0, 0.0, "enter", "", "", deed.room, who="").slot
         query = "SELECT 1 FROM deed WHERE slot >= ? AND slot < ? AND NOT ends LIMIT 1"

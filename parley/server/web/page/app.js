@@ -203,9 +203,10 @@ export class App {
   /** Ask what is to be known of a conversation that is opened: its topic, who is in it. */
   _ask(conversation) {
     const { name: room, members } = conversation;
-    if (this.session.status !== "online" || conversation.private || conversation.key === LOBBY || members !== null) return;
+    if (this.session.status !== "online" || conversation.private || members !== null) return;
+    if (conversation.key !== LOBBY || !conversation.topicKnown) this._try(this.session.ask({ purpose: "topic", room }));
+    if (conversation.key === LOBBY) return;
     conversation.members = new Set();
-    this._try(this.session.ask({ purpose: "topic", room }));
     this._try(this.everybody(room).then((users) => {
       conversation.members = new Set(users.map(({ nick }) => key(nick)));
       this.drawing.redraw("people");

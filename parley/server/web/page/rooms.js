@@ -45,7 +45,7 @@ export async function openRooms(app, part = "") {
   const redraw = () => {
     const wanted = rooms.filter(({ room }) => key(room).includes(key(name.input.value.replace(/^#/, ""))));
     fill(list, wanted.map((each) => listed(each, (room) => enter(room, false))));
-    if (!wanted.length) fill(list, el("p", { class: "empty", role: "listitem" }, rooms.length ? "No room of that name: you can make it." : "There is no room yet beside the lobby. You can make the first."));
+    if (!wanted.length) fill(list, el("p", { class: "empty", role: "listitem" }, rooms.length > 1 ? "No room of that name: you can make it." : "There is no room yet beside the lobby. You can make the first."));
   };
   name.input.addEventListener("input", redraw);
   await attempt(trouble, async () => {
