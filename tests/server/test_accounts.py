@@ -175,7 +175,10 @@ def test_plain_passwords_are_converted_at_start(make_server: Make) -> None:
         ('{"Al ice": "123"}', "nick"),
         ('{"Alice": "1", "ALICE": "2"}', "same nick"),
         ('["Alice"]', "object"),
-        ('{"Alice": {"password": "x", "role": "king"}}', "role"),
+        ('{"Alice": {"password": "x", "role": "king"}}', "account 'Alice': Invalid enum"),
+        ('{"Bob": "1", "Alice": 5}', "account 'Alice': Expected"),
+        ('{\n "Bob": "1"', "line 2, column 12"),
+        ("\n", "is empty"),
     ],
 )
 def test_a_bad_users_file_is_refused_with_its_place(
@@ -268,6 +271,31 @@ def test_a_users_file_broken_while_the_server_runs_leaves_the_last_good_one(
     assert path.read_text() == "{oops", "a file somebody is mending must not be written over"
     path.write_text(good)
     assert accounts_server.wire().login("Bob", "456")["purpose"] == "welcome"
+
+
+@pytest.mark.parametrize("left", ["", "\n", None])
+def test_while_the_users_file_is_empty_or_away_nobodys_account_is_gone(
+    accounts_server: ChatServer, left: str | None
+) -> None:
+    server = accounts_server
+    guest = server.joined("guest")
+    path = server.data / "users.json"
+    good = path.read_text()
+    path.unlink() if left is None else path.write_text(left)
+    for _ in range(2):
+        assert server.wire().login("nobody", "x")["error"] == "AUTH_FAILED"
+    assert server.said.count("the accounts read before stay in force") == 1
+    other = server.wire()
+    other.send(purpose="join", nick="Alice", id=1, time=0)
+    other.error("ACCOUNT_REQUIRED")
+    assert other.login("Alice", "123")["purpose"] == "welcome"
+    guest.send(purpose="register", ref="r", **keys("x"))
+    guest.error("STORE_UNAVAILABLE")
+    assert not path.exists() if left is None else path.read_text() == left
+    path.write_text(good)
+    guest.send(purpose="register", ref="r", **keys("x"))
+    guest.until("ok", ref="r")
+    assert {"Alice", "guest"} <= json.loads(path.read_text()).keys()
 
 
 def test_a_registration_never_takes_an_account_made_meanwhile(server: ChatServer) -> None:

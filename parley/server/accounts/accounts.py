@@ -64,6 +64,7 @@ class _Entry(msgspec.Struct, omit_defaults=True):
 
 
 _decoder = msgspec.json.Decoder(dict[str, _Entry | str])
+_entry_decoder = msgspec.json.Decoder(_Entry | str)
 
 
 def new_person(nick: str) -> str:
@@ -81,7 +82,8 @@ class Accounts:
         self._accounts: dict[str, Account] = {}
         self._plain: dict[str, str] = {}  # passwords that stand in the file as they are
         self._seen: tuple[int, ...] | None = None
-        self._refused: tuple[int, ...] | None = None  # a bad file that has been complained of
+        # A bad file that has been complained of; None if it was not there, () if none has been.
+        self._refused: tuple[int, ...] | None = ()
         self.keys: list[str] = []
         self._read()
 
@@ -124,7 +126,7 @@ class Accounts:
         one even if that was done before."""
         identity = self._identity()
         if again:
-            self._refused = None
+            self._refused = ()
         if identity in (self._seen, self._refused):
             return
         seen = self._seen
@@ -220,7 +222,9 @@ class Accounts:
         try:
             data = read_regular(self.path)
         except FileNotFoundError:
-            data = b""
+            if self._seen is not None:
+                raise AccountsError(f"{self.path} is not there any more") from None
+            data = b"{}"
         accounts: dict[str, Account] = {}
         plain: dict[str, str] = {}
         for nick, entry in self._entries(data).items():
@@ -251,9 +255,12 @@ class Accounts:
 
     def _entries(self, data: bytes) -> dict[str, "_Entry | str"]:
         if not data.strip():
-            return {}
+            # An editor that is just writing it, or a disk that was full: nobody's account is gone.
+            raise AccountsError(f"{self.path} is empty; with {{}} in it there are no accounts")
         try:
             return _decoder.decode(data)
+        except msgspec.ValidationError as problem:
+            raise AccountsError(_what_is_wrong(self.path, data, problem)) from None
         except (ValueError, RecursionError) as problem:
             raise AccountsError(f"{self.path}{_position(data, problem)}: {problem}") from None
 
@@ -286,12 +293,26 @@ class Accounts:
             os.close(fd)
 
 
+def _what_is_wrong(path: Path, data: bytes, problem: Exception) -> str:
+    """Say which account is none."""
+    try:
+        entries = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+    except msgspec.ValidationError:
+        return f"{path}: {problem}"
+    for nick, entry in entries.items():
+        try:
+            _entry_decoder.decode(entry)
+        except msgspec.ValidationError as its:
+            return f"{path}, account {nick!r}: {its}"
+    return f"{path}: {problem}"
+
+
 def _position(data: bytes, problem: Exception) -> str:
     """Say at which line and column JSON goes wrong, where that can be told."""
     match = re.search(r"\(byte ([0-9]+)\)", str(problem))
-    if match is None:
+    if match is None and "truncated" not in str(problem):
         return ""
-    before = data[: int(match[1])]
+    before = data if match is None else data[: int(match[1])]
     line = before.count(b"\n") + 1
     column = len(before) - (before.rfind(b"\n") + 1) + 1
     return f", line {line}, column {column}"
