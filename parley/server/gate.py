@@ -6,6 +6,7 @@ progress puts them off - and here it is decided who has to go when there is no r
 What is said over a connection is no concern of the gate.
 """
 
+import contextlib
 import logging
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -42,12 +43,18 @@ LINGER: Final = 2.0
 """Seconds for a client to take its last frames once it has been told to go."""
 
 TURNED_AWAY_AT_ONCE: Final = 16
-"""Clients over the limit that are being told so; any more are closed without a word."""
+"""Clients over the limit that are given time to take what they are told; any more are told in
+passing and closed."""
 
 _REFUSALS: Final = {
     ErrorWord.SERVER_FULL: "the server has no room for another client: try again later",
     ErrorWord.LIMIT_EXCEEDED: "too many connections from this address: close some, or try again "
     "later",
+}
+
+_FAREWELLS: Final = {
+    word: NativeDoor.frame(encode(Error(word.code, word.value, text)))
+    for word, text in _REFUSALS.items()
 }
 
 _STOPPING: Final = "the server is being stopped"
@@ -84,9 +91,8 @@ class Gate:
 
     def open(self, listening: Sequence[socket.socket]) -> None:
         """Let those in who connect to ``listening`` and speak the native wire."""
-        full = ErrorWord.SERVER_FULL
-        farewell = NativeDoor.frame(encode(Error(full.code, full.value, _REFUSALS[full])))
-        self._listen(listening, self._accepted, farewell, _speak_tls())
+        full = _FAREWELLS[ErrorWord.SERVER_FULL]
+        self._listen(listening, self._accepted, full, _speak_tls())
 
     def open_door(self, listening: Sequence[socket.socket], porch: Porch) -> None:
         """Let ``porch`` have those who connect to other sockets."""
@@ -140,6 +146,9 @@ class Gate:
         if why is not None and len(self._finishing) >= TURNED_AWAY_AT_ONCE:
             self.counts.connections += 1
             self.counts.refusals[why.value] += 1
+            with contextlib.suppress(OSError):  # nobody waits for who does not take it
+                sock.send(_FAREWELLS[why])
+                sock.shutdown(socket.SHUT_WR)
             sock.close()
             return
         peer = self._peer(sock, address, NativeDoor(), counted=why is None)

@@ -273,9 +273,10 @@ def test_users_come_in_pages(accounts_server: ChatServer) -> None:
 def test_a_full_server_says_so_and_takes_the_next_when_there_is_room(make_server: Make) -> None:
     server = make_server("--max-clients", "3").start()
     wires = [server.joined(f"n{i}") for i in range(3)]
-    extra = server.wire()
-    assert extra.error("SERVER_FULL")["code"] == 503
-    assert extra.ended() == []
+    for _ in range(40):  # more than are given time to take it
+        extra = server.wire()
+        assert extra.error("SERVER_FULL")["code"] == 503
+        assert extra.ended() == []
     wires[0].close()
     wires[1].until("left")
     assert server.joined("late")
