@@ -35,7 +35,7 @@ STAGES: Final = {
     "requests": "requests: decode, check, queue",
     "write": "the log: encode, write, sync",
     "apply": "what comes of what is durable",
-    "replay": "replays, rosters",
+    "replay": "pages, replays, rosters",
     "send": "joining, and one send a client",
     "index": "the index",
 }

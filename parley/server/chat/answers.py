@@ -4,69 +4,59 @@ What a session is told behind a request whose record the log is being given is h
 has answered, which it does in the same tick.
 """
 
-from collections import deque
 from collections.abc import Callable
 
 from parley.server.chat.outbox import Outbox
 from parley.server.chat.session import Session
 from parley.server.log.records import Record
 
-Behind = deque[Record | bytes]
-"""The records that a session waits for, each before the bodies it is told next."""
-
 
 class Answers:
-    """In front of ``outbox`` and the log, whose ``append`` takes a record. ``asking`` is the
-    session whose request is being dealt with."""
+    """In front of ``outbox`` and the log, whose ``append`` takes a record."""
 
     def __init__(self, outbox: Outbox, append: Callable[[Record], None]) -> None:
-        self.asking: Session | None = None
         self._outbox = outbox
         self._append = append
-        self._asked_by: dict[int, Session] = {}  # by the id of the record
-        self._behind: dict[Session, Behind] = {}
+        self._asking: Session | None = None
+        self._answering = False
+        self._last: dict[Session, Record] = {}  # what each waits for
+        self._held: dict[int, list[tuple[Session, bytes]]] = {}  # by the id of that record
+
+    def begin(self, session: Session) -> None:
+        """A request of ``session`` is dealt with now."""
+        if self._answering:
+            self._answering = False
+            self._last.clear()
+        self._asking = session
+
+    def end(self) -> None:
+        """It has been dealt with."""
+        self._asking = None
 
     def append(self, record: Record) -> None:
         """Give ``record`` to the log; who is asking is answered when that has it."""
-        session = self.asking
-        if session is not None:
-            self._asked_by[id(record)] = session
-            behind = self._behind.get(session)
-            if behind is None:
-                behind = self._behind[session] = deque()
-            behind.append(record)
+        if self._asking is not None:
+            self._last[self._asking] = record
         self._append(record)
 
     def tell(self, session: Session, body: bytes) -> None:
         """Tell a session, behind the answers to what it asked before."""
-        behind = self._behind.get(session)
-        if behind is None:
+        last = None if self._answering else self._last.get(session)
+        if last is None:
             self._outbox.tell(session, body)
         else:
-            behind.append(body)
+            self._held.setdefault(id(last), []).append((session, body))
 
     def waits(self, session: Session) -> bool:
-        """Tell whether the log has still to answer a session."""
-        return session in self._behind
+        """Tell whether the log has still to answer a session that is asking."""
+        return session in self._last
 
-    def come(self, record: Record) -> tuple[Session, Behind] | None:
-        """The log has answered: who asked may be told. Return what ``given`` needs."""
-        session = self._asked_by.pop(id(record), None)
-        if session is None:
-            return None
-        behind = self._behind.pop(session)
-        behind.popleft()
-        return session, behind
+    def come(self) -> None:
+        """The log answers: who has waited is told now."""
+        self._answering = True
 
-    def given(self, asked: tuple[Session, Behind] | None) -> None:
-        """Who asked has been told: now comes what was held behind it, up to the next record."""
-        if asked is None:
-            return
-        session, behind = asked
-        while behind:
-            body = behind[0]
-            if not isinstance(body, bytes):
-                self._behind[session] = behind
-                return
-            self._outbox.tell(session, body)
-            behind.popleft()
+    def told(self, record: Record) -> None:
+        """Who asked for ``record`` has been told: now comes what was held behind that."""
+        if self._held:
+            for session, body in self._held.pop(id(record), ()):
+                self._outbox.tell(session, body)

@@ -195,11 +195,11 @@ class Chat:
         """
         if session.state is State.CLOSED:
             return
-        self._answers.asking = session
+        self._answers.begin(session)
         try:
             self._dispatch(session, request, moment)
         finally:
-            self._answers.asking = None
+            self._answers.end()
 
     def _dispatch(self, session: Session, request: AnyRequest, moment: Moment) -> None:
         kind = type(request)
@@ -276,7 +276,7 @@ class Chat:
 
     def applied(self, record: Record, body: bytes, moment: Moment) -> None:
         """The log has ``record``; ``body`` is the event that tells of it."""
-        asked = self._answers.come(record)
+        self._answers.come()
         if isinstance(record, Guest):
             self._entrance.taken_in(record, moment)
         elif isinstance(record, Deed):
@@ -286,18 +286,18 @@ class Chat:
         else:
             self.counts.messages += 1
             self._talk.said(record, body)
-        self._answers.given(asked)
+        self._answers.told(record)
 
     def not_applied(self, record: Record) -> None:
         """The log could not take ``record``."""
-        asked = self._answers.come(record)
+        self._answers.come()
         if isinstance(record, Guest):
             self._entrance.not_taken_in(record, _NO_STORE)
         elif isinstance(record, Deed):
             self._doers(record).not_done(record, _NO_STORE)
         else:
             self._talk.not_said(record, _NO_STORE)
-        self._answers.given(asked)
+        self._answers.told(record)
 
     def _doers(self, deed: Deed) -> Visits | Moderation | Sharing:
         """Return who asked for a deed."""
