@@ -18,7 +18,7 @@ from parley.server.log.records import Deed, Guest, Record, Said
 SCHEMA: Final = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE closed (number INTEGER PRIMARY KEY, size INTEGER, mtime_ns INTEGER);
-CREATE TABLE stream (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
+CREATE TABLE stream (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE);
 CREATE TABLE seen (name TEXT, stream INTEGER, PRIMARY KEY (name, stream)) WITHOUT ROWID;
 CREATE TABLE place (seq INTEGER PRIMARY KEY, start INTEGER, length INTEGER, room INTEGER);
 CREATE TABLE entry (stream INTEGER, seq INTEGER, counts INTEGER,
@@ -33,6 +33,8 @@ CREATE TABLE ref (nick TEXT, id INTEGER, ref TEXT, seq INTEGER,
 CREATE TABLE guest (token TEXT PRIMARY KEY, nick TEXT, person TEXT) WITHOUT ROWID;
 CREATE TABLE holder (nick TEXT PRIMARY KEY, seq INTEGER, person TEXT, shown TEXT) WITHOUT ROWID;
 """
+
+# A stream's number is never given again: somebody may still be looking for it.
 
 _MOMENTS: Final = 64  # of so many seqs one is kept with its time
 _KEPT: Final = 20_000  # conversations whose numbers are kept in memory
@@ -168,14 +170,18 @@ class Tables:
 
     def remove(self, found: Sequence[tuple[Record, Span]], after: int) -> None:
         """Take out messages, the oldest that are in, all those with seqs over ``after``."""
+        touched: dict[int, Said] = {}
         for record, _ in found:
             if isinstance(record, Said):
-                self._remove(record)
+                touched[self._remove(record)] = record
+        for number, last in touched.items():
+            self._remove_empty(number, last)
         between = (after, found[-1][0].seq)
         self._db.execute("DELETE FROM moment WHERE seq > ? AND seq <= ?", between)
         self.words.write()
 
-    def _remove(self, said: Said) -> None:
+    def _remove(self, said: Said) -> int:
+        """Take out a message. Return the number of its conversation."""
         message = said.message
         number, streams = self._keep(said)
         seq = message.seq
@@ -187,3 +193,17 @@ class Tables:
         if (original := message.edit_of or message.redact_of) is not None:
             delete("DELETE FROM change WHERE original = ? AND seq = ?", (original, seq))
         self.words.remove(seq, message.text, streams, message.from_)
+        return number
+
+    def _remove_empty(self, number: int, said: Said) -> None:
+        """Take out a private conversation, that of ``said``, if nothing of it is left: else what
+        people once said to each other would add up for ever."""
+        query = "SELECT 1 FROM entry WHERE stream = ? LIMIT 1"
+        if said.origin.for_ is None or self._db.execute(query, (number,)).fetchone():
+            return
+        conversation = conversation_of(said)
+        names = (*conversation.inboxes, *conversation.sides)
+        seen = [(name, number) for name in names]
+        self._db.executemany("DELETE FROM seen WHERE name = ? AND stream = ?", seen)
+        self._db.execute("DELETE FROM stream WHERE id = ?", (number,))
+        self._kept.clear()

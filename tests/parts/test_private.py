@@ -1,0 +1,104 @@
+"""Private conversations in the index: kept once, seen from both sides, gone when dropped."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from framing.events import History
+from framing.requests import Join, PageOf, Say, Search
+from tests.parts.house import Client, House
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    made = House(tmp_path)
+    yield made
+    made.close()
+
+
+def joined(house: House, nick: str) -> Client:
+    client = house.connect()
+    house.ask(client, Join(nick, 1, 0.0))
+    house.quiet()
+    list(client.events())
+    return client
+
+
+def say(house: House, client: Client, to: str, text: str) -> None:
+    house.ask(client, Say(f"{to} {text}", text, to))
+    house.quiet()
+
+
+def found(house: House, client: Client, request: PageOf | Search) -> list[str]:
+    list(client.events())
+    house.ask(client, request)
+    house.quiet()
+    (page,) = [event for event in client.events() if isinstance(event, History)]
+    return [message.text for message in page.messages]
+
+
+def rows(house: House, table: str) -> int:
+    house.index.flush()
+    return int(house.index.db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+
+
+def test_a_private_message_stands_once_and_is_seen_by_both(house: House) -> None:
+    ann, bob, eve = (joined(house, nick) for nick in ("ann", "bob", "eve"))
+    say(house, ann, "@bob", "one secret")
+    say(house, bob, "@Ann", "two secret")
+    say(house, ann, "@ann", "three secret")
+    assert rows(house, "entry") == 3
+    for client, other, texts in (
+        (ann, "@bob", ["one secret", "two secret"]),
+        (bob, "@ann", ["one secret", "two secret"]),
+        (ann, "@ann", ["three secret"]),
+        (eve, "@ann", []),
+        (eve, "@bob", []),
+    ):
+        assert found(house, client, PageOf("p", other)) == texts
+        assert found(house, client, Search("s", "secret", other)) == texts
+    everything = ["one secret", "two secret", "three secret"]
+    assert found(house, ann, Search("all", "secret")) == everything
+    assert found(house, bob, Search("all", "secret")) == everything[:2]
+    assert found(house, eve, Search("all", "secret")) == []
+
+
+def test_who_has_a_nick_now_sees_nothing_of_who_had_it_before(house: House) -> None:
+    ann, bob = joined(house, "ann"), joined(house, "bob")
+    say(house, ann, "@bob", "for the first bob")
+    house.lose(bob)
+    again = joined(house, "bob")
+    say(house, ann, "@bob", "for the second bob")
+    assert found(house, again, PageOf("p", "@ann")) == ["for the second bob"]
+    assert found(house, ann, PageOf("p", "@bob")) == ["for the first bob", "for the second bob"]
+
+
+def test_a_conversation_of_which_nothing_is_left_leaves_nothing(house: House) -> None:
+    people = [joined(house, f"p{number}") for number in range(6)]
+    for one in people:
+        for number in range(6):
+            say(house, one, f"@p{number}", "long ago")
+    last = rows(house, "stream")
+    assert rows(house, "seen") > 50
+    house.rotate()
+    house.drop_oldest()
+    assert rows(house, "seen") == rows(house, "entry") == 0
+    say(house, people[0], "@p1", "since then")
+    assert found(house, people[1], PageOf("p", "@p0")) == ["since then"]
+    assert found(house, people[1], Search("s", "since")) == ["since then"]
+    assert found(house, people[1], Search("s", "ago")) == []
+    # A number that somebody may still look for is not another conversation's.
+    (number,) = house.index.db.execute("SELECT stream FROM entry").fetchone()
+    assert number > last
+
+
+def test_what_is_left_of_a_conversation_stays(house: House) -> None:
+    ann, bob = joined(house, "ann"), joined(house, "bob")
+    say(house, ann, "@bob", "before")
+    house.rotate()
+    say(house, bob, "@ann", "after")
+    house.rotate()
+    house.drop_oldest()
+    assert found(house, ann, PageOf("p", "@bob")) == ["after"]
+    assert found(house, ann, Search("s", "after")) == ["after"]
