@@ -1,10 +1,11 @@
 """Set Parley up and use it, on a machine that has Python 3.11 or newer and nothing else.
 
     python3 run.py          a server on port 10500 and a client against it
+    python3 run.py 10600    the same on another port
     python3 run.py test     every test
 
 The first run makes an environment in ``.venv`` beside this file and installs Parley there
-(``PARLEY_VENV`` names another place). Nothing outside this folder is touched.
+(``PARLEY_VENV`` names another place). Nothing is installed elsewhere.
 """
 
 import os
@@ -37,14 +38,17 @@ def environment(extra: str) -> Path:
     return python
 
 
-def chat() -> int:
+def chat(port: str) -> int:
     """Run a server, and a client against it until the client ends. Return its exit code."""
     python = environment("")
+    shown = python.relative_to(HERE) if python.is_relative_to(HERE) else python
+    # Said in the chat, since the client's screen covers what is printed here.
+    joining = f"More people join with: {shown} chat_client.py localhost {port} NICK 1"
     log = HERE / "server.log"
     log.unlink(missing_ok=True)
     with log.open("ab") as log_file:
         server = subprocess.Popen(
-            [python, HERE / "chat_server.py", PORT],
+            [python, HERE / "chat_server.py", port, "--motd", joining],
             cwd=HERE,
             stdin=subprocess.DEVNULL,
             stdout=log_file,
@@ -54,14 +58,16 @@ def chat() -> int:
     while "listening on" not in log.read_text():
         if server.poll() is not None:
             print(log.read_text(), end="", file=sys.stderr)
+            print(
+                f"run.py: no server on port {port}. Another one: python3 run.py PORT",
+                file=sys.stderr,
+            )
             return 1
         time.sleep(0.05)
-    shown = python.relative_to(HERE) if python.is_relative_to(HERE) else python
-    print(f"A server runs on port {PORT}; its log is {log.name}. More people join with:")
-    print(f"    {shown} chat_client.py localhost {PORT} NICK 1", flush=True)
+    print(f"A server runs on port {port}; its log is {log.name}. {joining}", flush=True)
     try:
         nick = re.sub("[^A-Za-z0-9_.-]", "", os.environ.get("USER", ""))[:32] or "me"
-        client: list[str | Path] = [python, HERE / "chat_client.py", "localhost", PORT, nick, "1"]
+        client: list[str | Path] = [python, HERE / "chat_client.py", "localhost", port, nick, "1"]
         return subprocess.run(client).returncode
     except KeyboardInterrupt:
         return 0
@@ -81,7 +87,7 @@ def test(arguments: list[str]) -> int:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["test"]:
         sys.exit(test(sys.argv[2:]))
-    if sys.argv[1:]:
+    if sys.argv[2:] or not all(re.fullmatch("[0-9]{1,5}", port) for port in sys.argv[1:]):
         print(__doc__)
         sys.exit(2)
-    sys.exit(chat())
+    sys.exit(chat(*sys.argv[1:] or [PORT]))

@@ -1,0 +1,56 @@
+"""``run.py``: one command, and one is in."""
+
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.client.terminal import Terminal
+from tests.conftest import ROOT
+
+Run = Callable[[int], Terminal]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Run]:
+    """Run it on a port, with an environment that is there already, and data of its own."""
+    place = tmp_path / "env"
+    python = place / "bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    (place / "parley-plain").write_text((ROOT / "setup.cfg").read_text())
+    opened: list[Terminal] = []
+
+    def start(port: int) -> Terminal:
+        env = {"PARLEY_VENV": str(place), "PARLEY_DATA": str(tmp_path / "data"), "USER": "ann"}
+        size = {"columns": 200, "lines": 24}
+        terminal = Terminal(tmp_path, str(port), program=ROOT / "run.py", **size, **env)
+        opened.append(terminal)
+        return terminal
+
+    yield start
+    for terminal in opened:
+        terminal.close()
+
+
+def test_one_is_in_and_told_how_others_get_in(start: Run) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ann = start(port)
+    ann.see("ann ●", "More people join with:", f"chat_client.py localhost {port} NICK 1")
+    ann.type("q!\r")
+    assert ann.ended() == 0
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
+
+
+def test_a_port_that_is_taken_is_told_with_the_way_out(start: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ann = start(taken.getsockname()[1])
+        assert ann.ended() == 1
+    assert "Address already in use" in ann.text
+    assert "python3 run.py PORT" in ann.text
