@@ -14,6 +14,7 @@ from pathlib import Path
 
 import platformdirs
 
+from framing.names import LOBBY
 from parley.client.joining import Settings
 from parley.client.options import Options, parse, whom
 from parley.client.preferences import Preferences
@@ -53,7 +54,9 @@ def main(arguments: list[str] | None = None) -> int:
         if options.plain:
             from parley.client.plain import Plain
 
-            plain = Plain(settings, store, preferences, options.to, downloads, options.room)
+            plain = Plain(
+                settings, store, preferences, options.to or LOBBY, downloads, options.room
+            )
             return asyncio.run(plain.run())
         from parley.client.screen.app import Screen
 
@@ -77,7 +80,8 @@ async def _headless(settings: Settings, store: Store, options: Options) -> int:
         options.downloads or Path(),
         options.chosen["udp"] == "on",
     )
-    face = Headless(settings, store, options.to, options.room, errands, options.jsonl, options.wait)
+    to = options.to or options.room or LOBBY
+    face = Headless(settings, store, to, options.room, errands, options.jsonl, options.wait)
     return await face.run()
 
 
@@ -87,7 +91,8 @@ def _from_file(path: Path) -> Callable[[str], Awaitable[str | None]]:
     try:
         answers = path.read_text().splitlines()[:1]
     except (OSError, UnicodeDecodeError) as problem:
-        print(f"chat_client: cannot read the password from {path}: {problem}", file=sys.stderr)
+        why = problem.strerror if isinstance(problem, OSError) else "it is no text"
+        print(f"chat_client: cannot read the password from {path}: {why}", file=sys.stderr)
         raise SystemExit(2) from None
 
     async def answer(_prompt: str) -> str | None:

@@ -1,15 +1,17 @@
 """A bot: says again what it is told in private, and what follows ``!echo`` in the lobby.
 
-python examples/echo_bot.py HOST PORT
+python examples/echo_bot.py HOST PORT        Ctrl+C ends it
 """
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 client = [sys.executable, str(Path(__file__).parents[1] / "chat_client.py"), *sys.argv[1:3]]
 options = ["echo", "1", "--jsonl", "--bot"]
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # without a traceback
 with subprocess.Popen(
     [*client, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
 ) as chat:

@@ -24,7 +24,6 @@ from framing.codec import decode_request, encode
 from framing.errors import BodyError
 from framing.events import Error, Event, History, Message, Welcome
 from framing.filenames import FileNameError, plain_name
-from framing.names import LOBBY
 from framing.requests import Enter, Say
 from parley.client.clean import clean, clean_text, sane
 from parley.client.files.disk import FileProblemError
@@ -92,7 +91,7 @@ class Headless:
         wait: float,
     ) -> None:
         self._room = room
-        self._to = room if room is not None and to == LOBBY else to
+        self._to = to
         self._errands = errands
         self._files: Work | None = None
         self._jsonl = jsonl
@@ -221,7 +220,8 @@ class Headless:
         try:
             job = task.result()
         except _EXPECTED as problem:
-            self._complain(f"{name}: {problem}")
+            told = str(problem)
+            self._complain(told if told.startswith(f"{name}: ") else f"{name}: {told}")
             self._code = REFUSED
             return
         if job.state is not State.DONE:

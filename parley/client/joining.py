@@ -159,6 +159,7 @@ class Joining:
                     self._password = password
                     return
         needs = f"{nick} is a registered account and needs its password"
+        needs += ": --password-file gives it" if ask is None else ""
         raise RefusedError(event.text if wrong or password is not None else needs, event.error)
 
 

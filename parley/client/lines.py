@@ -25,6 +25,12 @@ def lines_of(conversation: Conversation, entry: Entry, nick: str) -> list[str]:
     return [f"{mark}[{at}] {who}: {first}", *(f"    {line}" for line in rest)]
 
 
+def not_stored(count: int) -> str:
+    """Say that ``count`` messages wait for the next start."""
+    what = "1 message is" if count == 1 else f"{count} messages are"
+    return f"{what} not stored yet; the next start sends {'it' if count == 1 else 'them'}."
+
+
 def found_line(name: str, entry: Entry) -> str:
     """Return what a search found as one line."""
     at = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.time))

@@ -28,7 +28,7 @@ class Options:
     id: int | None
     plain: bool
     send: list[str]
-    to: str
+    to: str | None
     room: str | None
     jsonl: bool
     password_file: Path | None
@@ -48,6 +48,7 @@ def parse(arguments: list[str] | None = None) -> Options:
     """Return the options in ``arguments`` (by default the process's). Exits with 2 on a bad one."""
     parser = configargparse.ArgumentParser(
         prog="chat_client.py",
+        usage="%(prog)s [HOST PORT NICK ID] [options]",  # all of them would bury what is wrong
         description="A chat in the terminal. What is left out is asked for, or is what was used "
         "last. q! on a line of its own leaves; /help tells the rest.",
         auto_env_var_prefix="PARLEY_",
@@ -85,9 +86,8 @@ def parse(arguments: list[str] | None = None) -> Options:
     group.add_argument(
         "--to",
         type=_conversation,
-        default="#lobby",
         metavar="NAME",
-        help="where to: a #room or @nick (default #lobby)",
+        help="where to: a #room or @nick (default: the room of --room, or #lobby)",
     )
     group.add_argument("--jsonl", action="store_true", help="a JSON object a line, in and out")
     group.add_argument(

@@ -25,7 +25,7 @@ from parley.client.files.job import Job, State
 from parley.client.files.work import Work
 from parley.client.happenings import Change, Happening, RefusedError, Status
 from parley.client.joining import Settings
-from parley.client.lines import found_line, lines_of
+from parley.client.lines import found_line, lines_of, not_stored
 from parley.client.model import Model
 from parley.client.preferences import Preferences
 from parley.client.session import Session
@@ -93,7 +93,7 @@ class Plain:
         while not self._lines.empty():
             print(self._lines.get_nowait())
         if waiting:
-            print(f"{len(waiting)} messages are not stored yet; the next start sends them.")
+            print(not_stored(len(waiting)))
         return code
 
     def _unforeseen(self, _loop: object, context: dict[str, Any]) -> None:

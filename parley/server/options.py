@@ -61,6 +61,7 @@ def parse(arguments: list[str] | None = None) -> Options:
     """Return the options in ``arguments`` (by default the process's). Exits with 2 on a bad one."""
     parser = configargparse.ArgumentParser(
         prog="chat_server.py",
+        usage="%(prog)s [PORT] [options]",  # all of them would bury what is wrong
         description="A chat server in one thread. Who talks, and what was said, stands in two "
         "files in the data directory: users.json and history.json.",
         auto_env_var_prefix="PARLEY_",

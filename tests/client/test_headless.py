@@ -117,7 +117,11 @@ def test_a_room_is_entered_first(server: ChatServer) -> None:
     bob.send(purpose="enter", ref="e", room="#lab", private=True)
     bob.until("ok", ref="e")
     assert run(server, "ann", "1", "--room", "own", "--send", "hi").returncode == 0
-    assert server.messages == ["hi"]
+    assert (
+        run(server, "ann", "1", "--room", "own", "--send", "ho", "--to", "#lobby").returncode == 0
+    )
+    said = [(r["to"], r["text"]) for r in server.records if r["purpose"] == "message"]
+    assert said == [("#own", "hi"), ("#lobby", "ho")]
     refused = run(server, "ann", "1", "--room", "lab", "--send", "hi")
     assert refused.returncode == 4 and "#lab is private" in refused.stderr
     assert run(server, "ann", "1", "--room", "a b", "--send", "hi").returncode == 2
@@ -139,7 +143,7 @@ def test_a_failed_run_is_not_sent_later(accounts_server: ChatServer, tmp_path: P
     right.write_text("123\n")
     arguments = ("alice", "1", "--send", "x")
     done = run(accounts_server, *arguments)
-    assert done.returncode == 4 and "needs its password" in done.stderr
+    assert done.returncode == 4 and "needs its password: --password-file gives it" in done.stderr
     done = run(accounts_server, *arguments, "--password-file", str(wrong))
     assert done.returncode == 4 and "password is wrong" in done.stderr
     done = run(accounts_server, *arguments, "--password-file", str(right))
@@ -229,9 +233,10 @@ def test_json_lines_both_ways(server: ChatServer) -> None:
 
 def test_the_echo_bot(server: ChatServer) -> None:
     lines = (ROOT / "examples/echo_bot.py").read_text().splitlines()
-    assert len([line for line in lines if line and not line.startswith(('"""', "#"))]) <= 16
+    assert len([line for line in lines if line and not line.startswith(('"""', "#"))]) <= 17
     bot = subprocess.Popen(
-        [sys.executable, str(ROOT / "examples/echo_bot.py"), "localhost", str(server.port)]
+        [sys.executable, str(ROOT / "examples/echo_bot.py"), "localhost", str(server.port)],
+        stderr=subprocess.PIPE,
     )
     try:
         ann = server.joined("ann")
@@ -242,8 +247,9 @@ def test_the_echo_bot(server: ChatServer) -> None:
         ann.say("!echo to all")
         assert ann.until("message") | {"text": "to all", "to": "#lobby"} == ann.passed[-1]
     finally:
-        bot.terminate()
-        bot.wait(10)
+        bot.send_signal(signal.SIGINT)
+        _, complaints = bot.communicate(timeout=10)
+    assert complaints == b""
 
 
 def _users(wire: Wire) -> list[dict[str, Any]]:

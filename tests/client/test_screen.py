@@ -125,7 +125,7 @@ def test_what_could_not_be_sent_is_sent_by_the_next_run(
     ann.type("do not lose me\r")
     ann.see("… do not lose me")
     ann.type("q!\r")
-    ann.see("1 messages are not stored yet")
+    ann.see("1 message is not stored yet")
     ann.ended()
     server.start()
     ann = open_client(server, "ann")

@@ -270,3 +270,12 @@ def test_everybody_can_be_completed_however_many_are_here(
     ann.see("401 here")
     ann.type("@somebody-with-a-long-name-39")
     ann.see("somebody-with-a-long-name-397", "online")  # the menu
+
+
+def test_focus_is_asked_for_when_nothing_is_echoed_any_more(
+    server: ChatServer, open_client: Open
+) -> None:
+    # Some terminals answer at once; before the screen is there the answer would be echoed.
+    ann = open_client(server, "ann")
+    ann.see("ann ●")
+    assert 0 < ann.raw.index(b"\x1b[?1049h") < ann.raw.index(b"\x1b[?1004h")

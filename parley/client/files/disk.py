@@ -105,7 +105,7 @@ class Saving:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self._fd)
-            raise FileProblemError(f"{self._job.path} is being fetched already") from None
+            raise FileProblemError("it is being fetched already") from None
         except BaseException:
             os.close(self._fd)
             raise

@@ -175,7 +175,7 @@ class Work:
                 link.fetch(ticket.ticket, saving)
 
         if any(other.path == path for other in self.running):
-            return self._fail(job, f"{path} is being fetched already")
+            return self._fail(job, "it is being fetched already")
         self._begin(job)
         with self._ending(job):
             saving = await self._in_thread(job, Saving, job, sha256)

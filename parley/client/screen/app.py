@@ -37,7 +37,7 @@ from parley.client.files.job import Job
 from parley.client.files.work import Work
 from parley.client.happenings import Change, Happening, RefusedError, Status
 from parley.client.joining import Settings
-from parley.client.lines import found_line, lines_of
+from parley.client.lines import found_line, lines_of, not_stored
 from parley.client.model import Model
 from parley.client.preferences import Preferences
 from parley.client.screen import panes
@@ -150,7 +150,6 @@ class Screen:
         for name, draft in self.session.drafts.items():
             self.model.conversation(name).draft = draft
         self.input.set_document(Document(self.model.current.draft))
-        terminal.report_focus(self.app.output, True)
         self._every_second()
         asyncio.get_running_loop().set_exception_handler(self._unforeseen)
         session = asyncio.create_task(self._run_session())
@@ -173,7 +172,7 @@ class Screen:
         if ended.status is Status.ENDED and ended.text:
             print(clean(ended.text))
         if waiting:
-            print(f"{len(waiting)} messages are not stored yet; the next start sends them.")
+            print(not_stored(len(waiting)))
         return code
 
     async def _run_session(self) -> int:
@@ -354,8 +353,10 @@ class Screen:
             self.switch(began)
 
     def _measure(self, _app: object) -> None:
-        """Ask for the width of the sample, once, and draw over it."""
+        """Ask for focus reports and the width of the sample, once, and draw over it: not before
+        the terminal has stopped to echo, since some answer at once."""
         self.app.after_render -= self._measure
+        terminal.report_focus(self.app.output, True)
         terminal.ask_width(self.app.output, MARK_SAMPLE)
         self.app.renderer.clear()
         self.app.invalidate()
