@@ -26,8 +26,7 @@ def start(tmp_path: Path) -> Iterator[Run]:
 
     def start(port: int) -> Terminal:
         env = {"PARLEY_VENV": str(place), "PARLEY_DATA": str(tmp_path / "data"), "USER": "ann"}
-        size = {"columns": 200, "lines": 24}
-        terminal = Terminal(tmp_path, str(port), program=ROOT / "run.py", **size, **env)
+        terminal = Terminal(tmp_path, str(port), columns=200, program=ROOT / "run.py", **env)
         opened.append(terminal)
         return terminal
 
