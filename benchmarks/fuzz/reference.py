@@ -35,6 +35,8 @@ def frames(data: bytes, limit: int) -> tuple[list[bytes], bool]:
         if not digits or data[brace] != ord("{"):
             return bodies, True
         end = brace + int(digits)
+        if data[end - 1 : end] == b"$":
+            return bodies, True  # its length counts the closing $
         if end >= len(data):
             return bodies, False
         if data[end] != ord("$"):

@@ -25,8 +25,15 @@ def start(tmp_path: Path) -> Iterator[Run]:
     opened: list[Terminal] = []
 
     def start(port: int) -> Terminal:
-        env = {"PARLEY_VENV": str(place), "PARLEY_DATA": str(tmp_path / "data"), "USER": "ann"}
-        terminal = Terminal(tmp_path, str(port), columns=200, program=ROOT / "run.py", **env)
+        terminal = Terminal(
+            tmp_path,
+            str(port),
+            columns=200,
+            program=ROOT / "run.py",
+            PARLEY_VENV=str(place),
+            PARLEY_DATA=str(tmp_path / "data"),
+            USER="ann",
+        )
         opened.append(terminal)
         return terminal
 
