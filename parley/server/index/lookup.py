@@ -5,15 +5,17 @@ later.
 """
 
 import heapq
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Final, Literal, NamedTuple
 
+from framing.limits import MAX_SEQ
 from framing.names import key
 from parley.server.index.index import Holder, Index, IndexBehindError
 from parley.server.index.streams import Stream, private_stream
 from parley.server.log.log import Span
 
 _STREAMS_ASKED: Final = 8
+_ROWS_AT_FIRST: Final = 4  # of each of more streams than these
 _LOOKED_AT: Final = 1000  # messages looked at in one question for whether one may see them
 _NEAR: Final = 20  # seqs a message that messages of one page may lie apart to be asked for at once
 
@@ -80,7 +82,7 @@ class Lookup:
     def newest(self, streams: Sequence[Stream], before: int, limit: int, size: int) -> Page:
         """Return the last ``limit`` records before seq ``before``, fewer if ``size`` bytes of
         lines are reached. ``end``: there is none older."""
-        rows = self._rows(streams, "seq < ? AND seq > ?", before, "DESC", limit + 1)
+        rows = self._rows(streams, before, "DESC", limit + 1)
         taken = _within(rows[:limit], size)
         if len(taken) == len(rows) and self._reaches_under(streams):
             raise IndexBehindError
@@ -89,7 +91,7 @@ class Lookup:
 
     def before_newest(self, streams: Sequence[Stream], count: int) -> int:
         """Return the seq after which the last ``count`` records of ``streams`` begin."""
-        rows = self._rows(streams, "seq > ? AND seq > ?", 0, "DESC", count)
+        rows = self._rows(streams, MAX_SEQ, "DESC", count)
         if len(rows) < count and self._reaches_under(streams):
             raise IndexBehindError
         return rows[-1][0] - 1 if rows else 0
@@ -100,7 +102,7 @@ class Lookup:
         low, floor = self._index.low, self._index.floor
         if any(low > max(after, stream.floor, floor) + 1 for stream in streams):
             raise IndexBehindError
-        rows = self._rows(streams, "seq > ? AND seq > ?", after, "ASC", limit + 1)
+        rows = self._rows(streams, after, "ASC", limit + 1)
         taken = _within(rows[:limit], size)
         return Page([Span(start, length) for _, start, length in taken], len(taken) == len(rows))
 
@@ -158,7 +160,7 @@ class Lookup:
             " WHERE stream = ? AND seq > ? AND counts LIMIT ?)"
         )
         count = 0
-        for number in self._index.tables.conversations(stream.name):
+        for number in self._index.tables.numbers(stream.name):
             row = self._index.db.execute(query, (number, after, most - count)).fetchone()
             count += int(row[0])
         return count
@@ -166,7 +168,7 @@ class Lookup:
     def knows(self, stream: str) -> bool:
         """Tell whether anything was ever said in a stream."""
         self._index.flush()
-        return bool(self._index.tables.conversations(stream))
+        return bool(self._index.tables.numbers(stream))
 
     def private_streams(self, person: str, most: int) -> list[tuple[str, str]]:
         """Return the streams of the private conversations of ``person``, those that began last,
@@ -189,8 +191,7 @@ class Lookup:
         rooms: dict[int, int] = {}
         few = len(streams) <= _STREAMS_ASKED
         for name, floor in streams:
-            inbox = self._index.tables.number(name)  # or a room
-            numbers = self._index.tables.conversations(name) if inbox is None else [inbox]
+            numbers = self._index.tables.numbers(name)
             if few or name.startswith("@"):
                 asked += [(number, floor) for number in numbers]
             else:
@@ -248,29 +249,43 @@ class Lookup:
         return range(first, last + 1)
 
     def _rows(
-        self, streams: Sequence[Stream], condition: str, seq: int, order: str, limit: int
+        self, streams: Sequence[Stream], seq: int, order: Literal["ASC", "DESC"], limit: int
     ) -> list[tuple[int, int, int]]:
-        """Return the first rows of all ``streams`` together. Of each no more is read than that
-        needs, however many streams there are."""
+        """Return the first rows of all ``streams`` together, from ``seq`` on in this order. Of each
+        no more is read than that needs, however many streams there are."""
         self._index.flush()
-        query = (
-            f"SELECT seq, start, length FROM entry JOIN place USING (seq)"
-            f" WHERE stream = ? AND {condition} ORDER BY seq {order}"
-        )
-        cursors = [
-            self._index.db.execute(query, (stream, seq, floor))
+        asked = [
+            (number, floor)
             for name, floor in streams
-            for stream in self._index.tables.conversations(name)
+            for number in self._index.tables.numbers(name)
         ]
+        size = limit if len(asked) <= _STREAMS_ASKED else _ROWS_AT_FIRST
+        each = [self._rows_of(number, floor, seq, order, size) for number, floor in asked]
         rows: list[tuple[int, int, int]] = []
-        for row in heapq.merge(*cursors, reverse=order == "DESC"):
+        for row in heapq.merge(*each, reverse=order == "DESC"):
             if not rows or rows[-1] != row:
                 rows.append(row)
                 if len(rows) == limit:
                     break
-        for cursor in cursors:
-            cursor.close()
         return rows
+
+    def _rows_of(
+        self, number: int, floor: int, seq: int, order: Literal["ASC", "DESC"], size: int
+    ) -> Iterator[tuple[int, int, int]]:
+        """Yield the rows of one stream, ``size`` at first: no question stays open meanwhile, since
+        SQLite looks through all that are with each that begins."""
+        beyond = "<" if order == "DESC" else ">"
+        query = (
+            f"SELECT seq, start, length FROM entry JOIN place USING (seq)"
+            f" WHERE stream = ? AND seq > ? AND seq {beyond} ? ORDER BY seq {order} LIMIT ?"
+        )
+        while True:
+            rows = self._index.db.execute(query, (number, floor, seq, size)).fetchall()
+            yield from rows
+            if len(rows) < size:
+                return
+            seq = rows[-1][0]
+            size *= 4
 
 
 def _within(rows: list[tuple[int, int, int]], size: int) -> list[tuple[int, int, int]]:

@@ -5,8 +5,8 @@ conversation of a person. A private stream bears its person's name, so what is n
 cannot be asked for.
 
 A private message stands in four streams: for each of the two who wrote to each other in what they
-have with that nick, and in all they have. So that it is kept once, it is kept by its
-*conversation*, and the four are names under which that is seen.
+have with that nick, and in all they have, their *inbox*. What they have with each other is kept
+once, as their *conversation*: two of the four are names under which that is seen.
 """
 
 from typing import NamedTuple
@@ -38,8 +38,8 @@ def private_stream(person: str, nick: str) -> str:
 
 
 class Conversation(NamedTuple):
-    """Where a message is kept: the conversation's ``name``, the ``inboxes`` of those whose it is
-    if it is private, and the private streams (``sides``) in which each of them sees it."""
+    """Where a message is kept: the conversation's ``name``; if it is private, the ``inboxes`` of
+    those whose it is too, and the private streams (``sides``) in which each of them sees it."""
 
     name: str
     inboxes: tuple[str, ...] = ()

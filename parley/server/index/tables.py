@@ -2,7 +2,8 @@
 
 They are written within the transactions of ``parley.server.index.index``. Messages are found by
 *stream* (``parley.server.index.streams``): a stream's name leads to the numbers of the
-conversations that are seen in it, and a conversation's number to its messages.
+conversations that are seen in it, and a conversation's number to its messages. An inbox has a
+number of its own: it would be slow to put together of all the conversations that somebody ever had.
 """
 
 import sqlite3
@@ -41,10 +42,12 @@ _KEPT: Final = 20_000  # conversations whose numbers are kept in memory
 
 
 class _Kept(NamedTuple):
-    """A conversation in the tables: its ``number``, and its ``streams`` as words of a message."""
+    """A conversation in the tables: its number, then those of the ``inboxes`` that its messages
+    come to, and all of these as ``words`` of a message."""
 
     number: int
-    streams: str
+    inboxes: tuple[int, ...]
+    words: str
 
 
 class Tables:
@@ -73,9 +76,10 @@ class Tables:
         row = self._db.execute("SELECT id FROM stream WHERE name = ?", (name,)).fetchone()
         return None if row is None else int(row[0])
 
-    def conversations(self, stream: str) -> list[int]:
-        """Return the numbers of the conversations that are seen in a stream: of a room its own."""
-        if not stream.startswith("@"):
+    def numbers(self, stream: str) -> list[int]:
+        """Return the numbers under which the messages of a stream stand: of a room or an inbox its
+        own, else those of the conversations that are seen in it."""
+        if " " not in stream:
             number = self.number(stream)
             return [] if number is None else [number]
         query = "SELECT stream FROM seen WHERE name = ?"
@@ -96,12 +100,13 @@ class Tables:
         if kept is None:
             conversation = conversation_of(said)
             number = self._number_made(conversation.name)
-            seen = [(name, number) for name in (*conversation.inboxes, *conversation.sides)]
+            seen = [(name, number) for name in conversation.sides]
             self._db.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?)", seen)
-            numbers = [number, *map(self._number_made, conversation.inboxes)]
+            inboxes = tuple(map(self._number_made, conversation.inboxes))
+            words = " ".join(f"s{stream}" for stream in (number, *inboxes))
             if len(self._kept) >= _KEPT:
                 self._kept.clear()
-            kept = self._kept[who] = _Kept(number, " ".join(f"s{stream}" for stream in numbers))
+            kept = self._kept[who] = _Kept(number, inboxes, words)
         return kept
 
     # Writing, inside a transaction
@@ -124,15 +129,15 @@ class Tables:
             message = record.message
             seq = message.seq
             original = message.edit_of or message.redact_of
-            number, streams = self._keep(record)
+            number, inboxes, words = self._keep(record)
             places.append((seq, start, length, number))
-            entries.append((number, seq, original is None))
+            entries += [(stream, seq, original is None) for stream in (number, *inboxes)]
             refs.append((message.from_.lower(), message.id, record.origin.ref, seq))
             if original is not None:
                 changes.append((original, seq, message.redact_of is not None))
             if seq % _MOMENTS == 0:
                 moments.append((seq, message.time))
-            self.words.add(seq, message.text, streams, message.from_)
+            self.words.add(seq, message.text, words, message.from_)
         write = self._db.executemany
         write("INSERT OR REPLACE INTO place VALUES (?, ?, ?, ?)", places)
         write("INSERT OR REPLACE INTO entry VALUES (?, ?, ?)", entries)
@@ -183,16 +188,17 @@ class Tables:
     def _remove(self, said: Said) -> int:
         """Take out a message. Return the number of its conversation."""
         message = said.message
-        number, streams = self._keep(said)
+        number, inboxes, words = self._keep(said)
         seq = message.seq
         delete = self._db.execute
-        delete("DELETE FROM entry WHERE stream = ? AND seq = ?", (number, seq))
+        for stream in (number, *inboxes):
+            delete("DELETE FROM entry WHERE stream = ? AND seq = ?", (stream, seq))
         delete("DELETE FROM place WHERE seq = ?", (seq,))
         sent = (message.from_.lower(), message.id, said.origin.ref, seq)
         delete("DELETE FROM ref WHERE nick = ? AND id = ? AND ref = ? AND seq = ?", sent)
         if (original := message.edit_of or message.redact_of) is not None:
             delete("DELETE FROM change WHERE original = ? AND seq = ?", (original, seq))
-        self.words.remove(seq, message.text, streams, message.from_)
+        self.words.remove(seq, message.text, words, message.from_)
         return number
 
     def _remove_empty(self, number: int, said: Said) -> None:
@@ -202,8 +208,7 @@ class Tables:
         if said.origin.for_ is None or self._db.execute(query, (number,)).fetchone():
             return
         conversation = conversation_of(said)
-        names = (*conversation.inboxes, *conversation.sides)
-        seen = [(name, number) for name in names]
+        seen = [(name, number) for name in conversation.sides]
         self._db.executemany("DELETE FROM seen WHERE name = ? AND stream = ?", seen)
         self._db.execute("DELETE FROM stream WHERE id = ?", (number,))
         self._kept.clear()
