@@ -115,6 +115,8 @@ class Index:
         db.execute("PRAGMA locking_mode=EXCLUSIVE")
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA cache_size=-16384")
+        # Between a write and its commit there are questions: none of them is to find the disk full.
+        db.execute("PRAGMA cache_spill=OFF")
         return db
 
     def _make(self) -> sqlite3.Connection:
@@ -341,10 +343,10 @@ class Index:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
-        """Write all of it or nothing, behind what is to be committed already. A full disk is for
-        later: ``IndexUnavailableError``."""
-        if self.db.in_transaction:
-            self.commit()
+        """Write all of it or nothing, behind all that has been added. A full disk is for later:
+        ``IndexUnavailableError``."""
+        if self._waiting or self._written:
+            self.commit()  # a stream's number that was taken back goes to whom it was shown for
         with self._taking_back():
             self.db.execute("BEGIN")
             yield

@@ -1,0 +1,86 @@
+"""The index between a write and its commit, when the disk is full."""
+
+import contextlib
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from framing.events import Message
+from framing.requests import Join, Say
+from parley.server.index.index import IndexUnavailableError
+from parley.server.index.lookup import Lookup
+from parley.server.index.streams import Stream, inbox_stream
+from parley.server.log.records import Origin, Said
+from tests.parts.house import Client, House
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    made = House(tmp_path)
+    yield made
+    made.close()
+
+
+@contextlib.contextmanager
+def full_disk() -> Iterator[None]:
+    """No file grows: SQLite's log is begun anew by each of its transactions."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def joined(house: House, nick: str) -> Client:
+    client = house.connect()
+    house.ask(client, Join(nick, 1, 0.0))
+    house.quiet()
+    return client
+
+
+def test_a_question_before_the_commit_writes_nothing(house: House) -> None:
+    ann, bob = joined(house, "ann"), joined(house, "bob")
+    house.index.commit()
+    house.index.db.execute("PRAGMA cache_size=10")  # pages, as few as a large index has for each
+    for number in range(400):
+        house.ask(ann, Say(f"r{number}", f"{number} " + "word " * 50, "@bob"))
+        house.tick()
+    house.index.flush()
+    assert house.index.db.in_transaction
+    lookup = Lookup(house.index)
+    with full_disk():
+        stream = Stream(inbox_stream(bob.session.person))
+        assert len(lookup.after([stream], 0, 500, 1 << 30).spans) == 400
+        assert lookup.find_ref("ann", 1, "r7", 1 << 60) is not None
+        with pytest.raises(IndexUnavailableError):
+            house.index.commit()
+    assert len(lookup.after([stream], 0, 500, 1 << 30).spans) == 400
+
+
+def add(house: House, by: str, to: str, text: str) -> None:
+    """Let the index have a private message, which is not written yet."""
+    message = Message(0, by, 1, f"@{to}", text, 1.0, len(text))
+    house.log.append(Said(message, Origin("ref", f"~{by}", f"~{to}")))
+    house.index.add(house.log.commit(0.0))
+
+
+def test_the_number_of_a_conversation_that_was_taken_back_is_never_anothers(house: House) -> None:
+    for number in range(300):
+        add(house, f"guest{number}", "eve", "x" * 1000)
+    house.log.close()
+    house.index.db.close()
+    (house.data / "history.index").unlink()
+    house._open()
+    add(house, "ann", "bob", "secret")
+    lookup = Lookup(house.index)
+    assert house.index.behind
+    shown = lookup.sight([Stream("@~ann bob")]).asked  # as a search holds it that is under way
+    assert shown
+    with full_disk(), pytest.raises(IndexUnavailableError):
+        house.index.commit()
+    while house.index.fill():
+        pass
+    assert lookup.sight([Stream("@~ann bob")]).asked == shown
