@@ -1,7 +1,7 @@
 """What commands are made of: the face they are typed into, and what one is."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -35,8 +35,9 @@ class Face(Protocol):
     def go(self, conversation: Conversation) -> None:
         """Go to a conversation."""
 
-    def found(self, title: str, found: list[tuple[str, Entry]]) -> None:
-        """Show what a search found: conversations and messages, newest first."""
+    def found(self, title: str, found: list[tuple[str, Entry]], older: "Older | None") -> None:
+        """Show what a search found: conversations and messages, newest first. ``older`` shows what
+        was found before these, if there is more."""
 
     async def bare(self) -> None:
         """Show the conversation as the terminal's own text, to be selected and copied."""
@@ -60,6 +61,13 @@ class Face(Protocol):
 class UsageError(Exception):
     """A command was typed wrongly. The text says how it is typed."""
 
+
+class CannotError(Exception):
+    """A command that was typed well cannot be done. The text says why."""
+
+
+Older = Callable[[], Coroutine[None, None, None]]
+"""Shows the next page of what was found."""
 
 Handler = Callable[[Face, str], Awaitable[None] | None]
 """Does a command, or returns what of it must wait."""

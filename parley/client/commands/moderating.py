@@ -16,6 +16,7 @@ from framing.requests import (
 )
 from parley.client.clean import clean, sane
 from parley.client.commands.face import Face, UsageError, say_refusal
+from parley.client.people import span
 
 
 async def kick(face: Face, rest: str) -> None:
@@ -25,12 +26,14 @@ async def kick(face: Face, rest: str) -> None:
 
 async def ban(face: Face, rest: str) -> None:
     nick, reason, seconds = _whom(rest, timed=True)
-    await _moderate(face, lambda ref: Ban(ref, nick, reason, seconds), f"{nick} is kept out.")
+    done = f"{nick} is kept out{_how_long(seconds)}."
+    await _moderate(face, lambda ref: Ban(ref, nick, reason, seconds), done)
 
 
 async def mute(face: Face, rest: str) -> None:
     nick, reason, seconds = _whom(rest, timed=True)
-    await _moderate(face, lambda ref: Mute(ref, nick, reason, seconds), f"{nick} is silenced.")
+    done = f"{nick} is silenced{_how_long(seconds)}."
+    await _moderate(face, lambda ref: Mute(ref, nick, reason, seconds), done)
 
 
 async def unban(face: Face, rest: str) -> None:
@@ -55,9 +58,16 @@ def _whom(rest: str, timed: bool) -> tuple[str, str | None, float | None]:
         raise UsageError("Whom?")
     seconds = None
     length, _, after = reason.strip().partition(" ")
-    if timed and length[:-1].isdigit() and length[-1:] in _UNITS:
+    if timed and length[:1].isdigit():
+        # A slip of the pen must not become a reason, and the ban one for good.
+        if not (length.isascii() and length[:-1].isdigit() and length[-1:] in _UNITS):
+            raise UsageError(f"{clean(length)} is no time: 30s, 10m, 2h, 7d are.")
         seconds, reason = float(length[:-1]) * _UNITS[length[-1]], after
     return nick.removeprefix("@"), reason.strip() or None, seconds
+
+
+def _how_long(seconds: float | None) -> str:
+    return " for good" if seconds is None else f" for {span(seconds)}"
 
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}

@@ -5,7 +5,7 @@ import time
 from framing.requests import (
     Away,
 )
-from parley.client.commands.face import Face, UsageError, say_refusal
+from parley.client.commands.face import CannotError, Face, UsageError, say_refusal
 from parley.client.conversation import Kind
 
 
@@ -36,9 +36,9 @@ async def passwd(face: Face, rest: str) -> None:
 async def _new_password(face: Face, change: bool) -> None:
     nick = face.session.nick
     if change and not face.model.account:
-        raise UsageError(f"{nick} is not registered: /register makes it an account.")
+        raise CannotError(f"{nick} is not registered: /register makes it an account.")
     if not change and face.model.account:
-        raise UsageError(f"{nick} is registered already: /passwd changes the password.")
+        raise CannotError(f"{nick} is registered already: /passwd changes the password.")
     face.session.warn_if_exposed()
     password = await face.ask_password(f"New password for {nick}: ")
     if not password:
@@ -57,7 +57,7 @@ async def _new_password(face: Face, change: bool) -> None:
 def retry(face: Face, rest: str) -> None:
     refused = face.session.refused
     if not refused:
-        raise UsageError("No message was refused.")
+        raise CannotError("No message was refused.")
     for message in refused:
         face.session.retry(message.ref)
 
@@ -65,7 +65,7 @@ def retry(face: Face, rest: str) -> None:
 def drop(face: Face, rest: str) -> None:
     refused = face.session.refused
     if not refused:
-        raise UsageError("No message was refused.")
+        raise CannotError("No message was refused.")
     for message in refused:
         face.session.drop(message.ref)
 
@@ -76,7 +76,7 @@ def copy(face: Face, rest: str) -> None:
     count = int(rest or "1")
     said = [e for e in face.model.current.entries if e.kind is Kind.SAID][-count:]
     if not said:
-        raise UsageError("There is nothing to copy here.")
+        raise CannotError("There is nothing to copy here.")
     # One message is wanted for its text, several for who said what.
     lines = [f"{e.nick}: {e.text}" for e in said] if rest else [said[0].text]
     face.copy("\n".join(lines))

@@ -13,7 +13,7 @@ from framing.requests import (
     WhoIs,
 )
 from parley.client.clean import clean
-from parley.client.commands.face import Face, UsageError, say_refusal
+from parley.client.commands.face import CannotError, Face, UsageError, say_refusal
 from parley.client.people import Person, presence
 
 
@@ -41,7 +41,7 @@ async def leave(face: Face, rest: str) -> None:
 async def topic(face: Face, rest: str) -> None:
     room = face.model.current.name
     if not is_room(room):
-        raise UsageError("This is no room.")
+        raise CannotError("This is no room.")
     if rest in ("lock", "unlock"):
         locked = rest == "lock"
         say_refusal(face, await face.session.ask(lambda ref: SetTopic(ref, room, None, locked)))
@@ -106,7 +106,7 @@ async def users(face: Face, rest: str) -> None:
 async def who(face: Face, rest: str) -> None:
     name = face.model.current.name
     if not is_room(name):
-        raise UsageError("This is no room.")
+        raise CannotError("This is no room.")
     await _list_people(face, f"In {name}", rest, name)
 
 

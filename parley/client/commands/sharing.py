@@ -14,7 +14,7 @@ from framing.filenames import FileNameError, name_key, plain_name
 from framing.names import LOBBY, is_private, is_room, key
 from parley.client.cells import cut, width_of
 from parley.client.clean import clean, sane
-from parley.client.commands.face import Face, UsageError
+from parley.client.commands.face import CannotError, Face, UsageError
 from parley.client.conversation import Kind
 from parley.client.files.disk import FileProblemError
 from parley.client.files.job import CancelledByPersonError, Job, State
@@ -108,7 +108,7 @@ def cancel(face: Face, rest: str) -> None:
     running = face.work.running
     wanted = [job for job in running if not rest or name_key(job.name) == name_key(_unquoted(rest))]
     if not wanted:
-        raise UsageError("No such file is on its way." if running else "No file is on its way.")
+        raise CannotError("No such file is on its way." if running else "No file is on its way.")
     for job in wanted:
         face.work.cancel(job)
 
@@ -151,13 +151,13 @@ def _path(typed: str) -> Path:
         path = expanded(Path(typed))
         found = path.stat()
     except FileProblemError as problem:
-        raise UsageError(f"{clean(str(problem))}.") from None
+        raise CannotError(f"{clean(str(problem))}.") from None
     except FileNotFoundError:
-        raise UsageError(f"There is no file {clean(typed)}.") from None
+        raise CannotError(f"There is no file {clean(typed)}.") from None
     except OSError as problem:
-        raise UsageError(f"{clean(typed)}: {problem.strerror}.") from None
+        raise CannotError(f"{clean(typed)}: {problem.strerror}.") from None
     if not stat.S_ISREG(found.st_mode):
-        raise UsageError(f"{clean(typed)} is no plain file.")
+        raise CannotError(f"{clean(typed)} is no plain file.")
     return path
 
 
@@ -165,7 +165,7 @@ def _plain(name: str) -> str:
     try:
         return plain_name(name)
     except FileNameError as problem:
-        raise UsageError(f"{clean(name)}: {problem}.") from None
+        raise CannotError(f"{clean(name)}: {problem}.") from None
 
 
 def _words(text: str) -> list[str]:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Coroutine
 from typing import Final
 
-from parley.client.commands.face import Command, Face, UsageError
+from parley.client.commands.face import CannotError, Command, Face, UsageError
 from parley.client.commands.moderating import acts, ban, kick, mute, unban, unmute
 from parley.client.commands.own import (
     away,
@@ -89,6 +89,8 @@ def _say_problem(face: Face, command: Command, problem: Exception) -> None:
     text = f"/{command.name}: {problem}"
     if isinstance(problem, UsageError):
         text = f"{problem} It is typed: {command.usage}"
+    elif isinstance(problem, CannotError):
+        text = str(problem)
     elif not isinstance(problem, _EXPECTED):
         text = f"/{command.name}: {fault(problem)}"
     face.model.note(text, time.time(), Kind.TROUBLE)
@@ -112,8 +114,8 @@ def help_(face: Face, rest: str) -> None:
         return
     command = find(rest.removeprefix("/"))
     if command is None:
-        raise UsageError(f"There is no command {rest}.")
-    face.show(command.usage, f"{command.usage}\n{command.summary}\n{command.details}".rstrip())
+        raise CannotError(f"There is no command {rest}. /help lists all.")
+    face.show(f"/{command.name}", f"{command.usage}\n{command.summary}\n{command.details}".rstrip())
 
 
 _COMMANDS: Final = (

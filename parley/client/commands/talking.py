@@ -9,8 +9,9 @@ from framing.requests import (
     PageOf,
     Redact,
 )
+from parley.client.cells import cut
 from parley.client.clean import clean_text
-from parley.client.commands.face import Face, UsageError, say_refusal
+from parley.client.commands.face import CannotError, Face, UsageError, say_refusal
 from parley.client.commands.rooms import join
 from parley.client.model import Model
 from parley.client.session import Session
@@ -51,9 +52,9 @@ def go(face: Face, rest: str) -> Awaitable[None] | None:
 async def edit(face: Face, rest: str) -> None:
     entry = face.model.current.last_by(face.model.nick)
     if entry is None:
-        raise UsageError("You have said nothing here that could be changed.")
+        raise CannotError("You have said nothing here that could be changed.")
     if not rest:
-        raise UsageError(f"What should it say instead of {entry.text[:40]!r}?")
+        raise UsageError(f"What should it say instead of {cut(entry.text, 40)!r}?")
     answer = await face.session.ask(lambda ref: Edit(ref, entry.seq, rest))
     if not say_refusal(face, answer):
         face.model.current.change(entry.seq, clean_text(rest), False, 0)
@@ -62,7 +63,7 @@ async def edit(face: Face, rest: str) -> None:
 async def redact(face: Face, rest: str) -> None:
     entry = face.model.current.last_by(rest.removeprefix("@") or face.model.nick)
     if entry is None:
-        raise UsageError("There is nothing here that could be taken back.")
+        raise CannotError("There is nothing here that could be taken back.")
     where = face.model.current
     answer = await face.session.ask(lambda ref: Redact(ref, entry.seq))
     if not say_refusal(face, answer):
