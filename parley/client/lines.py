@@ -31,7 +31,8 @@ def not_stored(count: int) -> str:
     return f"{what} not stored yet; the next start sends {'it' if count == 1 else 'them'}."
 
 
-def found_line(name: str, entry: Entry) -> str:
-    """Return what a search found as one line."""
-    at = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.time))
-    return f"{at}  {name}  {entry.nick}: {' '.join(entry.text.split())}"
+def found_line(name: str, entry: Entry, brief: bool = False) -> str:
+    """Return what a search found as one line; ``brief``: for where a line is short."""
+    at = time.strftime("%m-%d" if brief else "%Y-%m-%d %H:%M", time.localtime(entry.time))
+    gap = " " if brief else "  "
+    return f"{at}{gap}{name}{gap}{entry.nick}: {' '.join(entry.text.split())}"

@@ -19,6 +19,7 @@ from prompt_toolkit.enums import EditingMode
 from parley.client import terminal
 from parley.client.clean import clean
 from parley.client.commands import table
+from parley.client.commands.face import Older
 from parley.client.conversation import Conversation, Entry, Fate
 from parley.client.faults import fault
 from parley.client.files.job import Job, State
@@ -151,11 +152,13 @@ class Plain:
             self.model.show(conversation)
             self._print(f"Now writing to {conversation.name}.")
 
-    def found(self, title: str, found: list[tuple[str, Entry]]) -> None:
+    def found(self, title: str, found: list[tuple[str, Entry]], older: Older | None) -> None:
         """Print what a search found, the newest last."""
         self._print(f"{title}:")
         for name, entry in reversed(found):
             self._print(f"  {found_line(name, entry)}")
+        if older is not None:
+            self._print("  There are older ones: before:DAY, as in before:2026-11-21, finds them.")
 
     async def bare(self) -> None:
         """Nothing is shown here but text."""

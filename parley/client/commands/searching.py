@@ -1,5 +1,6 @@
 """Finding what was said."""
 
+import contextlib
 import datetime
 import time
 
@@ -16,7 +17,12 @@ from parley.client.conversation import Entry
 async def search(face: Face, rest: str) -> None:
     if not rest:
         raise UsageError("For what?")
+    await _search(face, rest, None)
+
+
+async def _search(face: Face, rest: str, before: int | None) -> None:
     request = parse_search(rest)
+    request.before = before
 
     def make(ref: str) -> Search:
         request.ref = ref
@@ -31,7 +37,12 @@ async def search(face: Face, rest: str) -> None:
     if not found:
         face.model.note(f"Nothing was found for {clean(rest)}.", time.time())
         return
-    face.found(f"Found for {clean(rest)}", found)
+
+    async def older() -> None:
+        with contextlib.suppress(ConnectionError):  # that the connection is gone, one sees
+            await _search(face, rest, found[-1][1].seq)
+
+    face.found(f"Found for {clean(rest)}", found, None if answer.end else older)
 
 
 def parse_search(text: str) -> Search:

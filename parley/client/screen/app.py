@@ -31,6 +31,7 @@ from parley.client import terminal
 from parley.client.cells import MARK_SAMPLE, set_mark_width
 from parley.client.clean import clean
 from parley.client.commands import rooms, searching, table, talking
+from parley.client.commands.face import Older
 from parley.client.conversation import Conversation, Entry, Fate, Kind
 from parley.client.faults import fault
 from parley.client.files.job import Job
@@ -44,7 +45,7 @@ from parley.client.screen import panes
 from parley.client.screen.asking import Asking
 from parley.client.screen.completion import EMOJI_FROM, ChatCompleter, SwitchCompleter
 from parley.client.screen.keys import chat_keys, keys_text
-from parley.client.screen.layout import layout, rows
+from parley.client.screen.layout import columns, layout, rows
 from parley.client.screen.pager import Pager
 from parley.client.screen.style import style
 from parley.client.screen.timeline import Timeline
@@ -466,19 +467,24 @@ class Screen:
         """Put the longer text away."""
         self.pager.close()
         if not self.pager.is_open:
-            self.app.layout.focus(self.input)
+            self._focus(self._asking.is_open())
 
     def go(self, conversation: Conversation) -> None:
         """Go to a conversation."""
         self.switch(conversation)
 
-    def found(self, title: str, found: list[tuple[str, Entry]]) -> None:
+    def found(self, title: str, found: list[tuple[str, Entry]], older: Older | None) -> None:
         """Show what a search found, to be looked at in its context."""
 
         def choose(number: int) -> None:
-            self.start(self._show_context(*found[number]))
+            if number < len(found):
+                self.start(self._show_context(*found[number]))
+            elif older is not None:
+                self.start(older())
 
-        lines = [found_line(name, entry) for name, entry in found]
+        brief = columns() < panes.PEOPLE_FROM
+        lines = [found_line(name, entry, brief) for name, entry in found]
+        lines += ["… older ones"] if older is not None else []
         self.pager.offer(title, lines, choose)
         self.app.layout.focus(self.pager.window)
 

@@ -100,13 +100,18 @@ def chat_keys(screen: Screen) -> KeyBindings:
     """Return the bindings of ``screen``."""
     keys = KeyBindings()
     typing = has_focus(screen.input)
-    reading = Condition(lambda: screen.pager.is_open)
+    # Not while a question is answered: its letters are no keys of the text below it.
+    reading = Condition(lambda: screen.pager.is_open) & (typing | has_focus(screen.pager.window))
     choosing = Condition(
         lambda: (
             screen.input.complete_state is not None
             and screen.input.complete_state.current_completion is not None
         )
     )
+
+    def close_all() -> None:
+        while screen.pager.is_open:
+            screen.close_pager()
 
     @keys.add("enter", filter=typing & ~choosing)
     def _(event: KeyPressEvent) -> None:
@@ -257,14 +262,28 @@ def chat_keys(screen: Screen) -> KeyBindings:
         def _(event: KeyPressEvent, lines: int = lines) -> None:
             screen.pager.scroll(lines)
 
+    for key, lines in (("home", -1_000_000), ("end", 1_000_000)):
+
+        @keys.add(key, filter=reading & ~typing)
+        def _(event: KeyPressEvent, lines: int = lines) -> None:
+            screen.pager.scroll(lines)
+
     for key, direction in (("pageup", -1), ("pagedown", 1), (" ", 1)):
 
         @keys.add(key, filter=reading)
         def _(event: KeyPressEvent, direction: int = direction) -> None:
             screen.pager.scroll(direction * screen.pager.page)
 
-    @keys.add(Keys.BracketedPaste, filter=typing)
+    @keys.add(Keys.Any, filter=reading & ~typing)
     def _(event: KeyPressEvent) -> None:
-        screen.input.insert_text(event.data.replace("\r\n", "\n").replace("\r", "\n"))
+        # Whoever goes on to write does not have to put the text away first.
+        if event.data.isprintable():
+            close_all()
+            event.current_buffer.insert_text(event.data)
+
+    @keys.add(Keys.BracketedPaste, filter=typing | reading)
+    def _(event: KeyPressEvent) -> None:
+        close_all()
+        event.current_buffer.insert_text(event.data.replace("\r\n", "\n").replace("\r", "\n"))
 
     return keys

@@ -1,10 +1,13 @@
-"""A longer text over the timeline: help, lists, what was found. Esc, q or Enter puts it away.
+"""A longer text over the timeline: help, lists, what was found. Esc, q or Enter puts it away, and
+so does whatever is typed that is no key of its own: that goes to the input.
 
 One text may lie on another: what was found, and one of it in its context. The lines of a list
 can be chosen from.
 """
 
+import re
 from collections.abc import Callable
+from typing import Final
 
 from prompt_toolkit.application import get_app
 from prompt_toolkit.filters import Condition
@@ -13,9 +16,11 @@ from prompt_toolkit.layout import ConditionalContainer, FormattedTextControl, Wi
 from prompt_toolkit.layout.dimension import Dimension
 from prompt_toolkit.widgets import Frame
 
-from parley.client.cells import cut, wrap
+from parley.client.cells import cut, in_cells, width_of, wrap
 
-_AROUND = 5  # lines of the screen that are not the text's: heading, frame, status, input
+_AROUND: Final = 5  # lines of the screen that are not the text's: heading, frame, status, input
+_NARROW: Final = 60  # columns under which a table has no room for its columns
+_ROW: Final = re.compile(r"([^\s▶].*?) {2,}(\S.*)")  # of a table, and not a message in its context
 
 
 class _Text:
@@ -104,7 +109,7 @@ class Pager:
         if count <= room:
             return f"{title} · {keys}"
         last = min(count, text.offset + room)
-        if columns < 60:
+        if columns < _NARROW:
             return f"{title} {last}/{count} · Esc closes"
         return f"{title} · {text.offset + 1}-{last} of {count} · PgDn · {keys}"
 
@@ -128,8 +133,19 @@ class Pager:
         width = max(10, get_app().output.get_size().columns - 2)
         if text.choose is not None:
             return [cut(line, width) for line in text.lines]
-        lines: list[str] = []
-        for line in text.lines:
-            first, *rest = wrap(line, width)
-            lines += [first, *(f"    {part}" for whole in rest for part in wrap(whole, width - 4))]
-        return lines
+        return [part for line in text.lines for part in _fitted(line, width)]
+
+
+def _fitted(line: str, width: int) -> list[str]:
+    """Return ``line`` as lines of at most ``width`` cells. What does not fit is set in; on a narrow
+    screen that is all but the first column of a table."""
+    line = in_cells(line)
+    if width_of(line) <= width:
+        return [line]
+    row = _ROW.fullmatch(line) if width + 2 < _NARROW else None
+    if row:
+        first, rest = wrap(row[1], width), row[2]
+    else:
+        first = wrap(line, width)[:1]
+        rest = line[len(first[0]) :].lstrip(" ")
+    return [*first, *(f"    {part}" for part in wrap(rest, width - 4))]

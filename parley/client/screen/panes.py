@@ -157,11 +157,12 @@ def status(
     entries that came since one scrolled away, None at the end; ``mode``: of the editor, if it has
     modes; ``asking``: a question that stands before everything else."""
     change = model.connection
+    nick = cut(model.nick, max(8, width // 4))  # what follows matters more on a narrow screen
     if asking:
         return [("class:status.trouble", _fill(f" {asking}", width))]
     if change.status is Status.ONLINE:
         fates = [entry.fate for _, entry in model.waiting]
-        left = f" {model.nick} ● {max(model.people_total, 1)} here"
+        left = f" {nick} ● {max(model.people_total, 1)} here"
         if Fate.SENT in fates:
             left += f" · {fates.count(Fate.SENT)} on the way"
         if Fate.FAILED in fates:
@@ -169,13 +170,13 @@ def status(
         style = "class:status"
     elif change.status is Status.WAITING:
         seconds = max(1, math.ceil((change.retry_at or now) - now))
-        left = f" {model.nick} ○ again in {seconds} s · {change.text}"
+        left = f" {nick} ○ again in {seconds} s · {change.text}"
         style = "class:status.trouble"
     elif change.status is Status.ENDED:
         left = f" ○ {change.text or 'ended'}"
         style = "class:status.trouble"
     else:
-        left = f" {model.nick} ○ connecting …"
+        left = f" {nick} ○ connecting …"
         style = "class:status"
     typing = sorted(who for who, until in model.current.typing.items() if until > utc)
     if typing and change.status is Status.ONLINE:

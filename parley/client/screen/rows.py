@@ -19,7 +19,14 @@ NARROW: Final = 50
 """Columns under which the time is left out."""
 
 FOLD: Final = 25
-"""Lines of one message that are shown: a log somebody pasted must not bury the chat."""
+"""Most lines of one message that are shown: a log somebody pasted must not bury the chat."""
+
+
+def fold(rows: int) -> int:
+    """Return the lines of one message that are shown on a terminal of ``rows`` lines: so many that
+    who said it is still in sight above them."""
+    return min(FOLD, max(6, rows - 4))
+
 
 _FATES: Final = {
     Fate.NONE: ("class:bar", "│"),
@@ -34,23 +41,25 @@ def nick_column(width: int) -> int:
     return 8 if width < NARROW else min(16, max(10, width // 7))
 
 
-def rows_of(entry: Entry, before: Entry | None, width: int, own: str, new: bool) -> list[Line]:
+def rows_of(
+    entry: Entry, before: Entry | None, width: int, own: str, new: bool, most: int = FOLD
+) -> list[Line]:
     """Return the lines of ``entry`` in ``width`` cells; ``before`` is the entry above it,
-    ``new`` whether it is the first that is new."""
+    ``new`` whether it is the first that is new. Of a message ``most`` lines are shown."""
     rows: list[Line] = []
     if before is None or _day(before) != _day(entry):
         rows.append(_rule(time.strftime("%A, %d %B %Y", time.localtime(entry.time)), width, "line"))
     if new:
         rows.append(_rule("new", width, "new"))
     if entry.kind is Kind.SAID:
-        rows += _said(entry, width, own)
+        rows += _said(entry, width, own, most)
     else:
         style = {Kind.COMINGS: "coming", Kind.TROUBLE: "trouble"}.get(entry.kind, "notice")
         rows += _aside(entry, width, f"class:{style}")
     return rows
 
 
-def _said(entry: Entry, width: int, own: str) -> list[Line]:
+def _said(entry: Entry, width: int, own: str, most: int) -> list[Line]:
     column = nick_column(width)
     mine = entry.nick == own
     nick = cut(entry.nick, column)
@@ -73,9 +82,9 @@ def _said(entry: Entry, width: int, own: str) -> list[Line]:
         text = text if entry.file in text else f"{text}: {entry.file}"
         text += "" if mine else " · click or Alt+G fetches it"
     lines = wrap(lead + text, max(10, width - indent))
-    more = len(lines) - FOLD
+    more = len(lines) - most
     if more > 0:
-        lines = lines[: FOLD - 1]
+        lines = lines[: most - 1]
     bar_style, bar = _FATES[entry.fate]
     rows: list[Line] = []
     for number, line in enumerate(lines):

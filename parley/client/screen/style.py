@@ -23,12 +23,18 @@ COLOURS: Final = len(_NICKS["auto"])
 _ACCENT: Final = {"auto": "#0087af", "dark": "#5fafd7", "light": "#005f87"}
 _DIM: Final = {"auto": "#808080", "dark": "#8a8a8a", "light": "#6c6c6c"}
 _TROUBLE: Final = {"auto": "#d70000", "dark": "#ff5f5f", "light": "#af0000"}
+_MENU: Final = {
+    "auto": "bg:#5f5f5f #ffffff",
+    "dark": "bg:#444444 #eeeeee",
+    "light": "bg:#d0d0d0 #000000",
+}
 _GOOD: Final = {"auto": "#008700", "dark": "#5faf5f", "light": "#005f00"}
 
 
 def style(theme: str) -> Style:
     """Return the style sheet of a theme: ``auto``, ``dark`` or ``light``."""
     accent, dim, trouble, good = _ACCENT[theme], _DIM[theme], _TROUBLE[theme], _GOOD[theme]
+    menu = _MENU[theme]
     rules = {
         "time": dim,
         "bar": dim,
@@ -70,10 +76,11 @@ def style(theme: str) -> Style:
         "frame.border": accent,
         "frame.label": f"{accent} bold",
         "scroll": f"{accent} bold",
-        "completion-menu": "noinherit reverse",
-        "completion-menu.completion": "noinherit reverse",
+        # In other colours than the status line, which it covers.
+        "completion-menu": f"noinherit {menu}",
+        "completion-menu.completion": f"noinherit {menu}",
         "completion-menu.completion.current": f"noinherit bg:{accent} #ffffff bold",
-        "completion-menu.meta.completion": "noinherit reverse",
+        "completion-menu.meta.completion": f"noinherit {menu}",
         "completion-menu.meta.completion.current": f"noinherit bg:{accent} #ffffff",
     }
     rules |= {f"nick{number}": colour for number, colour in enumerate(_NICKS[theme])}

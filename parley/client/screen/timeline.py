@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from prompt_toolkit.application import get_app
 from prompt_toolkit.data_structures import Point
 from prompt_toolkit.formatted_text import StyleAndTextTuples, to_formatted_text
 from prompt_toolkit.layout.controls import UIContent, UIControl
@@ -20,7 +21,7 @@ from parley.client.cells import wrap
 from parley.client.conversation import Conversation, Entry
 from parley.client.model import Model
 from parley.client.screen import panes
-from parley.client.screen.rows import Line, rows_of
+from parley.client.screen.rows import FOLD, Line, fold, rows_of
 
 _KEPT: Final = 500  # laid-out entries that are kept
 _WHEEL: Final = 3  # lines
@@ -57,6 +58,7 @@ class Timeline(UIControl):
         self._rows: OrderedDict[tuple[object, ...], list[Line]] = OrderedDict()
         self._width = 80
         self._height = 24
+        self._fold = FOLD
 
     @property
     def following(self) -> bool:
@@ -154,6 +156,7 @@ class Timeline(UIControl):
 
     def create_content(self, width: int, height: int | None) -> UIContent:
         self._width, self._height = width, height or 1
+        self._fold = fold(get_app().output.get_size().rows)  # of all: not by the lines of a draft
         lines = self._visible(width, self._height)
         return UIContent(
             get_line=lambda number: lines[number],
@@ -220,7 +223,9 @@ class Timeline(UIControl):
         key = self._key(entry, before, new)
         rows = self._rows.get(key)
         if rows is None:
-            rows = self._rows[key] = rows_of(entry, before, self._width, self._model.nick, new)
+            nick = self._model.nick
+            rows = rows_of(entry, before, self._width, nick, new, self._fold)
+            self._rows[key] = rows
             if len(self._rows) > _KEPT:
                 self._rows.popitem(last=False)
         return rows
@@ -228,7 +233,7 @@ class Timeline(UIControl):
     def _key(self, entry: Entry, before: Entry | None, new: bool) -> tuple[object, ...]:
         day = None if before is None else int(before.time // 900)
         text = entry.fate, entry.text, entry.changed, entry.redacted, entry.time
-        return entry, new, text, self._width, day, self._model.nick
+        return entry, new, text, self._width, self._fold, day, self._model.nick
 
     def _lines_above(self, conversation: Conversation, at: int, hidden: int) -> int:
         """Count the lines from the beginning to the place, as far as a screen."""
