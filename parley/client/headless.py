@@ -220,12 +220,11 @@ class Headless:
         try:
             job = task.result()
         except _EXPECTED as problem:
-            told = str(problem)
-            self._complain(told if told.startswith(f"{name}: ") else f"{name}: {told}")
+            self._complain(_about(name, str(problem)))
             self._code = REFUSED
             return
         if job.state is not State.DONE:
-            self._complain(f"{name}: {job.problem}")
+            self._complain(_about(name, job.problem))
             self._code = REFUSED
         elif sys.stderr.isatty():
             self._draw(f"{job.name}  {humanize.naturalsize(job.size)}  is there\n")
@@ -349,3 +348,7 @@ def _as_json(event: Happening) -> bytes:
     else:
         known = {"purpose": "trouble", "text": event.text}
     return msgspec.json.encode(known)
+
+
+def _about(name: str, problem: str) -> str:
+    return problem if problem.startswith(f"{name}: ") else f"{name}: {problem}"

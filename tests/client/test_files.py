@@ -60,6 +60,8 @@ def test_what_goes_wrong_without_a_screen_is_said(server: ChatServer, tmp_path: 
     missing = run(server, "bot", "9", "--put", str(tmp_path / "none"))
     assert missing.returncode == 4
     assert missing.stderr == f"chat_client: none: {tmp_path / 'none'}: No such file or directory\n"
+    missing = run(server, "bot", "9", "--put", "no-such-file")
+    assert missing.stderr == "chat_client: no-such-file: No such file or directory\n"
     (tmp_path / ".hidden").write_bytes(b"x")
     refused = run(server, "bot", "9", "--put", str(tmp_path / ".hidden"))
     assert refused.returncode == 4 and "does not begin with ." in refused.stderr
