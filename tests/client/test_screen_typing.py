@@ -279,3 +279,16 @@ def test_focus_is_asked_for_when_nothing_is_echoed_any_more(
     ann = open_client(server, "ann")
     ann.see("ann ●")
     assert 0 < ann.raw.index(b"\x1b[?1049h") < ann.raw.index(b"\x1b[?1004h")
+
+
+def test_what_the_shell_had_shown_is_not_wiped(server: ChatServer, open_client: Open) -> None:
+    ann = open_client(server, "ann")
+    ann.see("ann ●")
+    ann.type("\x0cafter Ctrl+L\r")
+    ann.see("✓ after Ctrl+L")
+    before, _, chat = ann.raw.partition(b"\x1b[?1049h")
+    assert b"\x1b[2J" not in before
+    assert b"\x1b[?1049l" not in chat
+    ann.type("q!\r")
+    assert ann.ended() == 0
+    assert b"\x1b[2J" not in ann.raw.rpartition(b"\x1b[?1049l")[2]

@@ -359,7 +359,15 @@ class Screen:
         self.app.after_render -= self._measure
         terminal.report_focus(self.app.output, True)
         terminal.ask_width(self.app.output, MARK_SAMPLE)
-        self.app.renderer.clear()
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Draw everything anew. Not by the renderer's own ``clear``: that leaves the alternate
+        screen first, and wipes what the shell had shown."""
+        self.app.renderer.erase(leave_alternate_screen=False)
+        self.app.output.erase_screen()
+        self.app.output.cursor_goto(0, 0)
+        self.app.output.flush()
         self.app.invalidate()
 
     def measured(self, answer: str) -> None:
@@ -368,7 +376,7 @@ class Screen:
         if width == 1:
             set_mark_width(0)
             self.timeline.forget_layout()
-            self.app.renderer.clear()
+            self.redraw()
 
     def _go(self, name: str) -> None:
         """Go to what was clicked on."""

@@ -92,6 +92,9 @@ class Screen(Protocol):
     def focused(self, has_focus: bool) -> None:
         """The terminal has the person's attention, or has lost it."""
 
+    def redraw(self) -> None:
+        """Draw everything anew."""
+
     def leave(self) -> None:
         """End the program."""
 
@@ -242,7 +245,7 @@ def chat_keys(screen: Screen) -> KeyBindings:
 
     @keys.add("c-l")
     def _(event: KeyPressEvent) -> None:
-        event.app.renderer.clear()
+        screen.redraw()
 
     choosing_line = Condition(lambda: screen.pager.chooses)
 
