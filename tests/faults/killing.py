@@ -54,8 +54,8 @@ def killed_at_each(
     server: ChatServer, call: str, prepare: Callable[[], Callable[[], bool]]
 ) -> Iterator[int]:
     """For each call of a kind, have the server killed there in what ``prepare`` returns, which
-    tells whether it was done; start it again, and yield how often it was. Ends when all is done
-    before the server makes so many calls."""
+    tells whether it was done; start it again, and yield how often it was. Ends when all is done and
+    the server has not made so many calls."""
     for when in range(1, _MOST):
         act = prepare()
         inject = f"inject={call}:signal=KILL:when={when}"
@@ -63,13 +63,13 @@ def killed_at_each(
         gone = contextlib.suppress(OSError, AssertionError)  # what a broken connection raises
         with traced(server, "-o", "/dev/null", "-e", f"trace={call}", "-e", inject), gone:
             done = act()
-        if done:
-            return
         assert server.process is not None
         with contextlib.suppress(subprocess.TimeoutExpired):
             server.process.wait(0.2)
-        if server.process.poll() is not None:
+        if server.process.poll() is not None:  # perhaps in what it does once all is done
             assert server.process.returncode == -signal.SIGKILL
             server.start()
+        elif done:
+            return
         yield when
     raise AssertionError(f"over {_MOST} calls of {call}")
