@@ -8,6 +8,7 @@ Large ones are synced by a process of its own: nobody can be taken out of a sync
 """
 
 import os
+import select
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -26,7 +27,7 @@ except OSError as problem:
 """
 """What the process runs that waits for the disk in another's place."""
 
-_LOOK: Final = 0.5  # seconds between two looks whether to go on waiting
+_LOOK: Final = 500  # milliseconds between two looks whether to go on waiting
 
 
 def replace(path: Path, content: bytes) -> None:
@@ -66,15 +67,17 @@ def synced(path: Path, go_on: Callable[[], bool]) -> bool:
     is; if not, nothing is wrong with the file."""
     try:
         process = syncing([path])
+        ended = os.pidfd_open(process.pid)
     except OSError:
         return False
-    while True:
-        try:
-            return process.wait(_LOOK) == 0
-        except subprocess.TimeoutExpired:
-            if not go_on():
-                process.kill()
-                return False
+    poll = select.poll()
+    poll.register(ended, select.POLLIN)
+    while not poll.poll(_LOOK):
+        if not go_on():
+            process.kill()
+            break
+    os.close(ended)
+    return process.poll() == 0
 
 
 def make_directory(path: Path, mode: int = 0o777) -> list[Path]:
