@@ -158,6 +158,8 @@ class Intake:
         while self._asking and clock.mono() < until:
             peer = self._asking.next()
             peer.queued = False
+            if peer.session.state is State.CLOSED:
+                continue  # it is gone, and is not to be remembered
             self._asked[peer] = moment.mono
             self._give_turn(peer, moment, 1, may_ask=True)
 

@@ -1,0 +1,67 @@
+"""The intake forgets who is gone."""
+
+import gc
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from framing.codec import encode
+from framing.frames import encode_frame
+from framing.requests import Join, PageOf
+from parley.server.doors.native import NativeDoor
+from parley.server.doors.peer import Peer, Settings
+from parley.server.ground import clock
+from parley.server.ground.bounds import Bounds
+from parley.server.ground.counts import Counts
+from parley.server.intake import Intake
+from parley.server.net.backlog import Backlog
+from parley.server.net.loop import Loop
+from tests.parts.house import House
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    made = House(tmp_path)
+    yield made
+    made.close()
+
+
+class Host:
+    """The server, as its peers see it."""
+
+    def __init__(self, house: House) -> None:
+        self.mono = 0.0
+        self.held = Backlog()
+        self.settings = Settings(10, 90.0, 1.0, 1 << 20, Bounds())
+        self.counts = Counts()
+        self.intake = Intake(house.chat, lambda peer, request, moment: None)
+        self._chat = house.chat
+
+    def has_input(self, peer: Peer) -> None:
+        self.intake.has_input(peer)
+
+    def gone(self, peer: Peer, reason: str) -> None:
+        self.intake.forget(peer)
+        self._chat.lost(peer.session, reason, clock.now())
+
+
+def test_who_is_gone_before_its_answer_is_not_kept(house: House) -> None:
+    client = house.connect()
+    house.ask(client, Join("ann", 1, 0.0))
+    house.quiet()
+    host, loop = Host(house), Loop()
+    here, there = socket.socketpair()
+    with there:
+        peer = Peer(host, here, loop, NativeDoor(), client.session, counted=True)
+        client.session.carrier = client
+        peer.received(peer.connection, encode_frame(encode(PageOf("p", "#lobby"))))
+        host.intake.take_in(clock.now())
+        assert host.intake.waiting, "it waits for its turn to ask"
+        peer.connection.close("lost")
+        host.intake.answer(clock.now())
+    assert not host.intake.waiting
+    del peer
+    gc.collect()
+    assert not [each for each in gc.get_objects() if type(each) is Peer]
