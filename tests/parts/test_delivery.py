@@ -182,3 +182,24 @@ def test_pages_are_given_up_when_all_have_been_sent(loop: Loop) -> None:
         for client in clients:
             client.read(loop, len(encode_frame(body(number, LARGE))))
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_only_a_large_share_of_many_is_given_away_as_pages(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int] = []
+    sendfile = os.sendfile
+
+    def counted(out: int, pages: int, offset: int, size: int) -> int:
+        given.append(size)
+        return sendfile(out, pages, offset, size)
+
+    monkeypatch.setattr(os, "sendfile", counted)
+    outbox, audience, clients = hall(loop)
+    small, large = body(1, LARGE // 2), body(2, LARGE)
+    for said in (small, large):
+        outbox.say(audience, said)
+        delivery.deliver(outbox.flush())
+    assert given == [len(encode_frame(large))] * MANY
+    for client in clients:
+        client.read(loop, len(encode_frame(small) + encode_frame(large)))

@@ -146,6 +146,7 @@ def test_a_file_ends_after_its_days(make_server: Make) -> None:
     ann = server.joined("ann")
     ann.say("old")
     until(lambda: closed(server.data), "no file was closed")
+    until((server.data / "history.json").exists, "no other file was begun")
     assert [r["text"] for r in records(server.data) if r["purpose"] == "message"] == ["old"]
     assert json.loads((server.data / "history.json").read_text()) == []
     time.sleep(1.5)
