@@ -338,7 +338,7 @@ def test_a_page_pasted_by_somebody_is_folded_and_shown_whole_on_wish(
     ann = open_client(server, "ann")
     ann.see("2 here")
     bob.say("\n".join(f"row {number}" for number in range(1000)))
-    ann.see("… 976 more lines: Alt+Z shows all")
+    ann.see("… 981 more lines: Alt+Z shows all")
     before = len(ann.raw)
     ann.type("\x1bz")
     ann.see("row 999", "Enter goes back")

@@ -127,7 +127,7 @@ async def _meant(face: Face, typed: str) -> tuple[TicketFor, str | None, str]:
     for name, saved in tries:
         try:
             saved = _plain(saved)
-        except UsageError as unfit:
+        except CannotError as unfit:
             problem = unfit
             continue
         for where in (here, None):
