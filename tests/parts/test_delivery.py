@@ -1,6 +1,7 @@
 """Delivery over real connections: each gets its share whole and in order, whatever its size,
 whether its client reads or not, and however it is sent."""
 
+import gc
 import os
 import resource
 import socket
@@ -174,6 +175,7 @@ def test_without_a_descriptor_for_the_pages_all_is_copied(loop: Loop) -> None:
 
 
 def test_pages_are_given_up_when_all_have_been_sent(loop: Loop) -> None:
+    gc.collect()  # sockets of other tests
     outbox, audience, clients = hall(loop)
     before = len(os.listdir("/proc/self/fd"))
     for number in range(20):

@@ -115,8 +115,6 @@ class Index:
         db.execute("PRAGMA locking_mode=EXCLUSIVE")
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA cache_size=-16384")
-        # Between a write and its commit there are questions: none of them is to find the disk full.
-        db.execute("PRAGMA cache_spill=OFF")
         return db
 
     def _make(self) -> sqlite3.Connection:
@@ -154,6 +152,9 @@ class Index:
             self.tables.write(found)
             self._know_closed()
             self._checkpoint(log.position, closed=False)
+        # From now on there are questions between a write and its commit: what is written is kept in
+        # memory until then, since one that had to make room for itself could find the disk full.
+        self.db.execute("PRAGMA cache_spill=OFF")
 
     def _reopened(self) -> None:
         """Make durable that the file is open again, before anything else is written to it: else
