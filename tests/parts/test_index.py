@@ -1,4 +1,4 @@
-"""The index between a write and its commit, when the disk is full."""
+"""The index when the disk is full: between a write and its commit, and when somebody comes in."""
 
 import contextlib
 import resource
@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from scramp import ScramClient
 
-from framing.events import Message
-from framing.requests import Join, Say
+from framing.events import Challenge, Message, Welcome
+from framing.requests import Join, Login, Response, Say
 from parley.server.index.index import IndexUnavailableError
 from parley.server.index.lookup import Lookup
 from parley.server.index.streams import Stream, inbox_stream
@@ -84,3 +85,33 @@ def test_the_number_of_a_conversation_that_was_taken_back_is_never_anothers(hous
     while house.index.fill():
         pass
     assert lookup.sight([Stream("@~ann bob")]).asked == shown
+
+
+def asked_to_prove(house: House, client: Client) -> Response:
+    """Begin a login of Ann's. Return the answer to the challenge."""
+    scram = ScramClient(["SCRAM-SHA-256"], "Ann", "secret")
+    house.ask(client, Login("Ann", 1, 0.0, "SCRAM-SHA-256", scram.get_client_first()))
+    house.tick()
+    *_, challenge = client.events()
+    assert isinstance(challenge, Challenge)
+    scram.set_server_first(challenge.data)
+    return Response(scram.get_client_final())
+
+
+def test_who_cannot_be_told_what_is_unread_is_not_half_in(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.accounts.set_password("Ann", "secret")
+    client = house.connect()
+
+    def full() -> None:
+        raise IndexUnavailableError("the disk is full")
+
+    proof = asked_to_prove(house, client)
+    with monkeypatch.context() as patch, pytest.raises(IndexUnavailableError):
+        patch.setattr(house.index, "flush", full)
+        house.chat.receive(client.session, proof, house.moment)
+    assert house.chat.present == (0, 0, 0)
+    house.ask(client, asked_to_prove(house, client))
+    house.quiet()
+    assert any(isinstance(event, Welcome) for event in client.events())

@@ -31,6 +31,7 @@ from parley.server.chat.hall import Hall
 from parley.server.chat.session import Session, State
 from parley.server.ground.clock import Moment
 from parley.server.index.archive import Archive
+from parley.server.index.index import IndexUnavailableError
 from parley.server.index.streams import Stream
 from parley.server.log.records import Guest, Record
 
@@ -325,6 +326,11 @@ class Entrance:
             session.state, session.account = State.NEW, False
             self._hall.refuse(session, ErrorWord.LIMIT_EXCEEDED, text, retry_after=60.0)
             return
+        try:
+            unread = self._unread(person) if session.account else {}
+        except IndexUnavailableError:
+            session.account = False  # it may log in again, and is not half in meanwhile
+            raise
         if ghost is not None:
             self._hall.evict(ghost, "the same nick and id have joined from another connection")
         account = self._accounts.get(nick_key) if session.account else None
@@ -340,7 +346,6 @@ class Entrance:
         self._hall.come(session, moment, quietly=ghost is not None)
         users = self._hall.people
         rooms = [LOBBY, *(room.name for room in self._hall.rooms.of(person))][:ROOMS_TOLD]
-        unread = self._unread(session) if session.account else {}
         self._hall.tell(
             session,
             Welcome(
@@ -364,12 +369,12 @@ class Entrance:
             ),
         )
 
-    def _unread(self, session: Session) -> dict[str, int]:
+    def _unread(self, person: str) -> dict[str, int]:
         """Count what an account has not read, by conversation, where there is something.
 
         What was said in a room before it was seen there for the first time is not unread.
         """
-        archive, person = self._archive, session.person
+        archive = self._archive
         found: dict[str, int] = {}
         conversations = [LOBBY, *(room.name for room in self._hall.rooms.of(person))]
         for name in conversations:
