@@ -155,7 +155,10 @@ def _reload(
     server.gate.settings = _settings(options)
     server.retention.keep = options.keep
     chat.sharing.shelf.limits = options.shelf
-    text = "options and accounts read again; host, port, data, fsync, and TLS or not need a restart"
+    text = (
+        "options and accounts read again; host, ports, data, fsync, origins and proxies of the web"
+    )
+    text += " door, and TLS or not need a restart"
     logger.info(text)
     return options
 

@@ -343,15 +343,13 @@ class Talk:
         if active:
             if last is not None and moment.mono - last[1] < TYPING_EVERY:
                 return
-            session.typing = to, moment.mono
         elif last is None or last[0] != to:
             return
-        else:
-            session.typing = "", last[1]
         try:
             name, person = self.recipient(session, request.to)
         except NoWayError:
             return
+        session.typing = (to, moment.mono) if active or last is None else ("", last[1])
         event = IsTyping(session.nick, name, request.state)
         if person is not None:
             for other in self._hall.people.sessions_of(person):
