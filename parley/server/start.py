@@ -155,11 +155,8 @@ def _reload(
     server.gate.settings = _settings(options)
     server.retention.keep = options.keep
     chat.sharing.shelf.limits = options.shelf
-    text = (
-        "options and accounts read again; host, ports, data, fsync, origins and proxies of the web"
-    )
-    text += " door, and TLS or not need a restart"
-    logger.info(text)
+    need = "host, ports, data, fsync, origins and proxies of the page, and TLS or not"
+    logger.info("options and accounts read again; %s need a restart", need)
     return options
 
 
