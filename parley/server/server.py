@@ -27,6 +27,9 @@ from parley.server.log.log import Log, StoreUnavailableError
 from parley.server.net.loop import Loop
 from parley.server.operating.systemd import Notifier
 
+HEEDED: Final = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+"""Signals that a server answers in its own time. Blocked from when the port is open, until then."""
+
 _SWEEP: Final = 1.0  # seconds between two looks at the deadlines
 _INDEX_LAG: Final = 0.5  # seconds after which what the index was given outlives the process
 _INDEX_AT_ONCE: Final = 512  # records that wait for the index however busy the server is
@@ -80,10 +83,11 @@ class Server:
         self.beside: list[Beside] = []
         """What else turns in the loop, to be closed with it."""
         self._stop_by: float | None = None
-        # Whoever has been told that it listens may tell it to stop.
+        # Whoever sees that it listens may tell it to stop.
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.on_signal(number, self._signalled)
         loop.on_signal(signal.SIGHUP, self._reload_signalled)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HEEDED)
 
     def run(self) -> None:
         """Serve until a SIGINT or SIGTERM, and end in good order. A SIGHUP reloads.

@@ -7,6 +7,7 @@ import logging
 import os
 import resource
 import secrets
+import signal
 import socket
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -43,7 +44,7 @@ from parley.server.net.loop import Loop
 from parley.server.net.tls import Tls
 from parley.server.operating.systemd import Notifier, take_sockets
 from parley.server.options import Options
-from parley.server.server import Server
+from parley.server.server import HEEDED, Server
 from parley.server.web.front import Front
 from parley.server.web.origins import Origins, own_names
 from parley.server.web.pages import read_pages
@@ -87,6 +88,7 @@ def start(options: Options, again: Callable[[], Options]) -> Server:
         given = take_sockets(os.environ)
     except ValueError as problem:
         raise StartError(str(problem)) from None
+    signal.pthread_sigmask(signal.SIG_BLOCK, HEEDED)  # until there is a server to heed them
     listening = _listen(options, accounts, given.chat)
     chat = Chat(
         accounts,

@@ -5,6 +5,7 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -293,6 +294,24 @@ def test_a_stop_is_told_acknowledged_and_in_order(server: ChatServer, number: in
     assert server.wait(5) == 0
     assert time.monotonic() - began < 5, "it waited although all had acknowledged"
     assert server.messages == ["last words"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_as_soon_as_the_port_is_open_a_signal_is_heeded(server: ChatServer, number: int) -> None:
+    for _ in range(3):
+        server.kill()
+        server.launch()
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", server.port)).close()
+                break
+            except ConnectionRefusedError:
+                assert time.monotonic() < deadline
+        server.signal(number)
+        if number == signal.SIGHUP:
+            server.signal(signal.SIGTERM)
+        assert server.wait() == 0
 
 
 def test_who_does_not_acknowledge_delays_a_stop_by_the_grace_only(make_server: Make) -> None:
