@@ -117,7 +117,7 @@ def test_a_disk_that_takes_long_for_the_index_holds_up_nobody_for_long(
     assert "the index of" not in server.said, "on this boot it is as good as before"
     bob.close()
     assert server.stop() == 0
-    assert server.said.count("waiting for the disk") == 1
+    assert server.said.count("after a reboot it is made again") == 1
 
 
 def test_nothing_is_looked_through_once_all_is_closed(tmp_path: Path) -> None:
