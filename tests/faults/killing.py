@@ -20,7 +20,7 @@ FILES: Final = (
 )
 """The calls by which files, and what makes them durable, are changed."""
 
-_MOST: Final = 400  # calls of one kind that one action may take
+_MOST: Final = 1000  # calls of one kind that one action may take
 
 
 @contextlib.contextmanager
