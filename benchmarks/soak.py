@@ -6,7 +6,9 @@ Clients join, come back by token, talk to all, to rooms and to one, read pages, 
 fetch files, vanish by RST and come back. Each minute is noted: memory, descriptors, the sizes of
 log, index and shelf, what a canary waits. In the end the notes are judged: what grows on after the
 first third is a fault, and what was acknowledged and is not there. The history is closed and
-dropped by size (``--keep``), so that log and index must become steady too.
+dropped by size (``--keep``), so that log and index must become steady too. Everybody has a few
+rooms of their own choice: who stays in a room is remembered, and were it any of a hundred, it would
+take an hour until everybody had been everywhere.
 """
 
 import argparse
@@ -34,6 +36,7 @@ from framing.frames import FrameDecoder, encode_frame
 
 _PATIENCE = 30.0  # seconds for an answer
 _ROOMS = 100
+_OWN = 5  # of them somebody goes to
 _OTHERS = 60  # descriptors that are no clients': files, the selector, the canary, transfers
 
 REFUSALS = {
@@ -211,7 +214,7 @@ class Soak:
             await asyncio.sleep(dice.uniform(0, 4))
 
     async def _act(self, client: Client, dice: random.Random, number: int) -> None:
-        room = f"#room{dice.randrange(_ROOMS)}"
+        room = f"#room{(number + 7 * dice.randrange(_OWN)) % _ROOMS}"
         act = dice.random()
         if act < 0.30:
             await self._enter_and_say(client, dice, room)
