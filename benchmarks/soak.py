@@ -112,7 +112,9 @@ class Client(asyncio.Protocol):
 class Soak:
     """One run over ``data``."""
 
-    def __init__(self, data: Path, clients: int, keep: int) -> None:
+    def __init__(self, data: Path, clients: int, keep: int, pace: float) -> None:
+        """``pace`` is in seconds: so long somebody waits between two requests, in the mean."""
+        self.pace = pace
         self.server = Parley(data, ["--rate", "0", "--keep", f"{keep // 1024}K", "--drop"])
         self.data = data
         self.keep = keep
@@ -202,7 +204,7 @@ class Soak:
             self.here += 1
             try:
                 for _ in range(dice.randrange(5, 60)):
-                    await asyncio.sleep(dice.expovariate(1 / 4))
+                    await asyncio.sleep(dice.expovariate(1 / self.pace))
                     await self._act(client, dice, number)
             except ConnectionError:
                 self.wrong["a connection was ended"] += 1
@@ -353,12 +355,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="hours of coming and going")
     parser.add_argument("--hours", type=float, default=2.0)
     parser.add_argument("--clients", type=int, default=2000)
+    parser.add_argument("--pace", type=float, default=4.0, help="seconds between two requests")
     parser.add_argument("--every", type=float, default=60.0, help="seconds between two notes")
     parser.add_argument("--keep", type=int, default=16_000_000, help="bytes of history kept")
     parser.add_argument("--notes", type=Path, default=Path("soak.csv"))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="parley-soak-") as place:
-        soak = Soak(Path(place) / "data", options.clients, options.keep)
+        soak = Soak(Path(place) / "data", options.clients, options.keep, options.pace)
         try:
             asyncio.run(soak.run(options.hours * 3600, options.every, options.notes))
             wrong = soak.finish()
