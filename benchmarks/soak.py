@@ -360,6 +360,7 @@ def main() -> int:
     parser.add_argument("--keep", type=int, default=16_000_000, help="bytes of history kept")
     parser.add_argument("--notes", type=Path, default=Path("soak.csv"))
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and end the server too
     with tempfile.TemporaryDirectory(prefix="parley-soak-") as place:
         soak = Soak(Path(place) / "data", options.clients, options.keep, options.pace)
         try:
