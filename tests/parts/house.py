@@ -25,6 +25,7 @@ from parley.server.index.retention import Keep, Retention
 from parley.server.log.log import Log, StoreUnavailableError
 from parley.server.log.records import Said
 from parley.server.log.recovery import Recovery
+from parley.server.log.segments import MARKS
 
 LIMITS = Limits(65536, 16000, 500, 0, 1, 90.0)
 _secrets = itertools.count(1)
@@ -153,7 +154,8 @@ class House:
 
     def drop_oldest(self) -> None:
         """Drop the oldest closed file; history.json is closed too if it is as big as the rest."""
-        held = sum(stamp.size for stamp in self.log.files.closed.values())
+        closed = self.log.files.closed.items()
+        held = sum(stamp.size for number, stamp in closed if number != MARKS)
         self.retention.keep = Keep(size=held + self.log.position.end - 1, drop=True)
         self.retention.look(self.moment.utc)
         while self.retention.under_way:

@@ -308,6 +308,15 @@ class Index:
             self._know_closed()
             self._checkpoint(self._log.position, closed=False)
 
+    def tidy(self, first: bool = False) -> bool:
+        """Give back some of the space that removed words still take: after ``dropped``, until it
+        returns False. ``first``: it begins.
+
+        Raises ``IndexUnavailableError`` as ``flush`` does.
+        """
+        with self._transaction():
+            return self.tables.words.tidy(first)
+
     def is_needed(self, deed: Deed) -> bool:
         """Tell whether the state of rooms and people still hangs on ``deed``. On nothing of a room
         that nobody is in it does."""

@@ -3,7 +3,8 @@
 Nothing is dropped unless that was asked for. Messages of a file that is dropped are taken out of
 the index a slice at a time, the chat going on meanwhile, and only then the file is deleted: so
 nothing is ever found that cannot be read. What the chat still needs of it (who holds which
-nick, who is in which room, bans) goes to the file of marks before.
+nick, who is in which room, bans) goes to the file of marks before. Then the index is tidied, in
+slices too.
 """
 
 import logging
@@ -43,12 +44,13 @@ class Keep(NamedTuple):
 
 class _Job:
     """A file that is being dropped. ``marks`` are the lines of its
-    marks, with the deeds decoded."""
+    marks, with the deeds decoded; ``dropped``: it is gone, and the index is to be tidied."""
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.at = address(number, 2)
         self.seq = 0
+        self.dropped = False
         self.marks: list[tuple[bytes, Deed | None]] = []
 
 
@@ -91,12 +93,15 @@ class Retention:
         job = self._job
         assert job is not None
         try:
-            end = self._log.files.end(job.number)
-            if job.at < end:
+            if job.dropped:
+                if not self._index.tidy():
+                    self._job = None
+            elif job.at < (end := self._log.files.end(job.number)):
                 self._take_out(job, end)
             else:
                 self._drop(job, utc)
-                self._job = None
+                job.dropped = True
+                self._index.tidy(first=True)
         except (OSError, IndexUnavailableError) as problem:
             self._job = None
             self._put_off(problem, utc)

@@ -23,6 +23,7 @@ BEGINNING_CHARS: Final = 3
 """What one search may ask: each word costs, and the beginning of words costs most."""
 
 _SENDERS: Final = 10_000  # nicks whose word is kept
+_MERGED: Final = 32  # pages of the table put together at a time: about 2 ms
 _TERM: Final = re.compile(r'"([^"]*)"|([^\s"]+)')
 
 
@@ -76,6 +77,18 @@ class Words:
         query = "INSERT INTO words (rowid, text, place, sender) VALUES (?, ?, ?, ?)"
         self._db.executemany(query, self._rows)
         self._rows.clear()
+
+    def tidy(self, first: bool = False) -> bool:
+        """Put together a few more pages of the table. Return False if all is in one piece.
+
+        What was removed is only struck out, in a new piece: it is gone when that comes together
+        with the piece it stood in, to which SQLite by itself may never get. ``first`` begins: with
+        all the pieces that there are.
+        """
+        before = self._db.total_changes
+        pages = -_MERGED if first else _MERGED
+        self._db.execute("INSERT INTO words (words, rank) VALUES ('merge', ?)", (pages,))
+        return self._db.total_changes - before >= 2  # FTS5 says so of what is done
 
     def forget(self) -> None:
         """What has been added and removed could not be written."""
