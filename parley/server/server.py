@@ -19,7 +19,7 @@ from parley.server.carrying.transfers import Transfers
 from parley.server.chat.chat import Chat
 from parley.server.delivery import deliver
 from parley.server.gate import Gate
-from parley.server.ground import clock
+from parley.server.ground import clock, garbage
 from parley.server.ground.clock import Moment
 from parley.server.index.index import Index, IndexUnavailableError
 from parley.server.index.retention import Retention
@@ -95,6 +95,7 @@ class Server:
         Raises ``LogBrokenError`` if the disk cannot be trusted any more: nothing is
         acknowledged after that.
         """
+        garbage.settle()
         self._loop.call_at(self.gate.mono + _SWEEP, self._sweep)
         self.supervisor.ready("serving")
         self.supervisor.keep_alive(self._loop, lambda: self.gate.mono)
