@@ -1,8 +1,7 @@
 """Garbage: how seldom Python's cycle collector looks through what there is.
 
-Reference counts free nearly all that a tick makes. Cycles are left by connections that have ended, and
-for these the collector is needed, but not 14 times as often as messages are said: each look costs
-what is alive.
+Reference counts free nearly all that a tick makes. Cycles are left by connections that have ended:
+for these the collector is needed, but not once in a few dozen messages.
 """
 
 import gc
