@@ -3,6 +3,7 @@
  * it. What it is asked stands in `actions` of the parts, in `commands`, and in `wiring`.
  */
 
+import { Refusal } from "./answers.js";
 import { cleanName, cleanReason } from "./clean.js";
 import { commands, run } from "./commands.js";
 import { Composer } from "./composer.js";
@@ -18,7 +19,7 @@ import * as notices from "./notices.js";
 import { Past } from "./past.js";
 import { Pictures } from "./pictures.js";
 import { openSearch } from "./searching.js";
-import { OUT, Refusal, Session } from "./session.js";
+import { OUT, Session } from "./session.js";
 import { Settings } from "./settings.js";
 import { Sharing } from "./sharing.js";
 import { Timeline } from "./timeline.js";
@@ -314,8 +315,8 @@ export class App {
       newer: (stretch) => this._page(() => this.past.newer(stretch)),
       moved: () => this.drawing.looked(),
       openPerson: (nick) => (key(nick) === key(this.model.nick) ? undefined : this.go(`@${nick}`)),
-      retry: (ref) => this.session.retry(ref),
-      drop: (ref) => this.session.drop(ref),
+      retry: (ref) => this.session.sending.retry(ref),
+      drop: (ref) => this.session.sending.drop(ref),
       edit: (entry) => this.composer.edit(entry),
       redact: async (entry) => {
         const sure = await confirm("Take this message back?", entry.text.slice(0, 200) || "It", "Take it back", "danger");
@@ -367,7 +368,7 @@ export class App {
     const to = this.model.current.name;
     const lines = said.split("\n").length;
     if (lines > MANY_LINES && !(await confirm("Send all of it?", `These are ${lines} lines.`, "Send"))) return false;
-    this.session.say(said, to);
+    this.session.sending.say(said, to);
     return true;
   }
 

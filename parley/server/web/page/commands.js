@@ -4,10 +4,10 @@
  * name, and returns a promise if it has to wait.
  */
 
+import { Refusal } from "./answers.js";
 import { clean } from "./clean.js";
 import { isNick, isRoom, key } from "./names.js";
 import { openPeople, openRooms } from "./rooms.js";
-import { Refusal } from "./session.js";
 import { CHOICES, leave, openPassword, openSettings } from "./settings.js";
 import { short } from "./words.js";
 
@@ -44,7 +44,7 @@ const TABLE = [
     const [, nick, text = ""] = /^@?(\S+)\s*([^]*)$/.exec(rest) ?? [];
     if (!nick || !isNick(nick)) throw new UsageError("Write to whom?");
     app.go(`@${nick}`);
-    if (text.trim()) app.session.say(text.trim(), app.model.current.name);
+    if (text.trim()) app.session.sending.say(text.trim(), app.model.current.name);
   }],
   ["go", "NAME", "go to a conversation", (app, rest) => {
     const { conversations } = app.model;
@@ -57,7 +57,7 @@ const TABLE = [
   }],
   ["me", "TEXT", "say what you do", (app, rest) => {
     if (!rest) throw new UsageError("Do what?");
-    app.session.say(`/me ${rest}`, app.model.current.name);
+    app.session.sending.say(`/me ${rest}`, app.model.current.name);
   }],
   ["join", "ROOM [private]", "go into a room, or make it", async (app, rest) => {
     const [name, how, ...more] = rest.split(/\s+/);
@@ -140,12 +140,12 @@ const TABLE = [
     openPassword(app, true);
   }],
   ["retry", "", "send again what was refused", (app) => {
-    if (!app.session.refused.length) throw new UsageError("No message was refused.");
-    for (const ref of app.session.refused) app.session.retry(ref);
+    if (!app.session.sending.refused.length) throw new UsageError("No message was refused.");
+    for (const ref of app.session.sending.refused) app.session.sending.retry(ref);
   }],
   ["drop", "", "forget what was refused", (app) => {
-    if (!app.session.refused.length) throw new UsageError("No message was refused.");
-    for (const ref of app.session.refused) app.session.drop(ref);
+    if (!app.session.sending.refused.length) throw new UsageError("No message was refused.");
+    for (const ref of app.session.sending.refused) app.session.sending.drop(ref);
   }],
   ["set", "[NAME VALUE]", "colours, notices, what is told", (app, rest) => {
     if (!rest) return openSettings(app);

@@ -49,7 +49,7 @@ export class Drawing {
       byId("app").classList.toggle("stale", !model.live);
       const out = model.status.status === "ended";
       if (out !== composer.stopped) composer.stop(out);
-      standing.connection(model.status, session.waiting, () => session.reconnect(), () => this._app.begin());
+      standing.connection(model.status, session.sending.waiting, () => session.reconnect(), () => this._app.begin());
       this._heading();
       if (settings.typing === "on" && standing.typing(model.current, utc())) this._typingLater();
     }

@@ -97,7 +97,7 @@ export class Lists {
     const connected = status.status === "online";
     byId("me-nick").textContent = nick;
     byId("me-mark").className = `dot ${connected ? person?.status ?? "online" : "offline"}`;
-    const waiting = session?.waiting ?? 0;
+    const waiting = session?.sending.waiting ?? 0;
     const words = !connected ? "not connected" : person?.status === "away" ? `away: ${person.text}` : account ? "registered" : "guest";
     fill(byId("me-status"), waiting ? `${words} · ${waiting} on the way` : words);
   }

@@ -1,7 +1,7 @@
 /** What was said earlier, asked of the server page by page: above, below, and around a message. */
 
+import { Refusal } from "./answers.js";
 import { Stretch } from "./conversation.js";
-import { Refusal } from "./session.js";
 
 /** Messages of a page that is asked for, and on each side of one that was searched for. */
 const PAGE = 100;

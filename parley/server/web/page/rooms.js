@@ -1,11 +1,11 @@
 /** Rooms: which there are, going in, making one; and what one may do in the one that is shown. */
 
+import { Refusal } from "./answers.js";
 import { clean, cleanName, cleanReason } from "./clean.js";
 import { confirm, field, open, troubleLine } from "./dialogs.js";
 import { bdi, el, fill } from "./dom.js";
 import { draw } from "./icons.js";
 import { isNick, isRoom, key, LOBBY } from "./names.js";
-import { Refusal } from "./session.js";
 import * as standing from "./standing.js";
 
 /** Do something that may be refused; then say so in `trouble`. Return whether it went well. */

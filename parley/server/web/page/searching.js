@@ -1,9 +1,9 @@
 /** Finding what was said: the search, what it found, and the way there. */
 
+import { Refusal } from "./answers.js";
 import { bdi, el } from "./dom.js";
 import { open, troubleLine } from "./dialogs.js";
 import { Listbox } from "./listbox.js";
-import { Refusal } from "./session.js";
 import { short } from "./words.js";
 
 const DAY = /^(\d{4})-(\d{2})-(\d{2})$/;

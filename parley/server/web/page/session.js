@@ -1,16 +1,16 @@
 /**
- * A session: it joins, sends, and comes back by itself. No screen here.
+ * A session: it joins, asks, hears, and comes back by itself. No screen here.
  *
- * A message that was given to `say` is kept until the server has acknowledged it: over a broken
- * connection, a server that restarts, a page that is loaded again. It is sent again under the
- * same ref, which the server takes once. What was missed comes from the place that was reached
- * (`since`), so that nothing is missing and nothing comes twice.
+ * What was missed comes from the place that was reached (`since`), so that nothing is missing and
+ * nothing comes twice. One's own messages are in `sending`, who one is in `login`.
  */
 
+import { Answers, Refusal } from "./answers.js";
 import { random, toHex } from "./digests.js";
+import { Login } from "./login.js";
 import { key } from "./names.js";
-import { Outgoing } from "./outgoing.js";
-import { Proof, registration, ScramError } from "./scram.js";
+import { ScramError } from "./scram.js";
+import { Sending } from "./sending.js";
 import { Wire } from "./wire.js";
 import { inOwnTime } from "./words.js";
 
@@ -25,8 +25,6 @@ const STEADY = 10_000;
 /** Milliseconds within which the cursor is kept. */
 const KEEP_EVERY = 1000;
 
-/** Refusals of a message that another try may change. */
-const AGAIN = new Set(["LIMIT_EXCEEDED", "STORE_UNAVAILABLE", "SHUTTING_DOWN", "INTERNAL_ERROR"]);
 /** Refusals of a join that waiting may change. */
 const LATER = new Set(["SERVER_FULL", "SHUTTING_DOWN", "STORE_UNAVAILABLE", "LIMIT_EXCEEDED"]);
 /**
@@ -35,19 +33,11 @@ const LATER = new Set(["SERVER_FULL", "SHUTTING_DOWN", "STORE_UNAVAILABLE", "LIM
  */
 export const OUT = new Set(["EVICTED", "BANNED", "FORBIDDEN"]);
 
-/** A request was refused, or there is no connection to ask over. `word` is the wire's, or null. */
-export class Refusal extends Error {
-  constructor(text, word = null) {
-    super(text);
-    this.word = word;
-  }
-}
-
 export class Session {
   /**
-   * As `nick`, kept in `memory`. `listen` gets everything that happens: events of the wire, and
-   * `status`, `queued`, `stored`, `failed`, `dropped`, `other_log`. `secret`: `{password}` or
-   * `{salted}` of an account, or null for a guest.
+   * As `nick`, kept in `memory`. `listen` gets everything that happens: events of the wire, those
+   * of `sending`, `status`, `deriving` and `other_log`. `secret`: `{password}` or `{salted}` of an
+   * account, or null for a guest.
    */
   constructor(address, nick, memory, secret, listen) {
     this.nick = nick;
@@ -59,17 +49,21 @@ export class Session {
     this.drafts = {};
     this._address = address;
     this._memory = memory;
-    this._secret = secret;
     this._listen = listen;
-    this._outgoing = new Outgoing();
+    this._login = new Login(nick, secret, memory);
     this._prefix = toHex(random(5));
     this._count = 0;
     this._wire = null;
-    this._proof = null;
-    this._answers = new Map();
+    this._answers = new Answers();
+    this.sending = new Sending({
+      newRef: () => this._newRef(),
+      send: (request) => this._wire.send(request),
+      listen,
+      keep: () => this._keepNow(),
+    });
     this._tries = 0;
     this._onlineSince = 0;
-    this._timers = { again: 0, send: 0, keep: 0 };
+    this._timers = { again: 0, keep: 0 };
     this._onNetwork = () => this.reconnect();
     this._onHide = () => this._keepNow();
   }
@@ -81,53 +75,10 @@ export class Session {
     const kept = this._memory.session(this.nick, this.id);
     this.cursor = kept.cursor;
     this.drafts = kept.drafts;
-    for (const { ref, to, text, time, failed } of kept.waiting) {
-      if (![ref, to, text].every((each) => typeof each === "string")) continue;
-      const why = typeof failed === "string" ? failed : null;
-      this._outgoing.add({ ref, to, text, time: Number(time) || 0 }, why);
-      this._listen({ purpose: "queued", ref, to, text, time: Number(time) || 0 });
-      if (why !== null) this._listen({ purpose: "failed", ref, text: why });
-    }
+    this.sending.start(kept.waiting);
     addEventListener("online", this._onNetwork);
     addEventListener("pagehide", this._onHide);
     this._connect();
-  }
-
-  /** How many own messages are on their way. */
-  get waiting() {
-    return this._outgoing.waiting;
-  }
-
-  /** Send `text` to a conversation, now or when that is possible. Return its ref. */
-  say(text, to) {
-    const message = { ref: this._newRef(), to, text, time: now() };
-    this._outgoing.add(message);
-    this._keepNow();
-    this._listen({ purpose: "queued", ...message });
-    this._sendOwn();
-    return message.ref;
-  }
-
-  /** Send a refused message again. */
-  retry(ref) {
-    const message = this._outgoing.retry(ref, this._newRef());
-    if (message === null) return;
-    this._listen({ purpose: "dropped", ref });
-    this._listen({ purpose: "queued", ...message });
-    this._keepNow();
-    this._sendOwn();
-  }
-
-  /** Forget a refused message. */
-  drop(ref) {
-    if (!this._outgoing.drop(ref)) return;
-    this._keepNow();
-    this._listen({ purpose: "dropped", ref });
-  }
-
-  /** The refs of refused messages. */
-  get refused() {
-    return this._outgoing.all.filter((each) => each.failed !== null).map((each) => each.ref);
   }
 
   /** Remember what is being typed in a conversation. */
@@ -145,10 +96,9 @@ export class Session {
   ask(request) {
     if (this.status !== "online") return Promise.reject(new Refusal("Not connected just now."));
     const ref = this._newRef();
-    return new Promise((resolve, reject) => {
-      this._answers.set(ref, { resolve, reject });
-      this._wire.send({ ...request, ref });
-    });
+    const answer = this._answers.expect(ref);
+    this._wire.send({ ...request, ref });
+    return answer;
   }
 
   /** Send a request that has no answer, if there is a connection. */
@@ -157,12 +107,8 @@ export class Session {
   }
 
   /** Make the nick an account, or with `change` give one's own another password. */
-  async register(password, change, progress) {
-    const { salted, keys } = await registration(password, progress);
-    await this.ask({ purpose: "register", ...keys, ...(change && { change: true }) });
-    this._secret = { salted };
-    this._memory.key = salted;
-    this._memory.keepToken(this.nick, null);
+  register(password, change, progress) {
+    return this._login.register(password, change, progress, (request) => this.ask(request));
   }
 
   /** Try to connect now instead of at the end of the wait. */
@@ -188,20 +134,9 @@ export class Session {
     this._wire = wire;
     wire.onOpen(() => {
       this._change("joining");
-      wire.send(this._request());
+      const since = this.cursor === null ? {} : { since: this.cursor };
+      wire.send({ ...this._login.request(), nick: this.nick, id: this.id, time: Date.now() / 1000, ...since });
     });
-  }
-
-  _request() {
-    const who = { nick: this.nick, id: this.id, time: now() };
-    const since = this.cursor === null ? {} : { since: this.cursor };
-    if (this._secret !== null) {
-      this._proof = new Proof(this.nick, this._secret);
-      const login = { purpose: "login", mechanism: "SCRAM-SHA-256", data: this._proof.first };
-      return { ...login, ...who, ...since };
-    }
-    const token = this._memory.token(this.nick);
-    return { purpose: "join", ...who, ...(token !== null && { token }), ...since };
   }
 
   _broken(wire, why) {
@@ -217,13 +152,9 @@ export class Session {
 
   _disconnected() {
     this._wire = null;
-    this._proof = null;
-    clearTimeout(this._timers.send);
-    this._timers.send = 0;
-    this._outgoing.disconnected();
-    const answers = [...this._answers.values()];
-    this._answers.clear();
-    for (const { reject } of answers) reject(new Refusal("The connection broke before the answer."));
+    this._login.disconnected();
+    this.sending.disconnected();
+    this._answers.disconnected();
     this._keepNow();
   }
 
@@ -249,7 +180,7 @@ export class Session {
         break;
       case "history":
         if (event.replay) this._replayed(event);
-        else if (!this._answer(event)) return;
+        else if (!this._answers.take(event)) return;
         break;
       case "welcome":
         if (!this._welcomed(wire, event)) return;
@@ -258,11 +189,10 @@ export class Session {
         this._respond(wire, event.data);
         return;
       case "ok":
-        this._ok(event);
+        if (!this.sending.acknowledged(event)) this._answers.take(event);
         return;
       case "broken":
-        this._answers.get(event.ref)?.reject(new Refusal(event.text));
-        this._answers.delete(event.ref);
+        this._answers.refuse(event.ref, event.text);
         return;
       case "error":
         if (this._error(wire, event)) return;
@@ -273,7 +203,7 @@ export class Session {
       case "pong":
         return;
       default:
-        if (typeof event.ref === "string" && !this._answer(event)) return;
+        if (typeof event.ref === "string" && !this._answers.take(event)) return;
     }
     this._listen(event);
   }
@@ -289,21 +219,15 @@ export class Session {
       wire.end("the server welcomes somebody else");
       return false;
     }
-    if (this._proof !== null) {
-      try {
-        this._proof.check(event.data);
-      } catch (problem) {
-        if (!(problem instanceof ScramError)) throw problem;
-        this._finish(problem.message, "NOT_PROVED");
-        return false;
-      }
-      this._secret = { salted: this._proof.salted };
-      this._memory.key = this._proof.salted;
-      this._proof = null;
+    try {
+      this._login.welcomed(event);
+    } catch (problem) {
+      if (!(problem instanceof ScramError)) throw problem;
+      this._finish(problem.message, "NOT_PROVED");
+      return false;
     }
     this.welcome = event;
     this.nick = event.nick;
-    if (typeof event.token === "string") this._memory.keepToken(this.nick, event.token);
     if (this.cursor !== null && event.seq < this.cursor) {
       // The server's log is shorter than what was read: it is another log.
       this.cursor = null;
@@ -311,21 +235,19 @@ export class Session {
     }
     wire.joined(event.limits.timeout);
     this._onlineSince = performance.now();
-    this._outgoing.connected(event.limits, performance.now());
+    this.sending.connected(event.limits);
     this._change("online");
     // After the page has taken the welcome in: what is said now belongs behind it.
-    queueMicrotask(() => this._sendOwn());
+    queueMicrotask(() => this.sending.go());
     return true;
   }
 
   async _respond(wire, challenge) {
-    const proof = this._proof;
-    if (proof === null) return;
     try {
-      const data = await proof.answer(challenge, (part) => {
+      const data = await this._login.answer(challenge, (part) => {
         this._listen({ purpose: "deriving", part });
       });
-      if (this._wire !== wire) return;
+      if (data === null || this._wire !== wire) return;
       wire.patience();
       wire.send({ purpose: "response", data });
     } catch (problem) {
@@ -334,35 +256,11 @@ export class Session {
     }
   }
 
-  _ok(event) {
-    if (this._outgoing.has(event.ref) && Number.isSafeInteger(event.seq)) {
-      this._outgoing.stored(event.ref);
-      this._listen({ purpose: "stored", ref: event.ref, seq: event.seq, time: event.time ?? now() });
-      this._keepNow();
-      this._sendOwn();
-    } else this._answer(event);
-  }
-
   /** Deal with an error. Return whether that was all: the page need not hear of it. */
   _error(wire, event) {
     const { ref } = event;
     event.text = inOwnTime(event.text);
-    if (this._outgoing.has(ref)) {
-      if (AGAIN.has(event.error)) {
-        this._outgoing.putOff(ref, (event.retry_after ?? 1) * 1000, performance.now());
-      } else {
-        this._outgoing.fail(ref, event.text);
-        this._listen({ purpose: "failed", ref, text: event.text });
-        this._keepNow();
-      }
-      this._sendOwn();
-      return true;
-    }
-    if (this._answers.has(ref)) {
-      this._answers.get(ref).reject(new Refusal(event.text, event.error));
-      this._answers.delete(ref);
-      return true;
-    }
+    if (this.sending.refusal(event) || this._answers.refuse(ref, event.text, event.error)) return true;
     if (this.status === "joining") {
       const taken = event.error === "USER_IN_USE" && this.welcome !== null;
       if (LATER.has(event.error) || taken) wire.end(event.text);
@@ -376,28 +274,7 @@ export class Session {
     return false;
   }
 
-  /** Return whether something was waiting for this answer. */
-  _answer(event) {
-    const asked = this._answers.get(event.ref);
-    this._answers.delete(event.ref);
-    asked?.resolve(event);
-    return asked !== undefined;
-  }
-
   // Small things
-
-  /** Send own messages in their order, as far as the server takes them now. */
-  _sendOwn() {
-    if (this.status !== "online") return;
-    const { messages, again } = this._outgoing.due(performance.now());
-    for (const message of messages) this._wire.send({ purpose: "message", ...message });
-    if (again !== null && !this._timers.send) {
-      this._timers.send = setTimeout(() => {
-        this._timers.send = 0;
-        this._sendOwn();
-      }, again);
-    }
-  }
 
   _newRef() {
     this._count += 1;
@@ -423,8 +300,6 @@ export class Session {
     this._timers.keep = 0;
     if (this.id === null) return;
     const { cursor, drafts } = this;
-    this._memory.keepSession(this.nick, this.id, { cursor, drafts, waiting: this._outgoing.all });
+    this._memory.keepSession(this.nick, this.id, { cursor, drafts, waiting: this.sending.all });
   }
 }
-
-const now = () => Math.round(Date.now()) / 1000;

@@ -1,11 +1,11 @@
 /** What one can set, and one's own account: colours, notices, a password, signing out. */
 
+import { Refusal } from "./answers.js";
 import { confirm, field, open, troubleLine } from "./dialogs.js";
 import { el } from "./dom.js";
 import { native } from "./digests.js";
 import { able, ask, permission } from "./notices.js";
 import { ScramError } from "./scram.js";
-import { Refusal } from "./session.js";
 
 /** What can be set: the values, the first of which stands at the beginning, and what it is. */
 export const CHOICES = {

@@ -1,11 +1,11 @@
 /** Files as one sees them: those on their way, with how far they are, and all that are shared. */
 
+import { Refusal } from "./answers.js";
 import { clean } from "./clean.js";
 import { confirm, open, troubleLine } from "./dialogs.js";
 import { bdi, byId, el, fill, set } from "./dom.js";
 import { draw } from "./icons.js";
 import { key } from "./names.js";
-import { Refusal } from "./session.js";
 import { Held, onDisk } from "./places.js";
 import { address, Job } from "./transfers.js";
 import { duration, short, size } from "./words.js";

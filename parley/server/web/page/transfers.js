@@ -4,8 +4,8 @@
  * handed over when its SHA-256 is right. Knows no screen.
  */
 
+import { Refusal } from "./answers.js";
 import { hashFile, toHex } from "./digests.js";
-import { Refusal } from "./session.js";
 import { Sha256 } from "./sha256.js";
 
 /** Milliseconds before a transfer that broke off is tried again, and how often without a byte. */
