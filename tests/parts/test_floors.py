@@ -1,6 +1,7 @@
 """Who may import whom: the order in which the house stands, as docs/ARCHITECTURE.md draws it."""
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,3 +78,40 @@ def test_server_and_client_know_each_other_only_by_the_wire() -> None:
             for name in imports(file):
                 for other in others:
                     assert name[: len(other)] != other, f"{file}: {'.'.join(name)}"
+
+
+PAGE = SERVER / "web" / "page"
+
+
+def modules() -> dict[str, set[str]]:
+    """Return the page's modules by name, each with those it imports."""
+    found = {}
+    for file in PAGE.glob("*.js"):
+        named = re.findall(
+            r"""^import (?:[^"']* from )?"\./([a-z0-9]+)\.js";$""", file.read_text(), re.M
+        )
+        assert len(named) == file.read_text().count("\nimport "), (
+            f"{file}: imports are single lines"
+        )
+        found[file.stem] = set(named)
+    return found
+
+
+def test_no_modules_of_the_page_import_each_other_in_a_circle() -> None:
+    left = modules()
+    used = {"main", "early"}.union(*left.values())
+    assert used == set(left), "each is there, and is used"
+    while left:
+        low = {name for name, under in left.items() if not under & set(left)}
+        assert low, f"a circle among {sorted(left)}"
+        left = {name: under for name, under in left.items() if name not in low}
+
+
+def test_each_module_of_the_page_is_named_in_its_plan() -> None:
+    page = (ROOT / "docs" / "ARCHITECTURE.md").read_text().partition("\n## The page\n")[2]
+    plan = page.partition("\n## ")[0]
+    drawn = " ".join(line for line in plan.splitlines() if line.startswith("    "))
+    missing = [name for name in modules() if not re.search(rf"\b{name}\b", drawn)]
+    assert not missing, missing
+    number = len(list(PAGE.iterdir()))
+    assert f"{number} small files" in plan, f"there are {number}"

@@ -50,7 +50,7 @@ const TABLE = [
     const { conversations } = app.model;
     const known = [rest, `@${rest}`, `#${rest}`].find((name) => conversations.has(key(name)));
     if (known) app.go(known);
-    else if (isRoom(rest)) return app.enter(rest, false);
+    else if (isRoom(rest)) return app.requests.enter(rest, false);
     else if (isNick(rest.replace(/^@/, ""))) app.go(`@${rest.replace(/^@/, "")}`);
     else throw new UsageError("Go where?");
     return undefined;
@@ -63,12 +63,12 @@ const TABLE = [
     const [name, how, ...more] = rest.split(/\s+/);
     const room = name.startsWith("#") ? name : `#${name}`;
     if (!isRoom(room) || more.length || !["private", undefined].includes(how)) throw new UsageError("Which room?");
-    await app.enter(room, how === "private");
+    await app.requests.enter(room, how === "private");
   }],
   ["leave", "[ROOM]", "go out of a room", async (app, rest) => {
     const room = rest || app.model.current.name;
     if (!room.startsWith("#")) throw new UsageError("Which room?");
-    await app.leave(room);
+    await app.requests.leave(room);
   }],
   ["rooms", "[PART]", "which rooms there are", (app, rest) => openRooms(app, rest)],
   ["topic", "[TEXT]", "what this room is about; lock or unlock it", async (app, rest) => {
@@ -89,10 +89,10 @@ const TABLE = [
   ["edit", "TEXT", "say your last message anew", async (app, rest) => {
     const found = last(app, app.model.nick);
     if (!rest) throw new UsageError("What should it say instead?");
-    await app.change(found, rest);
+    await app.requests.change(found, rest);
   }],
   ["redact", "[NICK]", "take your last message back; moderators: theirs", (app, rest) =>
-    app.redact(last(app, rest.replace(/^@/, "") || app.model.nick))],
+    app.requests.redact(last(app, rest.replace(/^@/, "") || app.model.nick))],
   ["users", "[PART]", "who is here, away, or registered", (app, rest) => openPeople(app, rest)],
   ["who", "[PART]", "who is in this room", (app, rest) => {
     const { name } = app.model.current;
@@ -108,7 +108,7 @@ const TABLE = [
       return;
     }
     if (!rest) throw new UsageError("Which file? None was shared here.");
-    const all = await app.pages({ purpose: "files" }, "files", ({ name }) => name);
+    const all = await app.requests.pages({ purpose: "files" }, "files", ({ name }) => name);
     const found = all.find(({ name }) => key(name) === key(rest));
     if (!found) throw new UsageError("There is no file of that name.");
     await app.sharing.fetch(found, undefined);
@@ -169,7 +169,7 @@ const TABLE = [
     moderate(app, "mute", rest, true, (nick) => `${nick} is silenced`)],
   ["unmute", "NICK", "moderators: end that", (app, rest) =>
     moderate(app, "unmute", rest, false, (nick) => `${nick} may speak again`)],
-  ["acts", "", "moderators: what was done", (app) => app.acts()],
+  ["acts", "", "moderators: what was done", (app) => app.requests.acts()],
   ["help", "[COMMAND]", "all commands and keys", (app) => app.help()],
   ["quit", "", "sign out", (app) => leave(app)],
 ].map(([name, args, summary, handler]) => ({ name, usage: `/${name} ${args}`.trim(), summary, handler }));

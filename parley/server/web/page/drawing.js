@@ -39,8 +39,8 @@ export class Drawing {
   _draw() {
     const dirty = this._dirty;
     this._dirty = new Set();
-    const { model, session, gate, lists, settings, composer } = this._app;
-    if (gate.shown) return;
+    const { model, session, entrance, lists, settings, composer } = this._app;
+    if (entrance.gate.shown) return;
     if (dirty.has("timeline")) this._drawTimeline();
     if (dirty.has("lists")) lists.conversations();
     if (dirty.has("people")) lists.people();
@@ -49,7 +49,7 @@ export class Drawing {
       byId("app").classList.toggle("stale", !model.live);
       const out = model.status.status === "ended";
       if (out !== composer.stopped) composer.stop(out);
-      standing.connection(model.status, session.sending.waiting, () => session.reconnect(), () => this._app.begin());
+      standing.connection(model.status, session.sending.waiting, () => session.reconnect(), () => this._app.entrance.begin());
       this._heading();
       if (settings.typing === "on" && standing.typing(model.current, utc())) this._typingLater();
     }
@@ -59,15 +59,15 @@ export class Drawing {
   }
 
   _drawTimeline() {
-    const { model, timeline, moderator } = this._app;
-    timeline.render(model.current, { nick: model.nick, moderator });
+    const { model, timeline } = this._app;
+    timeline.render(model.current, { nick: model.nick, moderator: model.moderator });
     this.looked();
   }
 
   _heading() {
     const { model } = this._app;
     const { current } = model;
-    const person = current.private && model.person(current.name.slice(1));
+    const person = current.private && model.people.find(current.name.slice(1));
     const words = current.private ? person ? standing.of(person, model.live) : "" : current.topic;
     if (byId("title").textContent !== current.name) fill(byId("title"), bdi(current.name));
     if (byId("topic").textContent !== words) byId("topic").textContent = words;

@@ -39,7 +39,7 @@ export class Lists {
     const { ordered, current, live } = this._model;
     const option = (each) => {
       const loud = each.private ? each.unread : each.mentions;
-      const person = each.private ? this._model.person(each.name.slice(1)) : null;
+      const person = each.private ? this._model.people.find(each.name.slice(1)) : null;
       const status = person?.status ?? "offline";
       const drafted = each.draft && each !== current;
       return {
@@ -66,7 +66,7 @@ export class Lists {
   people() {
     const { present, current, nick, live } = this._model;
     const now = Date.now() / 1000;
-    const here = current.members === null && current.key === LOBBY ? Math.max(this._model.total, present.length) : present.length;
+    const here = current.members === null && current.key === LOBBY ? Math.max(this._model.people.total, present.length) : present.length;
     byId("people-title").textContent = current.private || !here ? "People" : live ? `${here} here` : `${here} were here`;
     this._people.label = live ? "People here" : "People who were here when the connection was lost";
     const shown = present.slice(0, this._most);
@@ -93,7 +93,7 @@ export class Lists {
   /** Draw oneself, at the bottom of the list. */
   me(session) {
     const { nick, account, status } = this._model;
-    const person = this._model.person(nick);
+    const person = this._model.people.find(nick);
     const connected = status.status === "online";
     byId("me-nick").textContent = nick;
     byId("me-mark").className = `dot ${connected ? person?.status ?? "online" : "offline"}`;

@@ -5,4 +5,4 @@ import { draw } from "./icons.js";
 import { ownMemory } from "./memory.js";
 
 for (const place of document.querySelectorAll("[data-icon]")) place.append(draw[place.dataset.icon]());
-new App(ownMemory()).begin();
+new App(ownMemory()).entrance.begin();

@@ -1,18 +1,18 @@
 /**
- * What a person is shown, as plain data: conversations, people, the connection. `take` brings it
- * up to date; whoever shows it is told which parts have changed. It has no screen, no socket and
- * no clock. All foreign text is made safe on its way in, here and in what this imports.
+ * What a person is shown, as plain data: conversations, what is said in them (`talk`), `people`, the
+ * connection. `take` brings it up to date; whoever shows it is told which parts have changed. It has
+ * no screen, no socket and no clock. All foreign text is made safe on its way in, here and in what
+ * this imports.
  */
 
-import { cleanName, cleanReason, cleanText, clean, sane } from "./clean.js";
+import { clean, cleanName, cleanReason, cleanText, sane } from "./clean.js";
 import { Conversation, entry } from "./conversation.js";
 import { byName, key, LOBBY } from "./names.js";
-import { leaving, several } from "./words.js";
+import { People } from "./people.js";
+import { Talk } from "./talk.js";
 
 /** Seconds for which somebody is believed to be writing. */
 const TYPING_FOR = 6;
-/** Seconds within which comings and goings, with nothing said between them, share a line. */
-const TOGETHER = 60;
 const NOTE_LINES = 50;
 
 export class Model {
@@ -30,9 +30,11 @@ export class Model {
     this.nick = nick;
     this.id = null;
     this.account = false;
+    /** Whether one may moderate. The server decides: this is only for what is offered. */
+    this.moderator = false;
     this.conversations = new Map();
-    this.people = new Map();
-    this.total = 0;
+    this.people = new People(this, this._changed);
+    this.talk = new Talk(this, this._changed);
     this.motd = "";
     this.status = { status: "connecting", text: "", word: null, retryAt: null };
     this.lobby = this.conversation(LOBBY);
@@ -40,9 +42,6 @@ export class Model {
     this.current = this.lobby;
     /** Whether the person looks at the end of `current`. */
     this.attentive = true;
-    this._waiting = new Map();
-    this._missed = new Set();
-    this._resumed = false;
     this._been = false;
     this._lost = false;
     this._stopped = false;
@@ -77,20 +76,11 @@ export class Model {
     return [...this.conversations.values()].reduce((sum, each) => sum + each.unread, 0);
   }
 
-  /** Who is online or away, by nick. */
-  get online() {
-    return [...this.people.values()].filter(({ ids }) => ids.size).sort((a, b) => byName(a.nick, b.nick));
-  }
-
-  /** Who of them is in the current conversation. */
+  /** Who is online in the current conversation, by nick. */
   get present() {
     const { members, private: alone, key: name } = this.current;
-    if (alone) return this.online.filter(({ nick }) => [name.slice(1), key(this.nick)].includes(key(nick)));
-    return members === null ? this.online : this.online.filter(({ nick }) => members.has(key(nick)));
-  }
-
-  person(nick) {
-    return this.people.get(key(nick));
+    if (alone) return this.people.online.filter(({ nick }) => [name.slice(1), key(this.nick)].includes(key(nick)));
+    return members === null ? this.people.online : this.people.online.filter(({ nick }) => members.has(key(nick)));
   }
 
   /** Make `conversation` the one that is looked at: all in it is read. */
@@ -132,16 +122,16 @@ export class Model {
   /** Take in one event of the wire, or of the session. `time` is UTC seconds now. */
   take(event, time) {
     switch (event.purpose) {
-      case "message": return this._said(event, false);
-      case "history": return event.replay ? event.messages.forEach((each) => this._said(each, true)) : undefined;
-      case "queued": return this._queued(event);
-      case "stored": return this._stored(event);
-      case "failed": return this._failed(event);
-      case "dropped": return this._dropped(event);
-      case "joined": return this._joined(event);
-      case "left": return this._left(event);
-      case "roster": return this._roster(event);
-      case "presence": return this._presence(event);
+      case "message": return this.talk.message(event, false);
+      case "history": return event.replay ? event.messages.forEach((each) => this.talk.message(each, true)) : undefined;
+      case "queued": return this.talk.queued(event);
+      case "stored": return this.talk.stored(event);
+      case "failed": return this.talk.failed(event);
+      case "dropped": return this.talk.dropped(event);
+      case "joined": return this.people.joined(event);
+      case "left": return this.people.left(event);
+      case "roster": return this.people.roster(event);
+      case "presence": return this.people.presence(event);
       case "typing": return this._typing(event, time);
       case "read": return this._read(event);
       case "topic": return this._topic(event);
@@ -158,125 +148,12 @@ export class Model {
     }
   }
 
-  /** Return a message as an entry. */
-  entryOf(message, past) {
-    const nick = cleanName(message.from);
-    const made = entry({
-      time: sane(message.time), text: cleanText(message.text), nick, to: message.to, seq: message.seq,
-      past, redacted: message.redacted === true,
-    });
-    made.changed = message.changed != null && !made.redacted;
-    const file = made.redacted ? null : message.file;
-    // A name that is not what it seems is never fetched by a click.
-    if (file && clean(file.name) === file.name) made.file = file;
-    if (nick !== this.nick) made.mention = mentions(message.text, key(this.nick));
-    return made;
-  }
-
-  /** Name the conversation that a message belongs to, seen from here. */
-  place({ to, from }) {
-    if (!to.startsWith("@")) return cleanName(to);
-    return `@${cleanName(from === this.nick ? to.slice(1) : from)}`;
-  }
-
-  /** Turn a page of `conversation` into entries: what of it belongs there, in its order. */
-  pageOf(conversation, messages) {
-    const entries = [];
-    for (const each of messages) {
-      const there = key(this.place(each)) === conversation.key;
-      const changes = each.edit_of != null || each.redact_of != null;
-      const last = entries.at(-1)?.seq ?? -1;
-      if (there && !changes && each.seq > last) entries.push(this.entryOf(each, true));
-    }
-    return entries;
-  }
-
-  /** Take in what the server says of people. */
-  users(users) {
-    for (const { nick, status, ids, since, text, account } of users) {
-      const known = { nick: cleanName(nick), status, ids: new Set(ids), since: since == null ? null : sane(since) };
-      this.people.set(key(nick), { ...known, text: text ? cleanReason(text) : "", account: account === true });
-    }
-    this._changed("people", "lists");
-  }
-
-  _said(message, past) {
-    const where = this.conversation(this.place(message));
-    where.typing.delete(cleanName(message.from));
-    this._changed("timeline", "status");
-    const original = message.edit_of ?? message.redact_of;
-    if (original != null) {
-      where.change(original, cleanText(message.text), message.redact_of != null, message.seq);
-      return;
-    }
-    const own = past && message.id === this.id && message.from === this.nick;
-    const sent = own && [...this._waiting.values()].find(
-      (each) => each.where === where && each.entry.fate === "sent" && each.entry.text === cleanText(message.text),
-    );
-    if (sent) {
-      // It was stored, and the answer was lost; the server will say so once more.
-      where.stored(sent.entry, message.seq, sane(message.time));
-      return;
-    }
-    const made = this.entryOf(message, past);
-    if (!where.add(made) || made.nick === this.nick) return;
-    const alert = where.private || made.mention;
-    const looked = this.attentive && where === this.current;
-    if (!past) {
-      if (!looked) where.count(made, alert);
-      if (alert) this.alerted(made, where);
-    } else if (this._resumed) {
-      if (!this._missed.has(where) && (!where.unread || this.account)) where.marker = made;
-      this._missed.add(where);
-      if (!looked && !this.account) where.count(made, alert);
-      else if (!looked) where.mentions += alert ? 1 : 0; // an account was told how much is unread
-    }
-    if (!looked) this._changed("lists");
-  }
-
-  _queued({ ref, to, text, time }) {
-    const where = this.conversation(to);
-    const made = entry({ time, text: cleanText(text), nick: this.nick, to, ref, fate: "sent" });
-    where.add(made);
-    where.marker = null;
-    this._waiting.set(ref, { where, entry: made });
-    this._changed("timeline", "status");
-  }
-
-  _stored({ ref, seq, time }) {
-    const waiting = this._waiting.get(ref);
-    if (waiting === undefined) return;
-    this._waiting.delete(ref);
-    waiting.where.stored(waiting.entry, seq, sane(time));
-    this._changed("timeline", "status");
-  }
-
-  _failed({ ref, text }) {
-    const own = this._waiting.get(ref)?.entry;
-    if (own === undefined) return;
-    Object.assign(own, { fate: "failed", why: cleanReason(text), version: own.version + 1 });
-    this._changed("timeline", "status");
-  }
-
-  _dropped({ ref }) {
-    const waiting = this._waiting.get(ref);
-    this._waiting.delete(ref);
-    waiting?.where.remove(waiting.entry);
-    this._changed("timeline", "status");
-  }
-
   _welcome(event, time) {
     const before = this.nick;
     this.nick = cleanName(event.nick);
     this.id = event.id;
-    for (const { entry: own } of this._waiting.values()) if (own.nick === before) own.nick = this.nick;
     this.account = event.account === true;
-    for (const person of this.people.values()) {
-      person.ids.clear();
-      person.status = "offline";
-    }
-    this.users(event.users);
-    this.total = event.users_total;
+    this.people.welcome(event.users, event.users_total);
     const motd = cleanText(event.motd);
     if (motd && motd !== this.motd) for (const line of motd.split("\n").slice(0, NOTE_LINES)) this._tell(line, time);
     this.motd = motd;
@@ -289,9 +166,9 @@ export class Model {
       if (this.attentive) this.current.read();
     }
     for (const each of this.conversations.values()) each.members = null;
-    this._resumed = this._resumed || this._been;
+    if (this._been) this.talk.resume();
     this._been = true;
-    this._missed.clear();
+    this.talk.welcome(before);
     this._changed("timeline", "lists", "people", "status");
   }
 
@@ -312,11 +189,6 @@ export class Model {
     this._changed("status", "lists", "people");
   }
 
-  /** What was read in an earlier visit is known: what comes now was missed. */
-  resume() {
-    this._resumed = true;
-  }
-
   _otherLog(time) {
     for (const each of this.conversations.values()) each.forgetPlaces();
     this._tell("The server has another history than before.", time, "trouble");
@@ -326,85 +198,6 @@ export class Model {
   _tell(text, time, kind = "notice") {
     this.lobby.add(entry({ kind, time, text: clean(text) }));
     this._changed("timeline");
-  }
-
-  _joined({ nick, id, time, room }) {
-    const where = this._comer(room, nick, true);
-    if (room == null) this._came(nick, id, time);
-    this._coming(where, time, `${cleanName(nick)} joined`);
-  }
-
-  _left({ nick, id, time, room, reason, text }) {
-    const where = this._comer(room, nick, false);
-    if (room == null) this._went(nick, id);
-    this._coming(where, time, leaving(nick, reason, text));
-  }
-
-  _roster({ joined, left, online, time, room }) {
-    let where = this.lobby;
-    for (const { nick, id } of left) {
-      where = this._comer(room, nick, false);
-      if (room == null) this._went(nick, id);
-    }
-    for (const { nick, id } of joined) {
-      where = this._comer(room, nick, true);
-      if (room == null) this._came(nick, id, time);
-    }
-    if (room == null) this.total = online;
-    const words = [];
-    if (joined.length) words.push(`${several(joined.map(({ nick }) => cleanName(nick)))} joined`);
-    if (left.length) words.push(`${several(left.map(({ nick }) => cleanName(nick)))} left`);
-    if (words.length) this._coming(where, time, words.join(", "));
-  }
-
-  /** Note somebody in or out of a room, and return its conversation. */
-  _comer(room, nick, came) {
-    const where = room == null ? this.lobby : this.conversation(cleanName(room));
-    if (came) where.members?.add(key(nick));
-    else where.members?.delete(key(nick));
-    this._changed("people");
-    return where;
-  }
-
-  _came(nick, id, time) {
-    let person = this.person(nick);
-    if (person === undefined) {
-      person = { nick: cleanName(nick), ids: new Set(), text: "", account: false };
-      this.people.set(key(nick), person);
-    }
-    if (!person.ids.size) {
-      Object.assign(person, { status: "online", since: sane(time), text: "" });
-      this.total += 1;
-    }
-    person.ids.add(id);
-    this._changed("people", "lists");
-  }
-
-  _went(nick, id) {
-    const person = this.person(nick);
-    if (!person?.ids.delete(id) || person.ids.size) return;
-    person.status = "offline";
-    this.total -= 1;
-    this._changed("people", "lists");
-  }
-
-  /** Tell of a coming or going, on the line of the one before if that was just now. */
-  _coming(where, time, text) {
-    if (!this.showsComings) return;
-    const at = sane(time);
-    const last = where.entries.at(-1);
-    if (last?.kind === "comings" && at - last.time < TOGETHER && last.text.length < 400) {
-      last.text = `${last.text}, ${text}`;
-      last.version += 1;
-    } else where.add(entry({ kind: "comings", time: at, text }));
-    this._changed("timeline");
-  }
-
-  _presence({ nick, status, since, text }) {
-    const person = this.person(nick);
-    if (person === undefined) return;
-    Object.assign(person, { status, since: sane(since), text: text ? cleanReason(text) : "" });
-    this._changed("people", "lists");
   }
 
   _typing({ nick, to, state }, time) {
@@ -449,16 +242,4 @@ export class Model {
     this.note(`${by} invites you to ${name}: /join ${name}`, time);
     this.alerted(entry({ kind: "notice", time, text: `invites you to ${name}`, nick: by }), this.current);
   }
-}
-
-/** Tell whether `text` names the nick (a key), as a word of its own. */
-export function mentions(text, nick) {
-  const lowered = text.toLowerCase();
-  const word = /[\p{L}\p{N}_-]/u;
-  for (let at = nick ? lowered.indexOf(nick) : -1; at >= 0; at = lowered.indexOf(nick, at + 1)) {
-    const before = lowered[at - 1] ?? " ";
-    const after = lowered[at + nick.length] ?? " ";
-    if (!word.test(before) && !word.test(after)) return true;
-  }
-  return false;
 }

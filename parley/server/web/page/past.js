@@ -40,7 +40,7 @@ export class Past {
       this._ask({ ...request, before: seq }),
       this._ask({ ...request, after: seq - 1 }),
     ]);
-    const pages = [before, after].map(({ messages }) => this._model.pageOf(conversation, messages));
+    const pages = [before, after].map(({ messages }) => this._model.talk.pageOf(conversation, messages));
     const window = new Stretch(pages.flat());
     window.atBegin = before.end;
     window.atEnd = after.end;
@@ -57,7 +57,7 @@ export class Past {
     const place = seq === null ? {} : { [side]: seq };
     try {
       const page = await this._ask({ purpose: "history", with: current.name, limit: PAGE, ...place });
-      take(this._model.pageOf(current, page.messages), page.end);
+      take(this._model.talk.pageOf(current, page.messages), page.end);
       current.join();
     } catch (problem) {
       if (!(problem instanceof Refusal)) throw problem;

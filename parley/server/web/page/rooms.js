@@ -40,7 +40,7 @@ export async function openRooms(app, part = "") {
   async function enter(typed, hidden) {
     const room = typed.startsWith("#") ? typed : `#${typed}`;
     if (!isRoom(room)) trouble.say("A room's name has letters a to z, digits, and _ - . alone, 32 at most.");
-    else if (await attempt(trouble, () => app.enter(room, hidden))) close();
+    else if (await attempt(trouble, () => app.requests.enter(room, hidden))) close();
   }
   const redraw = () => {
     const wanted = rooms.filter(({ room }) => key(room).includes(key(name.input.value.replace(/^#/, ""))));
@@ -49,7 +49,7 @@ export async function openRooms(app, part = "") {
   };
   name.input.addEventListener("input", redraw);
   await attempt(trouble, async () => {
-    rooms = await app.pages({ purpose: "rooms" }, "rooms", ({ room }) => room);
+    rooms = await app.requests.pages({ purpose: "rooms" }, "rooms", ({ room }) => room);
     redraw();
   });
 }
@@ -108,12 +108,12 @@ function openRoom(app, current) {
   });
   async function leave() {
     if (!(await confirm("Leave this room?", `You will hear nothing of ${current.name} until you come again.`, "Leave", "danger"))) return;
-    if (await attempt(trouble, () => app.leave(current.name))) close();
+    if (await attempt(trouble, () => app.requests.leave(current.name))) close();
   }
 }
 
 function openPerson(app, nick) {
-  const person = app.model.person(nick);
+  const person = app.model.people.find(nick);
   const words = [
     ["Status", person ? standing.of(person, app.model.live) : "not known"],
     ["Kind", person ? (person.account ? "registered" : "guest") : "not known"],
@@ -146,7 +146,7 @@ export async function openPeople(app, part = "", room = null) {
   };
   input.addEventListener("input", redraw);
   await attempt(trouble, async () => {
-    people = await app.everybody(room);
+    people = await app.requests.everybody(room);
     redraw();
   });
 }

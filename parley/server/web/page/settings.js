@@ -90,7 +90,7 @@ export async function leave(app) {
   const guest = !app.model.account && app.session;
   const lost = "You are a guest here. Your nick and what was written to you alone stay with this browser: come in again under the same nick.";
   if (guest && !(await confirm("Sign out?", lost, "Sign out"))) return false;
-  app.signOut();
+  app.entrance.signOut();
   return true;
 }
 
@@ -124,7 +124,7 @@ export function openPassword(app, change) {
     trouble.say("");
     try {
       await app.session.register(password, change, (part) => (go.textContent = `${Math.round(part * 100)} %`));
-      app.registered(change);
+      app.entrance.registered(change);
       close();
     } catch (problem) {
       if (!(problem instanceof Refusal || problem instanceof ScramError)) throw problem;

@@ -102,7 +102,7 @@ export class Sharing {
     };
     input.addEventListener("input", redraw);
     try {
-      files = await this._app.pages({ purpose: "files" }, "files", ({ name }) => name);
+      files = await this._app.requests.pages({ purpose: "files" }, "files", ({ name }) => name);
       redraw();
     } catch (problem) {
       if (!(problem instanceof Refusal)) throw problem;
@@ -198,7 +198,7 @@ export class Sharing {
 
   _acceptDrops() {
     const veil = byId("drop");
-    const carries = (event) => event.dataTransfer?.types.includes("Files") && !this._app.gate.shown;
+    const carries = (event) => event.dataTransfer?.types.includes("Files") && !this._app.entrance.gate.shown;
     addEventListener("dragover", (event) => {
       if (!carries(event)) return;
       event.preventDefault();

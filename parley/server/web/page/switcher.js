@@ -45,7 +45,7 @@ function choices(model, part) {
   for (const each of [...model.ordered].sort((a, b) => rank(a) - rank(b))) {
     add(each.name, each.unread ? `${each.unread} unread` : "");
   }
-  for (const { nick } of model.online) if (key(nick) !== key(model.nick)) add(`@${nick}`, "");
+  for (const { nick } of model.people.online) if (key(nick) !== key(model.nick)) add(`@${nick}`, "");
   const all = [...found.values()];
   // A name that begins so comes before one that has it somewhere.
   const begins = ({ name }) => (key(name.slice(1)).startsWith(wanted) ? 0 : 1);

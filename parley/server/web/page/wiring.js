@@ -60,7 +60,7 @@ function keyActions(app) {
   };
   const here = () => app.model.ordered.indexOf(app.model.current);
   return {
-    away: () => app.gate.shown,
+    away: () => app.entrance.gate.shown,
     switch: () => byId("go-switch").click(),
     search: () => app.search(),
     help: () => app.help(),
