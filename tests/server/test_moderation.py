@@ -118,6 +118,24 @@ def test_a_ban_of_an_address_keeps_out_all_from_there_but_moderators(server: Cha
     assert ask(again, "unban", nick="127.0.0.1")["purpose"] == "ok"
 
 
+def test_a_muted_person_is_told_at_once_at_each_device_and_stays(server: ChatServer) -> None:
+    bob, ann = login(server, "Bob"), server.joined("ann")
+    other = server.wire()
+    other.join("ann", 2, token=ann.passed[0]["token"])
+    for wire in (bob, ann, other):
+        wire.quiet()
+    assert ask(bob, "mute", nick="ann", reason="calm down", seconds=600)["purpose"] == "ok"
+    for wire in (ann, other):
+        (told,) = wire.quiet()
+        assert told["error"] == "MUTED" and "ref" not in told
+        assert told["text"].startswith("Bob has silenced you until ")
+        assert told["text"].endswith(" UTC: calm down")
+    assert ask(bob, "mute", nick="ann")["purpose"] == "ok"
+    (told,) = ann.quiet()
+    assert told["text"] == "Bob has silenced you for good"
+    assert bob.quiet() == [], "that is told to nobody else"
+
+
 def test_a_muted_person_says_nothing_and_reads_on(server: ChatServer) -> None:
     bob, ann = login(server, "Bob"), server.joined("ann")
     seq = ann.say("before")["seq"]

@@ -15,7 +15,7 @@ from framing.events import Act, Acts, Ok
 from framing.limits import MAX_SEQ, TOPIC
 from framing.names import is_line, is_nick, key
 from framing.requests import Ban, Kick, ListActs, Mute, Unban, Unmute
-from parley.server.chat.bans import Bans
+from parley.server.chat.bans import Bans, until
 from parley.server.chat.finding import Finding, NobodyError
 from parley.server.chat.hall import Hall
 from parley.server.chat.session import Session
@@ -111,9 +111,13 @@ class Moderation:
         asked = self._asked.pop(id(deed), None)
         if asked is not None:
             self._hall.tell(asked[0], Ok(asked[1], deed.seq, deed.time))
+        reason = f": {deed.text}" if deed.text else ""
+        if deed.do == "mute":
+            text = f"{deed.nick} has silenced you {until(deed)}{reason}"
+            for session in self._hall.people.sessions_of(deed.who or ""):
+                self._hall.refuse(session, ErrorWord.MUTED, text)
         if deed.do not in ("kick", "ban"):
             return
-        reason = f": {deed.text}" if deed.text else ""
         if deed.do == "kick":
             word, text = ErrorWord.FORBIDDEN, f"{deed.nick} has sent you out{reason}"
         else:

@@ -87,6 +87,9 @@ def test_who_is_muted_reads_until_when_and_by_whom(visit: Visit, bob: Wire) -> N
     cleo.say("before")
     dan.sees("before")
     until = act(bob, "mute", nick="cleo", seconds=7200, reason="too loud")["time"] + 7200
+    at_once = cleo.page.locator(".aside-line.trouble", has_text="Bob has silenced you until ")
+    expect(at_once).to_have_text(re.compile(rf"{LATER.pattern}: too loud$"))
+    expect(cleo.page.locator("#say")).to_be_editable()
     cleo.say("may I?")
     why = cleo.sees("may I?").locator(".why")
     expect(why).to_contain_text("by Bob: too loud")
@@ -94,7 +97,8 @@ def test_who_is_muted_reads_until_when_and_by_whom(visit: Visit, bob: Wire) -> N
     hour = cleo.page.evaluate(
         "time => new Date(time * 1000).toLocaleTimeString('en-GB', {timeStyle: 'short'})", until
     )
-    expect(why).to_contain_text(hour)  # in their own zone
+    for line in (at_once, why):
+        expect(line).to_contain_text(hour)  # in their own zone
     expect(cleo.message("may I?").get_by_label("Not sent")).to_be_visible()
     cleo.say("/edit after")
     cleo.told("/edit: you can say nothing")
@@ -141,6 +145,7 @@ def test_a_moderator_at_a_browser(visit: Visit, web_server: ChatServer) -> None:
     bob.say("/mute gus 2h cool down")
     bob.told("gus is silenced until ")
     expect(bob.page.locator(".aside-line", has_text="gus is silenced")).to_have_text(LATER)
+    assert gus.error("MUTED")["text"].endswith("UTC: cool down")
     gus.send(purpose="message", ref="r", text="hello")
     assert "by Bob: cool down" in gus.error("MUTED")["text"]
     bob.say("/unmute gus")
@@ -173,13 +178,16 @@ def test_who_has_no_role_is_told_so(visit: Visit) -> None:
     expect(ivo.page.locator("#connection")).to_be_empty()
 
 
-def test_at_a_terminal_too_it_ends_with_why(
+def test_at_a_terminal_too_one_reads_why(
     visit: Visit, web_server: ChatServer, tmp_path: Path
 ) -> None:
     bob = visit("Bob", "456")
     terminal = Terminal(tmp_path, "localhost", str(web_server.port), "tess", "1", columns=120)
     try:
         terminal.see("#lobby", "tess ●")
+        bob.say("/mute tess 10m cool down")
+        bob.told("tess is silenced until ")
+        terminal.see("Bob has silenced you until ", " UTC: cool down")
         bob.say("/kick tess enough")
         bob.told("tess was sent out.")
         terminal.see("Bob has sent you out: enough. Ctrl+C leaves.")

@@ -1,5 +1,8 @@
 """Long conversations: older pages, finding what was said, and a page that stays small."""
 
+import re
+from datetime import datetime, timedelta, timezone
+
 import pytest
 from playwright.sync_api import expect
 
@@ -149,3 +152,26 @@ def test_a_flood_leaves_the_page_alive(visit: Visit, web_server: ChatServer) -> 
     una.sees(f"drop {count - 1}.")
     assert elements(una) <= 320
     expect(una.page.locator("#say")).to_have_value("being typed")
+
+
+def test_times_are_those_of_the_persons_own_zone(
+    visit: Visit, web_server: ChatServer, png: bytes
+) -> None:
+    tara, uli = visit("tara", timezone_id="Asia/Kathmandu"), web_server.joined("uli")
+    when = uli.say("what time is it?")["time"]
+    local = datetime.fromtimestamp(when, timezone(timedelta(hours=5, minutes=45)))
+    clock, day = f"{local:%H:%M}", f"{local.day} {local:%B %Y}"
+    said = tara.sees("what time is it?").locator("time")
+    expect(said).to_have_text(clock)
+    expect(said).to_have_attribute("title", re.compile(f"{day}.*{clock}:"))
+    expect(tara.page.locator(".rule.day").last).to_contain_text(day)
+    tara.say("/search time from:uli")
+    hit = tara.page.locator("dialog [role=option]")
+    expect(hit).to_contain_text(f"in #lobby, {local.day} {local:%b}")
+    expect(hit).to_contain_text(f", {clock}")
+    tara.page.keyboard.press("Escape")
+    shared = {"name": "clock.png", "mimeType": "image/png", "buffer": png}
+    tara.page.set_input_files("#file-input", [shared])
+    at = tara.sees("clock.png").locator("time").text_content()
+    tara.say("/files")
+    expect(tara.page.locator("dialog")).to_contain_text(f", {at}")
