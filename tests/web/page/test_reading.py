@@ -158,7 +158,11 @@ def test_times_are_those_of_the_persons_own_zone(
     visit: Visit, web_server: ChatServer, png: bytes
 ) -> None:
     tara, uli = visit("tara", timezone_id="Asia/Kathmandu"), web_server.joined("uli")
-    when = uli.say("what time is it?")["time"]
+    tara.say("/join times")
+    expect(tara.page.locator("#title")).to_have_text("#times")
+    uli.send(purpose="enter", ref="in", room="#times")
+    uli.until("ok", ref="in")
+    when = uli.say("what time is it?", "#times")["time"]
     local = datetime.fromtimestamp(when, timezone(timedelta(hours=5, minutes=45)))
     clock, day = f"{local:%H:%M}", f"{local.day} {local:%B %Y}"
     said = tara.sees("what time is it?").locator("time")
@@ -167,7 +171,7 @@ def test_times_are_those_of_the_persons_own_zone(
     expect(tara.page.locator(".rule.day").last).to_contain_text(day)
     tara.say("/search time from:uli")
     hit = tara.page.locator("dialog [role=option]")
-    expect(hit).to_contain_text(f"in #lobby, {local.day} {local:%b}")
+    expect(hit).to_contain_text(f"in #times, {local.day} {local:%b}")
     expect(hit).to_contain_text(f", {clock}")
     tara.page.keyboard.press("Escape")
     shared = {"name": "clock.png", "mimeType": "image/png", "buffer": png}
