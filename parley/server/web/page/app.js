@@ -4,7 +4,7 @@
  */
 
 import { Composer } from "./composer.js";
-import { confirm } from "./dialogs.js";
+import { closeAll, confirm } from "./dialogs.js";
 import { byId } from "./dom.js";
 import { Drawing } from "./drawing.js";
 import { Entrance } from "./entrance.js";
@@ -21,6 +21,7 @@ import { openSearch } from "./searching.js";
 import { Settings } from "./settings.js";
 import { Sharing } from "./sharing.js";
 import { Timeline } from "./timeline.js";
+import { Trail } from "./trail.js";
 import { openLists, wire } from "./wiring.js";
 
 const utc = () => Date.now() / 1000;
@@ -35,6 +36,7 @@ export class App {
     this.model.alerted = (entry, where) => this._alert(entry, where);
     this.settings = new Settings(memory, () => this._applySettings());
     this.pictures = new Pictures(() => this.session);
+    this.trail = new Trail((name) => this.goBack(name));
     this.entrance = new Entrance(this, memory);
     this.lists = new Lists(this.model, (name) => this.go(name));
     this.sharing = new Sharing(this);
@@ -56,8 +58,16 @@ export class App {
       this.model.show(conversation);
       this.composer.show(conversation.name, conversation.draft);
     }
+    this.trail.to(conversation.name);
     this.requests.about(conversation);
     if (matchMedia("(hover: hover)").matches) this.composer.focus();
+  }
+
+  /** Go where one has been, unless that is a room that one is in no longer. */
+  goBack(name) {
+    if (this.entrance.gate.shown) return;
+    closeAll();
+    if (name.startsWith("@") || this.model.conversations.has(key(name))) this.go(name);
   }
 
   /** Go to what was said at `seq` in the conversation `name`. */

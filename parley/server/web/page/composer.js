@@ -205,9 +205,12 @@ export class Composer {
 
   /** As high as what stands in it, up to what the look allows. */
   _grow() {
-    const { style } = this._field;
+    const { style, parentElement: frame } = this._field;
+    // While it is measured the frame keeps its height: the timeline above would lose its place.
+    frame.style.height = `${frame.offsetHeight}px`;
     style.height = "auto";
     style.height = `${this._field.scrollHeight}px`;
+    frame.style.height = "";
     this._send.disabled = !this.text.trim() || this.stopped;
   }
 }

@@ -48,6 +48,11 @@ export function isOpen() {
   return document.querySelector("dialog[open]") !== null;
 }
 
+/** Close all, as Escape does. */
+export function closeAll() {
+  for (const each of document.querySelectorAll("dialog[open]")) each.close();
+}
+
 /** Ask whether to do something. Return a promise for whether. */
 export async function confirm(title, text, doIt, kind = "primary") {
   const { closed } = open(title, (close) => [

@@ -42,7 +42,10 @@ export class Drawing {
     const { model, session, entrance, lists, settings, composer } = this._app;
     if (entrance.gate.shown) return;
     if (dirty.has("timeline")) this._drawTimeline();
-    if (dirty.has("lists")) lists.conversations();
+    if (dirty.has("lists")) {
+      lists.conversations();
+      session.keepPlaces(model.places);
+    }
     if (dirty.has("people")) lists.people();
     if (dirty.has("status") || dirty.has("people")) {
       lists.me(session);

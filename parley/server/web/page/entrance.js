@@ -40,8 +40,9 @@ export class Entrance {
 
   /** Go, and be asked next time. */
   signOut() {
-    const { session, model } = this._app;
+    const { session, model, trail } = this._app;
     session?.end();
+    trail.end();
     this._memory.be(model.nick, false);
     this._memory.key = null;
     this.gate.show(model.nick);
@@ -62,16 +63,20 @@ export class Entrance {
 
   /** One is in. */
   welcomed() {
-    const { session, model, composer, requests } = this._app;
+    const { session, model, composer, requests, trail } = this._app;
     this._memory.be(session.nick, true);
     if (this.gate.shown || this._begun === session) {
       this._begun = null;
       for (const [name, draft] of Object.entries(session.drafts)) {
         if (/^[#@]./.test(name) && typeof draft === "string") model.conversation(cleanName(name)).draft = draft;
       }
+      model.restore(session.places);
       this.gate.hide();
       composer.show(model.current.name, model.current.draft);
       composer.focus();
+      const was = trail.begin(session.nick);
+      if (was !== null) this._app.goBack(was);
+      trail.to(model.current.name);
       if (this._memory.failed) this._app.note("This browser keeps nothing for this page: what is not sent is lost when you close it, and so is your nick.", "trouble");
     }
     requests.about(model.current);

@@ -1,7 +1,7 @@
 /**
  * What the browser keeps between visits: who one is here, the token that proves a guest, and for
  * each session (a nick and the number of one tab) what was read last, what is still to be sent,
- * and what was being typed. No password is ever kept.
+ * what was being typed, and which conversations are listed. No password is ever kept.
  *
  * A tab that is closed leaves its number to the next one, with all that was still to be sent; two
  * tabs at once have two. Where the browser keeps nothing (private windows, a full disk) the page
@@ -81,13 +81,14 @@ export class Memory {
     return id;
   }
 
-  /** Return what is kept of a session: `cursor` (a seq or null), `waiting`, `drafts`. */
+  /** Return what is kept of a session: `cursor` (a seq or null), `waiting`, `drafts`, `places`. */
   session(nick, id) {
     const kept = this._read(this._kept, `session.${nick.toLowerCase()}.${id}`);
     return {
       cursor: Number.isSafeInteger(kept?.cursor) ? kept.cursor : null,
       waiting: Array.isArray(kept?.waiting) ? kept.waiting : [],
       drafts: typeof kept?.drafts === "object" && kept.drafts !== null ? kept.drafts : {},
+      places: Array.isArray(kept?.places) ? kept.places : [],
     };
   }
 

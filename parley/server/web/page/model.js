@@ -7,13 +7,15 @@
 
 import { clean, cleanName, cleanReason, cleanText, sane } from "./clean.js";
 import { Conversation, entry } from "./conversation.js";
-import { byName, key, LOBBY } from "./names.js";
+import { byName, isPrivate, key, LOBBY } from "./names.js";
 import { People } from "./people.js";
 import { Talk } from "./talk.js";
 
 /** Seconds for which somebody is believed to be writing. */
 const TYPING_FOR = 6;
 const NOTE_LINES = 50;
+/** Conversations that are listed again when the page is loaded again. */
+const MOST_PLACES = 200;
 
 export class Model {
   /** `changed` is told what is to be shown anew: "timeline", "lists", "people", "status". */
@@ -65,6 +67,25 @@ export class Model {
   get ordered() {
     const rank = (each) => (each.key === LOBBY ? 0 : each.private ? 2 : 1);
     return [...this.conversations.values()].sort((a, b) => rank(a) - rank(b) || byName(a.name, b.name));
+  }
+
+  /**
+   * What only this page knows of the list, as `[{name, unread, mentions}]`: with whom one talks, and
+   * what a guest has not read (the server counts it for accounts).
+   */
+  get places() {
+    const known = [...this.conversations.values()].filter((each) => each.private || each.unread);
+    return known.slice(-MOST_PLACES).map(({ name, unread, mentions }) => ({ name, unread, mentions }));
+  }
+
+  /** List again what an earlier visit listed. */
+  restore(places) {
+    for (const { name, unread, mentions } of places) {
+      if (typeof name !== "string" || !(isPrivate(name) || this.conversations.has(key(name)))) continue;
+      const where = this.conversation(name);
+      if (!this.account && [unread, mentions].every(Number.isSafeInteger)) Object.assign(where, { unread, mentions });
+    }
+    this._changed("lists");
   }
 
   /** Whether what is known of people is so now, and not as it was when the connection was lost. */

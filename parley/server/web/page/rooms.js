@@ -67,12 +67,15 @@ function listed({ room, people, topic, private: hidden, member }, enter) {
 export function openAbout(app) {
   const { current } = app.model;
   if (current.private) openPerson(app, current.name.slice(1));
-  else if (current.key === LOBBY) openLobby();
+  else if (current.key === LOBBY) openLobby(current);
   else openRoom(app, current);
 }
 
-function openLobby() {
-  open(LOBBY, () => [el("p", {}, "Everybody who comes in is here, and nobody leaves it. For what is not for everybody there are rooms, and what is written to one person alone.")]);
+function openLobby({ topic }) {
+  open(LOBBY, () => [
+    topic && el("p", { class: "about", dir: "auto" }, topic),
+    el("p", {}, "Everybody who comes in is here, and nobody leaves it. For what is not for everybody there are rooms, and what is written to one person alone."),
+  ].filter(Boolean));
 }
 
 function openRoom(app, current) {

@@ -47,6 +47,7 @@ export class Session {
     this.welcome = null;
     this.cursor = null;
     this.drafts = {};
+    this.places = [];
     this._address = address;
     this._memory = memory;
     this._listen = listen;
@@ -75,6 +76,7 @@ export class Session {
     const kept = this._memory.session(this.nick, this.id);
     this.cursor = kept.cursor;
     this.drafts = kept.drafts;
+    this.places = kept.places;
     this.sending.start(kept.waiting);
     addEventListener("online", this._onNetwork);
     addEventListener("pagehide", this._onHide);
@@ -86,6 +88,13 @@ export class Session {
     if ((this.drafts[conversation] ?? "") === text) return;
     if (text) this.drafts[conversation] = text;
     else delete this.drafts[conversation];
+    this._keepSoon();
+  }
+
+  /** Remember which conversations are listed, as a model has them. */
+  keepPlaces(places) {
+    if (JSON.stringify(this.places) === JSON.stringify(places)) return;
+    this.places = places;
     this._keepSoon();
   }
 
@@ -299,7 +308,7 @@ export class Session {
     clearTimeout(this._timers.keep);
     this._timers.keep = 0;
     if (this.id === null) return;
-    const { cursor, drafts } = this;
-    this._memory.keepSession(this.nick, this.id, { cursor, drafts, waiting: this.sending.all });
+    const { cursor, drafts, places } = this;
+    this._memory.keepSession(this.nick, this.id, { cursor, drafts, places, waiting: this.sending.all });
   }
 }
