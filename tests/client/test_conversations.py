@@ -42,6 +42,24 @@ def test_a_room_is_made_entered_talked_in_and_left(server: ChatServer, open_clie
     assert bob.until("left", room="#lab")["nick"] == "ann"
 
 
+def test_a_private_conversation_is_closed_and_comes_again_whole(
+    server: ChatServer, open_client: Open
+) -> None:
+    bob = server.joined("bob")
+    ann = open_client(server, "ann", columns=120)
+    ann.see("2 here")
+    bob.say("psst", "@ann")
+    ann.see("2 @bob")
+    ann.type("/go @bob\r")
+    ann.see("@bob ›", "psst")
+    ann.type("/leave\r")
+    ann.see("#lobby ›", not_="2 @bob")
+    bob.say("still there?", "@ann")
+    ann.see("2 @bob")
+    ann.type("/go @bob\r")
+    ann.see("@bob ›", "psst", "still there?")
+
+
 def test_what_the_lobby_is_about(server: ChatServer, open_client: Open) -> None:
     bob = server.joined("bob")
     ask(bob, "topic", text="tea")

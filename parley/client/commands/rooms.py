@@ -29,9 +29,10 @@ async def join(face: Face, rest: str) -> None:
 
 async def leave(face: Face, rest: str) -> None:
     name = rest or face.model.current.name
-    if not name.startswith("#"):
+    private = name.startswith("@")
+    if not private and not name.startswith("#"):
         raise UsageError("Which room?")
-    if not say_refusal(face, await face.session.ask(lambda ref: Leave(ref, name))):
+    if private or not say_refusal(face, await face.session.ask(lambda ref: Leave(ref, name))):
         here = key(face.model.current.name) == key(name)
         if here:
             face.go(face.model.lobby)

@@ -137,7 +137,14 @@ _COMMANDS: Final = (
         "A private room is for those whom somebody in it invites.",
         "conversation",
     ),
-    Command("leave", "[ROOM]", "go out of a room", leave, "", "conversation"),
+    Command(
+        "leave",
+        "[NAME]",
+        "go out of a room, or close a private conversation",
+        leave,
+        "",
+        "conversation",
+    ),
     Command("rooms", "[PART]", "which rooms there are", rooms),
     Command(
         "topic",

@@ -79,6 +79,31 @@ def test_what_a_guest_has_not_read_is_there_after_a_reload(
     expect(badge).to_have_count(0)
 
 
+def test_a_private_conversation_is_closed_and_comes_again_whole(
+    visit: Visit, web_server: ChatServer
+) -> None:
+    pam, quin = visit("pam"), web_server.joined("quin")
+    row = pam.page.locator("#conversations .option", has_text="quin")
+    quin.say("one", "@pam")
+    pam.go("@quin")
+    pam.page.fill("#say", "half a sente")
+    pam.page.click("#go-about")
+    pam.page.get_by_role("button", name="Close this conversation").click()
+    title(pam, "#lobby")
+    expect(row).to_have_count(0)
+    pam.page.reload()
+    title(pam, "#lobby")
+    expect(row).to_have_count(0)
+    quin.say("two", "@pam")
+    expect(row.locator(".badge")).to_have_text("1")
+    pam.go("@quin")
+    pam.sees("one")
+    pam.sees("two")
+    pam.say("/leave")
+    title(pam, "#lobby")
+    expect(row).to_have_count(0)
+
+
 def test_who_writes_many_lines_goes_on_seeing_the_newest(
     visit: Visit, web_server: ChatServer
 ) -> None:

@@ -6,7 +6,7 @@
 
 import { Refusal } from "./answers.js";
 import { clean } from "./clean.js";
-import { isNick, isRoom, key } from "./names.js";
+import { isNick, isPrivate, isRoom, key } from "./names.js";
 import { openPeople, openRooms } from "./rooms.js";
 import { CHOICES, leave, openPassword, openSettings } from "./settings.js";
 import { short } from "./words.js";
@@ -65,10 +65,10 @@ const TABLE = [
     if (!isRoom(room) || more.length || !["private", undefined].includes(how)) throw new UsageError("Which room?");
     await app.requests.enter(room, how === "private");
   }],
-  ["leave", "[ROOM]", "go out of a room", async (app, rest) => {
-    const room = rest || app.model.current.name;
-    if (!room.startsWith("#")) throw new UsageError("Which room?");
-    await app.requests.leave(room);
+  ["leave", "[NAME]", "go out of a room, or close a private conversation", async (app, rest) => {
+    const name = rest || app.model.current.name;
+    if (!name.startsWith("#") && !isPrivate(name)) throw new UsageError("Which room?");
+    await app.requests.leave(name);
   }],
   ["rooms", "[PART]", "which rooms there are", (app, rest) => openRooms(app, rest)],
   ["topic", "[TEXT]", "what this room is about; lock or unlock it", async (app, rest) => {

@@ -30,12 +30,13 @@ export class Requests {
     this._app.go(room);
   }
 
-  /** Leave a room. Throws a Refusal. */
-  async leave(room) {
-    await this._ask({ purpose: "leave", room });
-    const { model } = this._app;
-    if (key(model.current.name) === key(room)) this._app.go(LOBBY);
-    model.takeOut(room);
+  /** Leave a room, or close a private conversation, of which nothing is lost. Throws a Refusal. */
+  async leave(name) {
+    if (!name.startsWith("@")) await this._ask({ purpose: "leave", room: name });
+    const { model, session } = this._app;
+    if (key(model.current.name) === key(name)) this._app.go(LOBBY);
+    session.keepDraft(name, "");
+    model.takeOut(name);
   }
 
   /** Give an own message another text. Throws a Refusal. */

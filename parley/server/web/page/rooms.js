@@ -121,9 +121,13 @@ function openPerson(app, nick) {
     ["Status", person ? standing.of(person, app.model.live) : "not known"],
     ["Kind", person ? (person.account ? "registered" : "guest") : "not known"],
   ];
-  open(clean(nick), () => [
+  const { close } = open(clean(nick), () => [
     el("dl", { class: "commands" }, words.map(([name, text]) => [el("dt", {}, name), el("dd", { dir: "auto" }, text)])),
     el("p", { class: "hint" }, "What you write to each other here nobody else sees, not even who takes this nick later."),
+    el("div", { class: "row end" }, el("button", { type: "button", class: "plain", on: { click: () => {
+      app.requests.leave(`@${nick}`);
+      close();
+    } } }, "Close this conversation")),
   ]);
 }
 
