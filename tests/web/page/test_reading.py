@@ -4,7 +4,7 @@ import re
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import FilePayload, expect
 
 from tests.conftest import ChatServer, Make
 from tests.web.page.conftest import Visit
@@ -174,8 +174,8 @@ def test_times_are_those_of_the_persons_own_zone(
     expect(hit).to_contain_text(f"in #times, {local.day} {local:%b}")
     expect(hit).to_contain_text(f", {clock}")
     tara.page.keyboard.press("Escape")
-    shared = {"name": "clock.png", "mimeType": "image/png", "buffer": png}
-    tara.page.set_input_files("#file-input", [shared])
+    shared: FilePayload = {"name": "clock.png", "mimeType": "image/png", "buffer": png}
+    tara.page.set_input_files("#file-input", shared)
     at = tara.sees("clock.png").locator("time").text_content()
     tara.say("/files")
     expect(tara.page.locator("dialog")).to_contain_text(f", {at}")
