@@ -202,7 +202,7 @@ def test_a_large_file_comes_by_the_disk_and_goes_on_where_it_broke_off(visit: Vi
         shared.get_by_label("Fetch large.bin").click()
     assert Path(download.value.path()).read_bytes() == data
     assert download.value.suggested_filename == "large.bin"
-    assert ranges == ["", f"bytes={len(data) // 2}-"]
+    assert ranges[:2] == ["", f"bytes={len(data) // 2}-"]
     assert ben.page.evaluate(KEPT) == 1
 
 
