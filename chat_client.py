@@ -15,10 +15,10 @@ from pathlib import Path
 import platformdirs
 
 from framing.names import LOBBY
-from parley.client.joining import Settings
+from parley.client.ground.preferences import Preferences
+from parley.client.ground.store import Store, StoreError
 from parley.client.options import Options, parse, whom
-from parley.client.preferences import Preferences
-from parley.client.store import Store, StoreError
+from parley.client.session.joining import Settings
 
 
 def main(arguments: list[str] | None = None) -> int:

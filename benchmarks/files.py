@@ -113,9 +113,9 @@ async def carry(host: str, port: int, name: str, path: Path, via: str) -> float:
     """The client's side of ``own_client``, in a process of its own."""
     from parley.client.files.job import State
     from parley.client.files.work import Work
-    from parley.client.joining import Settings
-    from parley.client.session import Session
-    from parley.client.store import Store
+    from parley.client.ground.store import Store
+    from parley.client.session.joining import Settings
+    from parley.client.session.session import Session
 
     session = Session(Settings(host, port, f"c{os.getpid()}", 1, bot=True), Store(), lambda _: None)
     running = asyncio.create_task(session.run())

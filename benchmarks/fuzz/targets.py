@@ -16,10 +16,10 @@ from framing.events import AnyEvent
 from framing.frames import FrameDecoder, encode_frame
 from framing.limits import FRAME_BEFORE_JOIN
 from framing.requests import AnyRequest
-from parley.client.clean import MARKS_ON_A_LETTER, clean, clean_text
-from parley.client.conversation import Conversation
-from parley.client.lines import lines_of
-from parley.client.model import Model
+from parley.client.ground.clean import MARKS_ON_A_LETTER, clean, clean_text
+from parley.client.model.conversation import Conversation
+from parley.client.model.lines import lines_of
+from parley.client.model.model import Model
 from parley.server.doors.native import NativeDoor
 
 _LIMIT: Final = 1000

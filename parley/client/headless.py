@@ -25,12 +25,13 @@ from framing.errors import BodyError
 from framing.events import Error, Event, History, Message, Welcome
 from framing.filenames import FileNameError, plain_name
 from framing.requests import Enter, Say
-from parley.client.clean import clean, clean_text, sane
 from parley.client.files.disk import FileProblemError
 from parley.client.files.job import CancelledByPersonError, Job, State
 from parley.client.files.paths import expanded, taken
 from parley.client.files.work import FileRefusedError, Work
-from parley.client.happenings import (
+from parley.client.ground.clean import clean, clean_text, sane
+from parley.client.ground.store import Store
+from parley.client.session.happenings import (
     Change,
     Dropped,
     Failed,
@@ -42,9 +43,8 @@ from parley.client.happenings import (
     Stored,
     Trouble,
 )
-from parley.client.joining import Settings
-from parley.client.session import Session
-from parley.client.store import Store
+from parley.client.session.joining import Settings
+from parley.client.session.session import Session
 
 OK: Final = 0
 CANNOT_CONNECT: Final = 3
@@ -236,7 +236,7 @@ class Headless:
     def _draw(self, line: str) -> None:
         """Write over the line that tells how far a file is."""
         if sys.stderr.isatty():
-            from parley.client.cells import cut
+            from parley.client.ground.cells import cut
 
             shown = cut(line.rstrip("\n"), shutil.get_terminal_size().columns - 1)
             end = "\n" if line.endswith("\n") else ""

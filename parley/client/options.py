@@ -10,8 +10,8 @@ import configargparse
 
 from framing.limits import MAX_ID
 from framing.names import is_nick, is_private, is_room
-from parley.client.preferences import CHOICES, config_file
-from parley.client.store import Last, Store
+from parley.client.ground.preferences import CHOICES, config_file
+from parley.client.ground.store import Last, Store
 
 DEFAULT_WAIT = 5.0
 

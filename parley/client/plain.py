@@ -16,21 +16,21 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.enums import EditingMode
 
-from parley.client import terminal
-from parley.client.clean import clean
 from parley.client.commands import table
 from parley.client.commands.face import Older
-from parley.client.conversation import Conversation, Entry, Fate
-from parley.client.faults import fault
 from parley.client.files.job import Job, State
 from parley.client.files.work import Work
-from parley.client.happenings import Change, Happening, RefusedError, Status
-from parley.client.joining import Settings
-from parley.client.lines import found_line, lines_of, not_stored
-from parley.client.model import Model
-from parley.client.preferences import Preferences
-from parley.client.session import Session
-from parley.client.store import Store
+from parley.client.ground import terminal
+from parley.client.ground.clean import clean
+from parley.client.ground.faults import fault
+from parley.client.ground.preferences import Preferences
+from parley.client.ground.store import Store
+from parley.client.model.conversation import Conversation, Entry, Fate
+from parley.client.model.lines import found_line, lines_of, not_stored
+from parley.client.model.model import Model
+from parley.client.session.happenings import Change, Happening, RefusedError, Status
+from parley.client.session.joining import Settings
+from parley.client.session.session import Session
 
 _PROGRESS: Final = 5.0  # seconds between two words on how far a file is
 _LATE: Final = 2.0  # seconds without an acknowledgement before that is said

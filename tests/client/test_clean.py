@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from parley.client.clean import clean, clean_text
+from parley.client.ground.clean import clean, clean_text
 
 DANGEROUS = [
     *range(0x20), *range(0x7F, 0xA0),  # C0, DEL, C1

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from framing.events import Limits
-from parley.client.outgoing import IN_FLIGHT, Outgoing
-from parley.client.store import Waiting
+from parley.client.ground.store import Waiting
+from parley.client.session.outgoing import IN_FLIGHT, Outgoing
 
 
 def limits(rate: float = 0.0, burst: int = 1) -> Limits:

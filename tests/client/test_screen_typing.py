@@ -5,7 +5,7 @@ import signal
 import stat
 from pathlib import Path
 
-from parley.client.cells import set_mark_width, width_of
+from parley.client.ground.cells import set_mark_width, width_of
 from tests.client.conftest import Open, Tmux
 from tests.conftest import ChatServer
 from tests.wire import frame

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Protocol
 
 from framing.events import AnyEvent, Error
-from parley.client.conversation import Conversation, Entry, Kind
 from parley.client.files.work import Work
-from parley.client.model import Model
-from parley.client.preferences import Preferences
-from parley.client.session import Session
+from parley.client.ground.preferences import Preferences
+from parley.client.model.conversation import Conversation, Entry, Kind
+from parley.client.model.model import Model
+from parley.client.session.session import Session
 
 
 class Face(Protocol):

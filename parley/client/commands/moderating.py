@@ -14,9 +14,9 @@ from framing.requests import (
     Unban,
     Unmute,
 )
-from parley.client.clean import clean, sane
 from parley.client.commands.face import Face, UsageError, say_refusal
-from parley.client.people import span
+from parley.client.ground.clean import clean, sane
+from parley.client.model.people import span
 
 
 async def kick(face: Face, rest: str) -> None:

@@ -6,7 +6,7 @@ from framing.requests import (
     Away,
 )
 from parley.client.commands.face import CannotError, Face, UsageError, say_refusal
-from parley.client.conversation import Kind
+from parley.client.model.conversation import Kind
 
 
 def clear(face: Face, rest: str) -> None:

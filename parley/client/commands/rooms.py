@@ -12,9 +12,9 @@ from framing.requests import (
     SetTopic,
     WhoIs,
 )
-from parley.client.clean import clean
 from parley.client.commands.face import CannotError, Face, UsageError, say_refusal
-from parley.client.people import Person, presence
+from parley.client.ground.clean import clean
+from parley.client.model.people import Person, presence
 
 
 async def join(face: Face, rest: str) -> None:

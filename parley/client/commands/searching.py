@@ -9,9 +9,9 @@ from framing.requests import (
     PageOf,
     Search,
 )
-from parley.client.clean import clean
 from parley.client.commands.face import Face, UsageError, say_refusal
-from parley.client.conversation import Entry
+from parley.client.ground.clean import clean
+from parley.client.model.conversation import Entry
 
 
 async def search(face: Face, rest: str) -> None:

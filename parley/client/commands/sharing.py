@@ -12,14 +12,14 @@ from framing.errors import ErrorWord
 from framing.events import Shared, TicketFor
 from framing.filenames import FileNameError, name_key, plain_name
 from framing.names import LOBBY, is_private, is_room, key
-from parley.client.cells import cut, width_of
-from parley.client.clean import clean, sane
 from parley.client.commands.face import CannotError, Face, UsageError
-from parley.client.conversation import Kind
 from parley.client.files.disk import FileProblemError
 from parley.client.files.job import CancelledByPersonError, Job, State
 from parley.client.files.paths import expanded, free_path, taken
 from parley.client.files.work import FileRefusedError
+from parley.client.ground.cells import cut, width_of
+from parley.client.ground.clean import clean, sane
+from parley.client.model.conversation import Kind
 
 _UDP = "--udp"
 _NAMES = 34  # cells of a name in a list

@@ -28,12 +28,12 @@ from parley.client.commands.rooms import invite, join, leave, rooms, topic, user
 from parley.client.commands.searching import search
 from parley.client.commands.sharing import cancel, files, get, put, rmfile
 from parley.client.commands.talking import edit, go, history, me, msg, redact
-from parley.client.conversation import Kind
-from parley.client.faults import fault
 from parley.client.files.disk import FileProblemError
 from parley.client.files.work import FileRefusedError
-from parley.client.login import LoginError
-from parley.client.store import StoreError
+from parley.client.ground.faults import fault
+from parley.client.ground.store import StoreError
+from parley.client.model.conversation import Kind
+from parley.client.session.login import LoginError
 
 _EXPECTED: Final = (
     UsageError,

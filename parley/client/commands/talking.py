@@ -9,12 +9,12 @@ from framing.requests import (
     PageOf,
     Redact,
 )
-from parley.client.cells import cut
-from parley.client.clean import clean_text
 from parley.client.commands.face import CannotError, Face, UsageError, say_refusal
 from parley.client.commands.rooms import join
-from parley.client.model import Model
-from parley.client.session import Session
+from parley.client.ground.cells import cut
+from parley.client.ground.clean import clean_text
+from parley.client.model.model import Model
+from parley.client.session.session import Session
 
 
 def msg(face: Face, rest: str) -> None:

@@ -13,7 +13,7 @@ from parley.client.files.disk import CHUNK, Saving, open_regular
 from parley.client.files.job import Job, State
 from parley.client.files.link import QUIET, CarryingError, no_answer_in, ok_in, where_from
 from parley.client.files.stream import PlainStream, TlsStream
-from parley.client.trust import Trust, UntrustedError
+from parley.client.session.trust import Trust, UntrustedError
 
 
 class TcpLink:

@@ -14,8 +14,6 @@ from framing.errors import ErrorWord
 from framing.events import AnyEvent, Error, Files, Shared, TicketFor
 from framing.filenames import FileNameError, name_key, plain_name
 from framing.requests import DeleteFile, Get, ListFiles, Put, Request
-from parley.client.clean import clean
-from parley.client.faults import fault
 from parley.client.files import disk
 from parley.client.files.disk import FileProblemError, Saving, WrongBytesError
 from parley.client.files.job import CancelledByPersonError, Job, State
@@ -23,8 +21,10 @@ from parley.client.files.link import CarryingError
 from parley.client.files.paths import check_shareable
 from parley.client.files.quic import NoWayError, QuicLink
 from parley.client.files.tcp import TcpLink
-from parley.client.happenings import Status
-from parley.client.session import Session
+from parley.client.ground.clean import clean
+from parley.client.ground.faults import fault
+from parley.client.session.happenings import Status
+from parley.client.session.session import Session
 
 _TRIES: Final = 6
 """Times that a job is gone on with without having come any further."""

@@ -27,20 +27,19 @@ from prompt_toolkit.styles import DynamicStyle
 
 from framing.names import key
 from framing.requests import Away, Read, SetTopic, Typing
-from parley.client import terminal
-from parley.client.cells import MARK_SAMPLE, set_mark_width
-from parley.client.clean import clean
 from parley.client.commands import rooms, searching, table, talking
 from parley.client.commands.face import Older
-from parley.client.conversation import Conversation, Entry, Fate, Kind
-from parley.client.faults import fault
 from parley.client.files.job import Job
 from parley.client.files.work import Work
-from parley.client.happenings import Change, Happening, RefusedError, Status
-from parley.client.joining import Settings
-from parley.client.lines import found_line, lines_of, not_stored
-from parley.client.model import Model
-from parley.client.preferences import Preferences
+from parley.client.ground import terminal
+from parley.client.ground.cells import MARK_SAMPLE, set_mark_width
+from parley.client.ground.clean import clean
+from parley.client.ground.faults import fault
+from parley.client.ground.preferences import Preferences
+from parley.client.ground.store import Store
+from parley.client.model.conversation import Conversation, Entry, Fate, Kind
+from parley.client.model.lines import found_line, lines_of, not_stored
+from parley.client.model.model import Model
 from parley.client.screen import panes
 from parley.client.screen.asking import Asking
 from parley.client.screen.completion import EMOJI_FROM, ChatCompleter, SwitchCompleter
@@ -49,8 +48,9 @@ from parley.client.screen.layout import columns, layout, rows
 from parley.client.screen.pager import Pager
 from parley.client.screen.style import style
 from parley.client.screen.timeline import Timeline
-from parley.client.session import Session
-from parley.client.store import Store
+from parley.client.session.happenings import Change, Happening, RefusedError, Status
+from parley.client.session.joining import Settings
+from parley.client.session.session import Session
 
 _REDRAW: Final = 1 / 20
 """Seconds between redraws for what comes in; what is typed is drawn at once."""

@@ -8,12 +8,12 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion, Path
 from prompt_toolkit.document import Document
 
 from framing.names import key
-from parley.client import emoji
-from parley.client.cells import in_cells
 from parley.client.commands import table
-from parley.client.model import Model
-from parley.client.people import Person
-from parley.client.preferences import CHOICES, NAMED
+from parley.client.ground import emoji
+from parley.client.ground.cells import in_cells
+from parley.client.ground.preferences import CHOICES, NAMED
+from parley.client.model.model import Model
+from parley.client.model.people import Person
 
 EMOJI_FROM: Final = 2
 """Letters after a colon from which emoji are offered: ``:)`` and ``http:`` are not meant."""

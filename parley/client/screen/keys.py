@@ -12,11 +12,11 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.key_binding.vi_state import InputMode
 from prompt_toolkit.keys import Keys
 
-from parley.client.conversation import Conversation
-from parley.client.model import Model
+from parley.client.ground.terminal import FOCUS_IN, FOCUS_OUT
+from parley.client.model.conversation import Conversation
+from parley.client.model.model import Model
 from parley.client.screen.pager import Pager
 from parley.client.screen.timeline import Timeline
-from parley.client.terminal import FOCUS_IN, FOCUS_OUT
 
 KEYS: Final = (
     ("Enter, Alt+Enter", "send; a new line"),

@@ -20,9 +20,9 @@ from prompt_toolkit.layout import (
 from prompt_toolkit.layout.menus import CompletionsMenu
 from prompt_toolkit.layout.processors import BeforeInput
 
-from parley.client.cells import cut
 from parley.client.files.work import Work
-from parley.client.model import Model
+from parley.client.ground.cells import cut
+from parley.client.model.model import Model
 from parley.client.screen import panes
 from parley.client.screen.asking import Asking
 from parley.client.screen.pager import Pager

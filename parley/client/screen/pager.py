@@ -16,7 +16,7 @@ from prompt_toolkit.layout import ConditionalContainer, FormattedTextControl, Wi
 from prompt_toolkit.layout.dimension import Dimension
 from prompt_toolkit.widgets import Frame
 
-from parley.client.cells import cut, in_cells, width_of, wrap
+from parley.client.ground.cells import cut, in_cells, width_of, wrap
 
 _AROUND: Final = 5  # lines of the screen that are not the text's: heading, frame, status, input
 _NARROW: Final = 60  # columns under which a table has no room for its columns

@@ -13,13 +13,13 @@ from prompt_toolkit.formatted_text import OneStyleAndTextTuple, StyleAndTextTupl
 from prompt_toolkit.mouse_events import MouseEvent, MouseEventType
 
 from framing.names import key
-from parley.client.cells import cut, width_of
-from parley.client.conversation import Conversation, Fate
 from parley.client.files.job import Job
-from parley.client.happenings import Status
-from parley.client.model import Model
-from parley.client.people import presence, span
+from parley.client.ground.cells import cut, width_of
+from parley.client.model.conversation import Conversation, Fate
+from parley.client.model.model import Model
+from parley.client.model.people import presence, span
 from parley.client.screen.style import of_nick
+from parley.client.session.happenings import Status
 
 PEOPLE_WIDTH: Final = 20
 PEOPLE_FROM: Final = 72

@@ -9,8 +9,8 @@ from typing import Final
 
 from prompt_toolkit.formatted_text import OneStyleAndTextTuple
 
-from parley.client.cells import cut, in_cells, width_of, wrap
-from parley.client.conversation import Entry, Fate, Kind
+from parley.client.ground.cells import cut, in_cells, width_of, wrap
+from parley.client.model.conversation import Entry, Fate, Kind
 from parley.client.screen.style import of_nick
 
 Line = list[OneStyleAndTextTuple]

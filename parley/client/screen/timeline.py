@@ -17,9 +17,9 @@ from prompt_toolkit.formatted_text import StyleAndTextTuples, to_formatted_text
 from prompt_toolkit.layout.controls import UIContent, UIControl
 from prompt_toolkit.mouse_events import MouseEvent, MouseEventType
 
-from parley.client.cells import wrap
-from parley.client.conversation import Conversation, Entry
-from parley.client.model import Model
+from parley.client.ground.cells import wrap
+from parley.client.model.conversation import Conversation, Entry
+from parley.client.model.model import Model
 from parley.client.screen import panes
 from parley.client.screen.rows import FOLD, Line, fold, rows_of
 

@@ -28,9 +28,10 @@ from framing.events import (
 )
 from framing.filenames import name_key
 from framing.names import LOBBY, key
-from parley.client.clean import clean, clean_text, sane
-from parley.client.conversation import Conversation, Entry, Fate, Kind
-from parley.client.happenings import (
+from parley.client.ground.clean import clean, clean_text, sane
+from parley.client.model.conversation import Conversation, Entry, Fate, Kind
+from parley.client.model.people import Person
+from parley.client.session.happenings import (
     Change,
     Dropped,
     Failed,
@@ -40,8 +41,7 @@ from parley.client.happenings import (
     Stored,
     Trouble,
 )
-from parley.client.happenings import Status as Connection
-from parley.client.people import Person
+from parley.client.session.happenings import Status as Connection
 
 NAME_CHARS: Final = 64
 """Characters of a name that are looked at: twice what any server should let one have."""

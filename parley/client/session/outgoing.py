@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from framing.events import Limits
-from parley.client.store import Waiting
+from parley.client.ground.store import Waiting
 
 IN_FLIGHT: Final = 8
 """Messages sent and not acknowledged. After one has been refused for now they go one at a

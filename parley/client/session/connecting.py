@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from framing.events import Error
-from parley.client.happenings import RefusedError
-from parley.client.joining import AgainNowError, Settings
-from parley.client.store import Store, StoreError
-from parley.client.trust import Trust, UntrustedError, fingerprint
+from parley.client.ground.store import Store, StoreError
+from parley.client.session.happenings import RefusedError
+from parley.client.session.joining import AgainNowError, Settings
+from parley.client.session.trust import Trust, UntrustedError, fingerprint
 
 CONNECT_TIMEOUT: Final = 10.0
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from parley.client.store import StoreError, directory
+from parley.client.ground.store import StoreError, directory
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,8 +29,9 @@ from framing.requests import (
     Say,
     ShutdownAck,
 )
-from parley.client.connecting import Connecting, Opened
-from parley.client.happenings import (
+from parley.client.ground.store import Identity, Store, StoreError, Waiting
+from parley.client.session.connecting import Connecting, Opened
+from parley.client.session.happenings import (
     Change,
     Dropped,
     Failed,
@@ -43,9 +44,8 @@ from parley.client.happenings import (
     Stored,
     Trouble,
 )
-from parley.client.joining import AgainNowError, Joining, Settings
-from parley.client.outgoing import IN_FLIGHT, Outgoing
-from parley.client.store import Identity, Store, StoreError, Waiting
+from parley.client.session.joining import AgainNowError, Joining, Settings
+from parley.client.session.outgoing import IN_FLIGHT, Outgoing
 
 JOIN_TIMEOUT: Final = 20.0
 _LEAST_PATIENCE: Final = 1.0

@@ -1,6 +1,6 @@
 """What nobody foresaw, in words: it is said, and the program goes on."""
 
-from parley.client.clean import clean
+from parley.client.ground.clean import clean
 
 
 def fault(problem: BaseException | None, what: str = "") -> str:

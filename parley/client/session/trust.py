@@ -14,7 +14,7 @@ import ssl
 import time
 from pathlib import Path
 
-from parley.client.store import Known, Store
+from parley.client.ground.store import Known, Store
 
 
 class UntrustedError(Exception):

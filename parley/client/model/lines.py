@@ -2,7 +2,7 @@
 
 import time
 
-from parley.client.conversation import Conversation, Entry, Kind
+from parley.client.model.conversation import Conversation, Entry, Kind
 
 
 def lines_of(conversation: Conversation, entry: Entry, nick: str) -> list[str]:

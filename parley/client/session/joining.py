@@ -14,8 +14,8 @@ from pathlib import Path
 from framing.errors import ErrorWord
 from framing.events import Challenge, Error, Welcome
 from framing.requests import MECHANISM_PLUS, Join, Login, Register, Response
-from parley.client.happenings import RefusedError, ServerBusyError
-from parley.client.login import LoginError, Proof, registration
+from parley.client.session.happenings import RefusedError, ServerBusyError
+from parley.client.session.login import LoginError, Proof, registration
 
 
 @dataclass(slots=True)
@@ -23,7 +23,7 @@ class Settings:
     """Whom to be, and where. ``keep_trying``: seconds to try a first connection for; None, for
     ever. ``remember_waiting``: what is not acknowledged when this ends is sent at the next start.
     ``new_nick``: what to be called instead of a nick that is taken; None to give up. ``tls``,
-    ``ca``, ``fingerprint``: see ``parley.client.trust``; ``ask``: asks whether to trust."""
+    ``ca``, ``fingerprint``: see ``parley.client.session.trust``; ``ask``: asks whether to trust."""
 
     host: str
     port: int

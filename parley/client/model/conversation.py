@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from framing.names import key
-from parley.client.clean import sane
+from parley.client.ground.clean import sane
 
 
 class Kind(Enum):
