@@ -145,12 +145,12 @@ class Headless:
     async def _acknowledged(self) -> None:
         """Wait for acknowledgements as long as they keep coming: many lines take their time at the
         server's rate."""
-        left, since = len(self.session.waiting), time.monotonic()
+        left, since = len(self.session.outbox.waiting), time.monotonic()
         while left and time.monotonic() - since < self._wait:
             if self.session.status is Status.ENDED:
                 return
             await asyncio.sleep(0.02)
-            now = len(self.session.waiting)
+            now = len(self.session.outbox.waiting)
             if now < left:
                 left, since = now, time.monotonic()
 
@@ -189,7 +189,7 @@ class Headless:
 
     async def _run_errands(self) -> None:
         for text in self._errands.send:
-            self.session.say(text, self._to)
+            self.session.outbox.say(text, self._to)
         work = self._files = Work(self.session, self._job_changed)
         udp = self._errands.udp
         for path in self._errands.put:
@@ -244,7 +244,7 @@ class Headless:
 
     async def _line(self, line: bytes) -> bool:
         """Send one line of input. False if it was the last by its own word."""
-        while len(self.session.waiting) >= _LINES_AHEAD:
+        while len(self.session.outbox.waiting) >= _LINES_AHEAD:
             await asyncio.sleep(0.01)
         if self._jsonl:
             self._take_json(line)
@@ -253,7 +253,7 @@ class Headless:
         if text == "q!":
             return False
         if text.strip():
-            self.session.say(text, self._to)
+            self.session.outbox.say(text, self._to)
         return True
 
     def _take_json(self, line: bytes) -> None:
@@ -269,7 +269,7 @@ class Headless:
             self._print_json(msgspec.json.encode({"purpose": "invalid", "text": str(problem)}))
             return
         if isinstance(request, Say):
-            self.session.say(request.text, request.to)
+            self.session.outbox.say(request.text, request.to)
             return
         try:
             self.session.send_raw(request)

@@ -55,19 +55,19 @@ async def _new_password(face: Face, change: bool) -> None:
 
 
 def retry(face: Face, rest: str) -> None:
-    refused = face.session.refused
+    refused = face.session.outbox.refused
     if not refused:
         raise CannotError("No message was refused.")
     for message in refused:
-        face.session.retry(message.ref)
+        face.session.outbox.retry(message.ref)
 
 
 def drop(face: Face, rest: str) -> None:
-    refused = face.session.refused
+    refused = face.session.outbox.refused
     if not refused:
         raise CannotError("No message was refused.")
     for message in refused:
-        face.session.drop(message.ref)
+        face.session.outbox.drop(message.ref)
 
 
 def copy(face: Face, rest: str) -> None:

@@ -60,7 +60,7 @@ def run(face: Face, line: str) -> Coroutine[None, None, None] | None:
     if not line.startswith("/") or line.startswith("//"):
         text = line[1:] if line.startswith("//") else line
         if text.strip():
-            face.session.say(text, model.current.name)
+            face.session.outbox.say(text, model.current.name)
         return None
     name, _, rest = line[1:].partition(" ")
     command = find(name)

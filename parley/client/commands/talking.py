@@ -26,13 +26,13 @@ def msg(face: Face, rest: str) -> None:
     conversation = face.model.conversation(f"@{known.nick if known else nick}")
     face.model.show(conversation)
     if text.strip():
-        face.session.say(text.strip(), conversation.name)
+        face.session.outbox.say(text.strip(), conversation.name)
 
 
 def me(face: Face, rest: str) -> None:
     if not rest:
         raise UsageError("Do what?")
-    face.session.say(f"/me {rest}", face.model.current.name)
+    face.session.outbox.say(f"/me {rest}", face.model.current.name)
 
 
 def go(face: Face, rest: str) -> Awaitable[None] | None:

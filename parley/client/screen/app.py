@@ -86,7 +86,7 @@ class Screen:
         self.keys = keys_text()
         self.model = Model(settings.nick)
         self.session = Session(settings, store, self._happened)
-        self.model.resumed = self.session.cursor is not None
+        self.model.resumed = self.session.memory.cursor is not None
         self.downloads = downloads
         self.work = Work(self.session, self._job_changed)
         self.timeline = Timeline(self.model, self.load_older, self._attend, self._opened)
@@ -146,9 +146,9 @@ class Screen:
 
     async def run(self) -> int:
         """Run until the person leaves. Return the exit code."""
-        earlier = [(m.ref, m.to, m.text, m.time) for m in self.session.waiting]
+        earlier = [(m.ref, m.to, m.text, m.time) for m in self.session.outbox.waiting]
         self.model.resume(earlier)
-        for name, draft in self.session.drafts.items():
+        for name, draft in self.session.memory.drafts.items():
             self.model.conversation(name).draft = draft
         self.input.set_document(Document(self.model.current.draft))
         self._every_second()
@@ -431,7 +431,7 @@ class Screen:
         """Send again what was refused in the current conversation."""
         for where, entry in self.model.waiting:
             if where is self.model.current and entry.fate is Fate.FAILED:
-                self.session.retry(entry.ref)
+                self.session.outbox.retry(entry.ref)
 
     def get_file(self) -> None:
         """Fetch the newest file that was shared in the current conversation."""
@@ -534,7 +534,7 @@ class Screen:
 
     def _edited(self, _buffer: Buffer) -> None:
         self.confirming = ""
-        self.session.keep_draft(self.model.current.name, self.input.text)
+        self.session.memory.keep_draft(self.model.current.name, self.input.text)
         self._attend()
         self._tell_typing()
 

@@ -6,14 +6,13 @@ who to trust if that is not known. Until then nothing is sent.
 
 import asyncio
 import contextlib
-import ipaddress
 import ssl
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from framing.events import Error
 from parley.client.ground.store import Store, StoreError
+from parley.client.session.connection import Connection
 from parley.client.session.happenings import RefusedError
 from parley.client.session.joining import AgainNowError, Settings
 from parley.client.session.trust import Trust, UntrustedError, fingerprint
@@ -27,32 +26,6 @@ _EXPOSED: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A connection. ``certificate`` is the server's, as DER, None without TLS."""
-
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-    certificate: bytes | None
-
-    @property
-    def binding(self) -> bytes | None:
-        """What a login can be bound to, if anything."""
-        if self.certificate is None:
-            return None
-        from parley.binding import end_point  # only who speaks TLS waits for what this brings in
-
-        return end_point(self.certificate)
-
-    @property
-    def exposed(self) -> bool:
-        """Whether others could read along: it leads to another machine, and is not encrypted."""
-        peer = self.writer.get_extra_info("peername")
-        if self.certificate is not None or not isinstance(peer, tuple):
-            return False
-        return not ipaddress.ip_address(peer[0].partition("%")[0]).is_loopback
-
-
 class Connecting:
     """Connects by ``settings``. ``tell`` gets sentences for the person."""
 
@@ -64,26 +37,26 @@ class Connecting:
         )
         self._warned = False
 
-    async def open(self) -> Opened:
+    async def open(self) -> Connection:
         """Connect.
 
         Raises ``RefusedError`` if the server is not to be trusted, ``AgainNowError`` if a person
         has said that it is, and else ``OSError``.
         """
         try:
-            opened = await self._dial(self.trust.context())
+            connection = await self._dial(self.trust.context())
             try:
-                if opened.certificate is not None:
+                if connection.certificate is not None:
                     with self._remembering():
-                        self.trust.check(opened.certificate)
+                        self.trust.check(connection.certificate)
             except BaseException:
-                opened.writer.close()
+                connection.close()
                 raise
         except ssl.SSLCertVerificationError as problem:
             await self._ask(self.trust.refused(problem))
         except UntrustedError as problem:
             await self._ask(problem)
-        return opened
+        return connection
 
     def turned_away(self, event: Error) -> None:
         """A server that speaks TLS only has said so to a connection without. Raises
@@ -101,7 +74,7 @@ class Connecting:
             self._warned = True
             self._tell(_EXPOSED.format(self.trust.where))
 
-    async def _dial(self, context: ssl.SSLContext | None) -> Opened:
+    async def _dial(self, context: ssl.SSLContext | None) -> Connection:
         where = self._settings.host, self._settings.port
         try:
             reader, writer = await asyncio.wait_for(
@@ -116,16 +89,15 @@ class Connecting:
             if self.trust.spoke_before:
                 text += ", as it did before: somebody may be in between"
             raise ConnectionError(text) from problem
-        over = writer.get_extra_info("ssl_object")
-        return Opened(reader, writer, None if over is None else over.getpeercert(binary_form=True))
+        return Connection(reader, writer)
 
     async def _ask(self, problem: UntrustedError) -> NoReturn:
         """Show the person a certificate that is not trusted, and ask."""
         if not problem.may_ask:
             raise RefusedError(str(problem))
-        opened = await self._dial(self.trust.unchecked())
-        opened.writer.close()
-        shown = opened.certificate
+        connection = await self._dial(self.trust.unchecked())
+        connection.close()
+        shown = connection.certificate
         assert shown is not None
         found = fingerprint(shown)
         if self._settings.ask is None:
