@@ -166,7 +166,7 @@ def _shown_in(shown: Model) -> Iterator[str]:
     for conversation in list(shown.conversations.values()):
         yield conversation.name
         yield from _lines(conversation, shown.nick)
-    for person in shown.people.values():
+    for person in shown.people.known:
         yield person.nick
     yield from shown.files.values()
     yield shown.motd

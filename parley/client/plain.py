@@ -236,7 +236,7 @@ class Plain:
 
     def _changed(self, change: Change) -> None:
         if change.status is Status.ONLINE:
-            people = [p.nick for p in self.model.online if p.nick != self.model.nick]
+            people = [p.nick for p in self.model.people.online if p.nick != self.model.nick]
             who = ", ".join(people[:20]) if people else "nobody else"
             more = f" and {len(people) - 20} more" if len(people) > 20 else ""
             room, self._room = self._room, None

@@ -6,7 +6,8 @@ from framing.events import HasRead, Message
 from parley.client.commands.face import UsageError
 from parley.client.commands.searching import parse_search
 from parley.client.model import conversation as rooms
-from parley.client.model.model import Model, mentions
+from parley.client.model.entries import mentions
+from parley.client.model.model import Model
 
 
 def message(seq: int, text: str, from_: str = "bob", **fields: object) -> Message:

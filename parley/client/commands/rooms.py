@@ -137,8 +137,7 @@ async def people(face: Face, room: str | None) -> tuple[list[Person] | None, int
             return None, 0
         if not isinstance(answer, Users):
             raise ConnectionError("the server's answer makes no sense")
-        face.model.users(answer.users)
-        found += [face.model.people[key(user.nick)] for user in answer.users]
+        found += face.model.people.told(answer.users)
         last = answer.users[-1].nick if answer.users else ""
         if answer.end or key(last) <= key(after or ""):
             return found, answer.total

@@ -12,6 +12,7 @@ from framing.requests import (
 from parley.client.commands.face import Face, UsageError, say_refusal
 from parley.client.ground.clean import clean
 from parley.client.model.conversation import Entry
+from parley.client.model.entries import place_of
 
 
 async def search(face: Face, rest: str) -> None:
@@ -33,7 +34,7 @@ async def _search(face: Face, rest: str, before: int | None) -> None:
         return
     if not isinstance(answer, History):
         raise ConnectionError("the server's answer makes no sense")
-    found = [(face.model.place(m), face.model.entry(m)) for m in reversed(answer.messages)]
+    found = [(place_of(m, face.model.nick), face.model.entry(m)) for m in reversed(answer.messages)]
     if not found:
         face.model.note(f"Nothing was found for {clean(rest)}.", time.time())
         return

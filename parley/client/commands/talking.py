@@ -22,7 +22,7 @@ def msg(face: Face, rest: str) -> None:
     nick = nick.removeprefix("@")
     if not is_nick(nick):
         raise UsageError("Write to whom?")
-    known = face.model.people.get(key(nick))
+    known = face.model.people.get(nick)
     conversation = face.model.conversation(f"@{known.nick if known else nick}")
     face.model.show(conversation)
     if text.strip():

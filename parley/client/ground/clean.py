@@ -11,11 +11,18 @@ the joiners between letters of scripts that need them, and inside emoji.
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import Final
 
 MARKS_ON_A_LETTER: Final = 4
 """Combining marks kept on one letter. Vietnamese needs two, pointed Hebrew three; a pile
 of them climbs over the lines above."""
+
+NAME_CHARS: Final = 64
+"""Characters of a name that are looked at: twice what any server should let one have."""
+
+REASON_CHARS: Final = 500
+"""Characters of a server's reason that are shown."""
 
 LATEST: Final = 253_370_764_800.0
 """UTC seconds at which the year 9999 begins, about where calendars end."""
@@ -41,6 +48,12 @@ def clean_text(text: str) -> str:
     if _ONLY_PLAIN.fullmatch(text):
         return text
     return _clean(text.replace("\r\n", "\n").expandtabs(4), "\n")
+
+
+@lru_cache(maxsize=1024)
+def clean_name(text: str) -> str:
+    """Clean a name. The few that there are occur again and again: done once, held once."""
+    return clean(text[:NAME_CHARS])
 
 
 def sane(time: float) -> float:

@@ -169,7 +169,7 @@ class Screen:
             task.cancel()
         self.app.output.set_title("")
         self.app.output.flush()
-        ended = self.model.connection
+        ended = self.model.standing.change
         if ended.status is Status.ENDED and ended.text:
             print(clean(ended.text))
         if waiting:
@@ -429,7 +429,7 @@ class Screen:
 
     def retry(self) -> None:
         """Send again what was refused in the current conversation."""
-        for where, entry in self.model.waiting:
+        for where, entry in self.model.fates.open:
             if where is self.model.current and entry.fate is Fate.FAILED:
                 self.session.outbox.retry(entry.ref)
 

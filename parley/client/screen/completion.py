@@ -88,9 +88,8 @@ class ChatCompleter(Completer):
                     yield Completion(name, -len(typed), display_meta=table.TABLE[name].summary)
 
     def _nicks(self, typed: str, after: str, replaced: int) -> Iterable[Completion]:
-        for name in sorted(self._model.people):
-            person = self._model.people[name]
-            if name.startswith(typed.lower()) and person.nick != self._model.nick:
+        for person in self._model.people.known:
+            if key(person.nick).startswith(typed.lower()) and person.nick != self._model.nick:
                 yield Completion(person.nick + after, -replaced, display_meta=person.status)
 
 
@@ -111,7 +110,7 @@ class SwitchCompleter(Completer):
         for conversation in conversations:
             count = f"{conversation.unread} unread" if conversation.unread else ""
             yield Completion(conversation.name, -length, display_meta=count)
-        for person in model.online:
+        for person in model.people.online:
             name = f"@{person.nick}"
             if person.nick != model.nick and key(name) not in model.conversations:
                 yield Completion(name, -length, display_meta=_status(person))

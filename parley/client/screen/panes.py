@@ -12,7 +12,6 @@ from typing import Final
 from prompt_toolkit.formatted_text import OneStyleAndTextTuple, StyleAndTextTuples
 from prompt_toolkit.mouse_events import MouseEvent, MouseEventType
 
-from framing.names import key
 from parley.client.files.job import Job
 from parley.client.ground.cells import cut, width_of
 from parley.client.model.conversation import Conversation, Fate
@@ -79,7 +78,7 @@ def heading(model: Model, width: int, now: float) -> StyleAndTextTuples:
     conversation = model.current
     about = conversation.topic or (model.motd.split("\n")[0] if conversation is model.lobby else "")
     if conversation.private:
-        person = model.people.get(key(conversation.name[1:]))
+        person = model.people.get(conversation.name[1:])
         about = "not known here" if person is None else presence(person, now)
         if (seen := conversation.seen_up_to()) is not None:
             at = time.strftime("%H:%M", time.localtime(seen.time))
@@ -121,10 +120,10 @@ def _conversation(
 
 def people(model: Model, width: int, height: int, now: float, go: Go) -> StyleAndTextTuples:
     """Return the people online, as many as there is room for. ``now`` is in UTC seconds."""
-    online = model.in_room()
+    online = model.people.among(model.current.members)
     everybody = model.current.members is None
-    total = max(model.people_total, len(online)) if everybody else len(online)
-    connected = model.connection.status is Status.ONLINE
+    total = max(model.people.total, len(online)) if everybody else len(online)
+    connected = model.standing.change.status is Status.ONLINE
     title = f"{total} here"
     if not connected:
         title = "were here" if online else ""
@@ -156,13 +155,13 @@ def status(
     """Return the status line. ``now`` in monotonic seconds, ``utc`` the same in UTC; ``below``:
     entries that came since one scrolled away, None at the end; ``mode``: of the editor, if it has
     modes; ``asking``: a question that stands before everything else."""
-    change = model.connection
+    change = model.standing.change
     nick = cut(model.nick, max(8, width // 4))  # what follows matters more on a narrow screen
     if asking:
         return [("class:status.trouble", _fill(f" {asking}", width))]
     if change.status is Status.ONLINE:
-        fates = [entry.fate for _, entry in model.waiting]
-        left = f" {nick} ● {max(model.people_total, 1)} here"
+        fates = [entry.fate for _, entry in model.fates.open]
+        left = f" {nick} ● {max(model.people.total, 1)} here"
         if Fate.SENT in fates:
             left += f" · {fates.count(Fate.SENT)} on the way"
         if Fate.FAILED in fates:
@@ -245,7 +244,7 @@ def title(model: Model) -> str:
 
 def empty(model: Model) -> str:
     """Return what an empty conversation says."""
-    if model.connection.status is not Status.ONLINE:
+    if model.standing.change.status is not Status.ONLINE:
         return ""
     if model.current.private:
         return f"Nothing yet between you and {model.current.name[1:]}. Only you two can read this."
