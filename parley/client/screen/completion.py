@@ -13,7 +13,6 @@ from parley.client.ground import emoji
 from parley.client.ground.cells import in_cells
 from parley.client.ground.preferences import CHOICES, NAMED
 from parley.client.model.model import Model
-from parley.client.model.people import Person
 
 EMOJI_FROM: Final = 2
 """Letters after a colon from which emoji are offered: ``:)`` and ``http:`` are not meant."""
@@ -91,30 +90,3 @@ class ChatCompleter(Completer):
         for person in self._model.people.known:
             if key(person.nick).startswith(typed.lower()) and person.nick != self._model.nick:
                 yield Completion(person.nick + after, -replaced, display_meta=person.status)
-
-
-class SwitchCompleter(Completer):
-    """Offers where one can go: conversations, those with unread messages first, then people."""
-
-    def __init__(self, model: Model) -> None:
-        self._model = model
-
-    def get_completions(
-        self, document: Document, complete_event: CompleteEvent
-    ) -> Iterable[Completion]:
-        """Yield all of them, but for the current one."""
-        model = self._model
-        conversations = [c for c in model.conversations.values() if c is not model.current]
-        conversations.sort(key=lambda c: (-c.mentions, -c.unread))
-        length = len(document.text_before_cursor)
-        for conversation in conversations:
-            count = f"{conversation.unread} unread" if conversation.unread else ""
-            yield Completion(conversation.name, -length, display_meta=count)
-        for person in model.people.online:
-            name = f"@{person.nick}"
-            if person.nick != model.nick and key(name) not in model.conversations:
-                yield Completion(name, -length, display_meta=_status(person))
-
-
-def _status(person: Person) -> str:
-    return f"{person.status} ({person.text})" if person.text else person.status

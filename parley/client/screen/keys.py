@@ -4,7 +4,6 @@ from collections.abc import Coroutine
 from itertools import islice
 from typing import Final, Protocol
 
-from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.filters import Condition, has_completions, has_focus, vi_navigation_mode
@@ -13,8 +12,10 @@ from prompt_toolkit.key_binding.vi_state import InputMode
 from prompt_toolkit.keys import Keys
 
 from parley.client.ground.terminal import FOCUS_IN, FOCUS_OUT
-from parley.client.model.conversation import Conversation
-from parley.client.model.model import Model
+from parley.client.screen.attention import Attention
+from parley.client.screen.composer import Composer
+from parley.client.screen.drawing import Drawing
+from parley.client.screen.navigation import Navigation
 from parley.client.screen.pager import Pager
 from parley.client.screen.timeline import Timeline
 
@@ -46,24 +47,13 @@ def keys_text() -> str:
 class Screen(Protocol):
     """What the keys act on."""
 
-    input: Buffer
-    model: Model
+    attention: Attention
+    composer: Composer
+    drawing: Drawing
+    navigation: Navigation
     pager: Pager
-    previous: Conversation
     shows_people: bool
     timeline: Timeline
-
-    def submit(self) -> None:
-        """Send what is typed, or do what it says."""
-
-    def switch(self, conversation: Conversation) -> None:
-        """Go to a conversation."""
-
-    def next_unread(self) -> None:
-        """Go to a conversation with something unread; after the last, to where one began."""
-
-    def close_pager(self) -> None:
-        """Put the longer text away."""
 
     def help(self) -> None:
         """Show the help."""
@@ -86,15 +76,6 @@ class Screen(Protocol):
     def get_file(self) -> None:
         """Fetch the newest file that was shared in the current conversation."""
 
-    def measured(self, answer: str) -> None:
-        """The terminal has told how wide a sample is."""
-
-    def focused(self, has_focus: bool) -> None:
-        """The terminal has the person's attention, or has lost it."""
-
-    def redraw(self) -> None:
-        """Draw everything anew."""
-
     def leave(self) -> None:
         """End the program."""
 
@@ -102,36 +83,37 @@ class Screen(Protocol):
 def chat_keys(screen: Screen) -> KeyBindings:
     """Return the bindings of ``screen``."""
     keys = KeyBindings()
-    typing = has_focus(screen.input)
+    input_ = screen.composer.buffer
+    typing = has_focus(input_)
     # Not while a question is answered: its letters are no keys of the text below it.
     reading = Condition(lambda: screen.pager.is_open) & (typing | has_focus(screen.pager.window))
     choosing = Condition(
         lambda: (
-            screen.input.complete_state is not None
-            and screen.input.complete_state.current_completion is not None
+            input_.complete_state is not None
+            and input_.complete_state.current_completion is not None
         )
     )
 
     def close_all() -> None:
         while screen.pager.is_open:
-            screen.close_pager()
+            screen.pager.close()
 
     @keys.add("enter", filter=typing & ~choosing)
     def _(event: KeyPressEvent) -> None:
-        screen.submit()
+        screen.composer.submit()
 
     @keys.add("enter", filter=typing & choosing)
     def _(event: KeyPressEvent) -> None:
-        screen.input.complete_state = None
+        input_.complete_state = None
 
     @keys.add("escape", "enter", filter=typing)
     @keys.add("c-j", filter=typing)
     def _(event: KeyPressEvent) -> None:
-        screen.input.insert_text("\n")
+        input_.insert_text("\n")
 
     @keys.add("tab", filter=typing)
     def _(event: KeyPressEvent) -> None:
-        buffer = screen.input
+        buffer = input_
         if buffer.complete_state:
             buffer.complete_next()
             return
@@ -144,12 +126,12 @@ def chat_keys(screen: Screen) -> KeyBindings:
 
     @keys.add("s-tab", filter=typing & has_completions)
     def _(event: KeyPressEvent) -> None:
-        screen.input.complete_previous()
+        input_.complete_previous()
 
     @keys.add("escape", filter=typing & has_completions & ~vi_navigation_mode)
     def _(event: KeyPressEvent) -> None:
         # Not eager: Alt+Enter begins with an Esc too, and must not become Enter.
-        screen.input.cancel_completion()
+        input_.cancel_completion()
         if event.app.editing_mode is EditingMode.VI:
             event.app.vi_state.input_mode = InputMode.NAVIGATION
 
@@ -196,7 +178,7 @@ def chat_keys(screen: Screen) -> KeyBindings:
 
     @keys.add(Keys.CPRResponse)
     def _(event: KeyPressEvent) -> None:
-        screen.measured(event.data)
+        screen.drawing.measured(event.data)
 
     @keys.add("escape", "n", filter=~reading)
     def _(event: KeyPressEvent) -> None:
@@ -204,48 +186,44 @@ def chat_keys(screen: Screen) -> KeyBindings:
 
     @keys.add(FOCUS_IN)
     def _(event: KeyPressEvent) -> None:
-        screen.focused(True)
+        screen.attention.focused(True)
 
     @keys.add(FOCUS_OUT)
     def _(event: KeyPressEvent) -> None:
-        screen.focused(False)
+        screen.attention.focused(False)
 
     for key, step in (("up", -1), ("down", 1)):
 
         @keys.add("escape", key, filter=typing)
         def _(event: KeyPressEvent, step: int = step) -> None:
-            conversations = list(screen.model.conversations.values())
-            at = conversations.index(screen.model.current) + step
-            screen.switch(conversations[at % len(conversations)])
+            screen.navigation.by(step)
 
     @keys.add("escape", "a", filter=~reading)
     def _(event: KeyPressEvent) -> None:
-        screen.next_unread()
+        screen.navigation.next_unread()
 
     @keys.add("escape", "-", filter=~reading)
     def _(event: KeyPressEvent) -> None:
-        screen.switch(screen.previous)
+        screen.navigation.back()
 
     for number in range(1, 10):
 
         @keys.add("escape", str(number), filter=~reading)
         def _(event: KeyPressEvent, number: int = number) -> None:
-            conversations = list(screen.model.conversations.values())
-            if number <= len(conversations):
-                screen.switch(conversations[number - 1])
+            screen.navigation.to_number(number)
 
     @keys.add("c-c")
     @keys.add("<sigint>")
     def _(event: KeyPressEvent) -> None:
         screen.leave()
 
-    @keys.add("c-d", filter=~typing | Condition(lambda: not screen.input.text))
+    @keys.add("c-d", filter=~typing | Condition(lambda: not input_.text))
     def _(event: KeyPressEvent) -> None:
         screen.leave()
 
     @keys.add("c-l")
     def _(event: KeyPressEvent) -> None:
-        screen.redraw()
+        screen.drawing.anew()
 
     choosing_line = Condition(lambda: screen.pager.chooses)
 
@@ -253,7 +231,7 @@ def chat_keys(screen: Screen) -> KeyBindings:
     @keys.add("q", filter=reading, eager=True)
     @keys.add("enter", filter=reading & ~choosing_line, eager=True)
     def _(event: KeyPressEvent) -> None:
-        screen.close_pager()
+        screen.pager.close()
 
     @keys.add("enter", filter=choosing_line, eager=True)
     def _(event: KeyPressEvent) -> None:

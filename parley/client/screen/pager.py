@@ -35,9 +35,10 @@ class _Text:
 
 
 class Pager:
-    """Shows the uppermost of its texts."""
+    """Shows the uppermost of its texts. ``focus`` moves the cursor to it (True) or back."""
 
-    def __init__(self) -> None:
+    def __init__(self, focus: Callable[[bool], None]) -> None:
+        self._focus = focus
         self._texts: list[_Text] = []
         self.window = Window(
             FormattedTextControl(self._text, focusable=True, show_cursor=False),
@@ -61,14 +62,18 @@ class Pager:
         """Show ``text``, from the line ``at`` on."""
         self._texts.append(_Text(title, text.split("\n"), None))
         self.scroll(at)
+        self._focus(True)
 
     def offer(self, title: str, lines: list[str], choose: Callable[[int], None]) -> None:
         """Show lines to choose from; ``choose`` gets the number of each that is."""
         self._texts.append(_Text(title, lines, choose))
+        self._focus(True)
 
     def close(self) -> None:
         """Put the uppermost away."""
         self._texts.pop()
+        if not self.is_open:
+            self._focus(False)
 
     def take(self) -> None:
         """Choose the line that is marked."""
