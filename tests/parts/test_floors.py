@@ -4,13 +4,16 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
+
+import pytest
 
 from tests.conftest import ROOT
 
-SERVER = ROOT / "parley" / "server"
+Floors = dict[str, set[str]]
 
-FLOORS = {
+SERVER: Floors = {
     "operating": {"net", "ground"},
     "web": {"carrying", "doors", "files", "net", "ground"},
     "carrying": {"chat", "files", "net", "ground"},
@@ -21,10 +24,22 @@ FLOORS = {
     "log": {"ground"},
     "accounts": {"ground"},
     "net": {"ground"},
-    "ground": set[str](),
+    "ground": set(),
 }
-"""The floors of parley/server from above to below, each with those it imports. What stands at the
-top, beside the floors, imports from all, and none of them from there."""
+CLIENT: Floors = {
+    "screen": {"commands", "files", "model", "session", "ground"},
+    "commands": {"files", "model", "session", "ground"},  # no screen: every face has them
+    "files": {"session", "ground"},
+    "model": {"session", "ground"},  # of the session what happens in it, and no more
+    "session": {"ground"},
+    "ground": set(),
+}
+"""The floors of parley/server and parley/client from above to below, each with those it imports.
+What stands at the top, beside the floors, imports from all, and none of them from there."""
+
+both = pytest.mark.parametrize(
+    ("house", "floors"), [("server", SERVER), ("client", CLIENT)], ids=["server", "client"]
+)
 
 
 def imports(file: Path) -> Iterator[tuple[str, ...]]:
@@ -37,31 +52,55 @@ def imports(file: Path) -> Iterator[tuple[str, ...]]:
             yield from ((*node.module.split("."), *alias.name.split(".")) for alias in node.names)
 
 
-def test_each_floor_imports_those_the_table_says_and_none_above_it() -> None:
+@both
+def test_each_floor_imports_those_the_table_says_and_none_above_it(
+    house: str, floors: Floors
+) -> None:
     found: dict[str, set[str]] = defaultdict(set)
-    for floor in FLOORS:
-        for file in SERVER.joinpath(floor).rglob("*.py"):
+    for floor in floors:
+        for file in ROOT.joinpath("parley", house, floor).rglob("*.py"):
             for name in imports(file):
-                if name[:2] == ("parley", "server"):
-                    assert len(name) > 2 and name[2] in FLOORS, f"{file}: {'.'.join(name)}"
+                if name[:2] == ("parley", house):
+                    assert len(name) > 2 and name[2] in floors, f"{file}: {'.'.join(name)}"
                     found[floor] |= {name[2]} - {floor}
-    assert {floor: found[floor] for floor in FLOORS} == FLOORS
-    order = list(FLOORS)
-    for floor, under in FLOORS.items():
+    assert {floor: found[floor] for floor in floors} == floors
+    order = list(floors)
+    for floor, under in floors.items():
         assert under <= set(order[order.index(floor) + 1 :]), f"{floor} imports from above it"
 
 
-def test_each_floor_is_in_the_table_and_drawn_in_its_order() -> None:
-    packages = {file.parent.name for file in SERVER.glob("*/__init__.py")}
-    assert packages == set(FLOORS)
+@both
+def test_each_floor_is_in_the_table_and_drawn_in_its_order(house: str, floors: Floors) -> None:
+    place = ROOT / "parley" / house
+    packages = {file.parent.name for file in place.glob("*/__init__.py")}
+    assert packages == set(floors)
     page = (ROOT / "docs" / "ARCHITECTURE.md").read_text()
     drawn = [
-        line.split("/")[2] for line in page.splitlines() if line.startswith("    parley/server/")
+        line.split("/")[2] for line in page.splitlines() if line.startswith(f"    parley/{house}/")
     ]
-    assert drawn[1:] == list(FLOORS)
-    for floor in FLOORS:
-        whole = ast.parse((SERVER / floor / "__init__.py").read_text())
+    assert drawn[1:] == list(floors)
+    for floor in floors:
+        whole = ast.parse((place / floor / "__init__.py").read_text())
         assert ast.get_docstring(whole) and len(whole.body) == 1, f"{floor} says what it is, alone"
+
+
+def test_no_module_imports_itself_by_a_detour() -> None:
+    files = [
+        file for package in ("framing", "parley") for file in ROOT.joinpath(package).rglob("*.py")
+    ]
+    modules = {file.relative_to(ROOT).with_suffix("").parts: file for file in files}
+    graph = {
+        module: {part for name in imports(file) for part in (name, name[:-1]) if part in modules}
+        for module, file in modules.items()
+    }
+    assert len(list(TopologicalSorter(graph).static_order())) == len(modules)
+
+
+def test_the_model_knows_of_the_session_only_what_happens_in_it() -> None:
+    for file in ROOT.joinpath("parley", "client", "model").rglob("*.py"):
+        for name in imports(file):
+            if name[:3] == ("parley", "client", "session"):
+                assert name[3] == "happenings", f"{file}: {'.'.join(name)}"
 
 
 def test_server_and_client_know_each_other_only_by_the_wire() -> None:

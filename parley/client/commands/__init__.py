@@ -1,1 +1,2 @@
-"""What one can type that is no message. ``table`` has them all."""
+"""What one can type that is no message. ``table`` has them all, ``face`` what they need of the face
+they are typed into."""

@@ -1,1 +1,5 @@
-"""What all the rest stands on: safe text and its width, the terminal, what is kept between runs."""
+"""What every floor stands on.
+
+Foreign text made safe and how wide it is, what is asked of a terminal, and what is kept between
+runs. Nothing here imports another floor.
+"""
