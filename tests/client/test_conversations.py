@@ -255,6 +255,30 @@ def test_moderators_commands(make_server: Make, demo_users: str, open_client: Op
     ann.see("troll is kept out by Bob until", "enough")
 
 
+def test_whoever_sends_somebody_out_is_told_once(
+    make_server: Make, demo_users: str, open_client: Open
+) -> None:
+    server = make_server("--rate", "0")
+    users = json.loads(demo_users)
+    users["Bob"]["role"] = "moderator"
+    (server.data / "users.json").write_text(json.dumps(users))
+    server.start()
+    server.joined("troll")
+    server.joined("other")
+    bob = open_client(server, "Bob", columns=120)
+    bob.see("Password for Bob:")
+    bob.type("456\r")
+    bob.see("Bob ●", "3 here")
+    bob.type("/kick troll enough\r")
+    bob.see("troll was sent out (enough)", "2 here")
+    bob.type("and on it goes\r")
+    assert bob.see("✓ and on it goes").count("was sent out") == 1
+    bob.type("/join lab\r")
+    bob.see("#lab ›")
+    bob.type("/kick other\r")
+    bob.see("other was sent out.")
+
+
 def test_a_guest_is_told_that_this_is_for_moderators(server: ChatServer, open_client: Open) -> None:
     server.joined("bob")
     ann = open_client(server, "ann", columns=100)

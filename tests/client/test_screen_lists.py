@@ -134,3 +134,41 @@ def test_of_a_long_message_on_a_low_screen_one_sees_who_said_it(
     ann.see("1 here")
     server.joined("bob").say("word " * 300)
     ann.see("bob │ word", "more lines: Alt+Z shows all")
+
+
+def test_alt_and_a_key_go_elsewhere_from_a_list_and_leave_nothing_in_the_input(
+    server: ChatServer, open_client: Open
+) -> None:
+    server.joined("bob")
+    ann = open_client(server, "ann")
+    ann.see("2 here")
+    ann.type("/msg bob\r")
+    ann.see("@bob ›")
+    for opened, mark in (("/help\r", "Help ·"), ("/users\r", "People ·"), ("\x0b", "Go to:")):
+        for keys, where in (("\x1b1", "#lobby ›"), ("\x1b-", "@bob ›"), ("\x1b[1;3A", "#lobby ›"),
+                            ("\x1b[1;3B", "@bob ›")):  # fmt: skip
+            ann.type(opened)
+            ann.see(mark)
+            ann.type(keys)
+            ann.see(where, not_=mark)
+            assert ann.line(where).strip() == where, ann.text
+    ann.type("/")
+    ann.see("/msg NICK")
+    ann.type("\x1b1")
+    ann.see("#lobby ›", not_="/msg NICK")
+    assert ann.line("#lobby ›").strip() == "#lobby ›"
+    ann.type("\x1b2")
+    ann.see("@bob › /")
+
+
+def test_alt_and_a_digit_under_a_question_leave_the_question(
+    accounts_server: ChatServer, open_client: Open
+) -> None:
+    alice = open_client(accounts_server, "alice")
+    alice.see("Password for alice:")
+    alice.type("12")
+    alice.see("**")
+    alice.type("\x1b1")
+    alice.type("3\r")
+    alice.see("Alice ●")
+    assert alice.line("#lobby ›").strip() == "#lobby ›"

@@ -21,7 +21,11 @@ from parley.client.model.people import span
 
 async def kick(face: Face, rest: str) -> None:
     nick, reason, _ = _whom(rest, timed=False)
-    await _moderate(face, lambda ref: Kick(ref, nick, reason), f"{nick} was sent out.")
+    model = face.model
+    if not say_refusal(face, await face.session.ask(lambda ref: Kick(ref, nick, reason))):
+        told = model.current is model.lobby and model.shows_comings  # as everybody else is
+        if not told:
+            model.note(f"{nick} was sent out.", time.time())
 
 
 async def ban(face: Face, rest: str) -> None:

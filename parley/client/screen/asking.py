@@ -5,13 +5,18 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
+from prompt_toolkit.application import get_app
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.completion import CompleteEvent, Completer, DummyCompleter
 from prompt_toolkit.filters import Condition, has_completions
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.layout import BufferControl, Window
 from prompt_toolkit.layout.processors import BeforeInput, ConditionalProcessor, PasswordProcessor
+
+ESC_ALONE: Final = Condition(lambda: not get_app().key_processor.input_queue)
+"""Whether an Esc is one: a key that comes at once with it makes it Alt."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +61,16 @@ class Asking:
         """
         self._add(_Question(prompt, done, False, completer))
 
+    @property
+    def is_choice(self) -> bool:
+        """Whether it is the person's own question, with something to choose from."""
+        return self._completer is not None
+
+    def give_up_choice(self) -> None:
+        """Put such a question away. One of the program's stays."""
+        if self.is_choice:
+            self._answer(None)
+
     def _add(self, question: _Question) -> None:
         self._questions.append(question)
         if len(self._questions) == 1:
@@ -93,7 +108,7 @@ class Asking:
         def _(event: KeyPressEvent) -> None:
             self._answer(self._chosen())
 
-        @keys.add("escape", filter=self.is_open, eager=True)
+        @keys.add("escape", filter=self.is_open, eager=ESC_ALONE)
         @keys.add("c-g", filter=self.is_open)
         @keys.add("c-k", filter=self.is_open & Condition(lambda: self._completer is not None))
         def _(event: KeyPressEvent) -> None:

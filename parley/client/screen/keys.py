@@ -1,6 +1,10 @@
-"""The keys. Esc never throws anything away; Enter sends; ``KEYS`` is the list for people."""
+"""The keys. Esc never throws anything away; Enter sends; ``KEYS`` is the list for people.
 
-from collections.abc import Coroutine
+Alt and a key act on the chat wherever the cursor is: a text over it, or the switcher, is put away.
+"""
+
+from collections.abc import Callable, Coroutine
+from functools import partial
 from itertools import islice
 from typing import Final, Protocol
 
@@ -12,6 +16,7 @@ from prompt_toolkit.key_binding.vi_state import InputMode
 from prompt_toolkit.keys import Keys
 
 from parley.client.ground.terminal import FOCUS_IN, FOCUS_OUT
+from parley.client.screen.asking import ESC_ALONE, Asking
 from parley.client.screen.attention import Attention
 from parley.client.screen.composer import Composer
 from parley.client.screen.drawing import Drawing
@@ -47,6 +52,7 @@ def keys_text() -> str:
 class Screen(Protocol):
     """What the keys act on."""
 
+    asking: Asking
     attention: Attention
     composer: Composer
     drawing: Drawing
@@ -84,9 +90,11 @@ def chat_keys(screen: Screen) -> KeyBindings:
     """Return the bindings of ``screen``."""
     keys = KeyBindings()
     input_ = screen.composer.buffer
+    to = screen.navigation
     typing = has_focus(input_)
     # Not while a question is answered: its letters are no keys of the text below it.
     reading = Condition(lambda: screen.pager.is_open) & (typing | has_focus(screen.pager.window))
+    answering = Condition(lambda: screen.asking.is_open() and not screen.asking.is_choice)
     choosing = Condition(
         lambda: (
             input_.complete_state is not None
@@ -143,30 +151,13 @@ def chat_keys(screen: Screen) -> KeyBindings:
     def _(event: KeyPressEvent) -> None:
         screen.timeline.page(1)
 
-    @keys.add("escape", "end", filter=~reading)
     @keys.add("c-end", filter=~reading)
     def _(event: KeyPressEvent) -> None:
         screen.timeline.to_end()
 
-    @keys.add("escape", "u", filter=~reading)
-    def _(event: KeyPressEvent) -> None:
-        screen.timeline.to_marker()
-
     @keys.add("c-k", filter=typing)
     def _(event: KeyPressEvent) -> None:
         screen.choose_conversation()
-
-    @keys.add("escape", "g", filter=typing)
-    def _(event: KeyPressEvent) -> None:
-        screen.get_file()
-
-    @keys.add("escape", "r", filter=typing)
-    def _(event: KeyPressEvent) -> None:
-        screen.retry()
-
-    @keys.add("escape", "z", filter=typing)
-    def _(event: KeyPressEvent) -> None:
-        screen.start(screen.bare())
 
     @keys.add("c-x", "c-e", filter=typing)
     def _(event: KeyPressEvent) -> None:
@@ -180,10 +171,6 @@ def chat_keys(screen: Screen) -> KeyBindings:
     def _(event: KeyPressEvent) -> None:
         screen.drawing.measured(event.data)
 
-    @keys.add("escape", "n", filter=~reading)
-    def _(event: KeyPressEvent) -> None:
-        screen.shows_people = not screen.shows_people
-
     @keys.add(FOCUS_IN)
     def _(event: KeyPressEvent) -> None:
         screen.attention.focused(True)
@@ -192,25 +179,31 @@ def chat_keys(screen: Screen) -> KeyBindings:
     def _(event: KeyPressEvent) -> None:
         screen.attention.focused(False)
 
-    for key, step in (("up", -1), ("down", 1)):
+    def show_people() -> None:
+        screen.shows_people = not screen.shows_people
 
-        @keys.add("escape", key, filter=typing)
-        def _(event: KeyPressEvent, step: int = step) -> None:
-            screen.navigation.by(step)
+    on_the_chat: dict[str, Callable[[], object]] = {
+        **{str(number): partial(to.to_number, number) for number in range(1, 10)},
+        "up": partial(to.by, -1),
+        "down": partial(to.by, 1),
+        "a": to.next_unread,
+        "-": to.back,
+        "u": screen.timeline.to_marker,
+        "end": screen.timeline.to_end,
+        "n": show_people,
+    }
+    on_what_is_there: dict[str, Callable[[], object]] = {
+        "g": lambda: screen.get_file(),
+        "r": lambda: screen.retry(),
+        "z": lambda: screen.start(screen.bare()),
+    }
+    for key, act in (on_the_chat | on_what_is_there).items():
 
-    @keys.add("escape", "a", filter=~reading)
-    def _(event: KeyPressEvent) -> None:
-        screen.navigation.next_unread()
-
-    @keys.add("escape", "-", filter=~reading)
-    def _(event: KeyPressEvent) -> None:
-        screen.navigation.back()
-
-    for number in range(1, 10):
-
-        @keys.add("escape", str(number), filter=~reading)
-        def _(event: KeyPressEvent, number: int = number) -> None:
-            screen.navigation.to_number(number)
+        @keys.add("escape", key, filter=~answering if key in on_what_is_there else True)
+        def _(event: KeyPressEvent, act: Callable[[], object] = act) -> None:
+            close_all()
+            screen.asking.give_up_choice()
+            act()
 
     @keys.add("c-c")
     @keys.add("<sigint>")
@@ -227,7 +220,7 @@ def chat_keys(screen: Screen) -> KeyBindings:
 
     choosing_line = Condition(lambda: screen.pager.chooses)
 
-    @keys.add("escape", filter=reading, eager=True)
+    @keys.add("escape", filter=reading, eager=ESC_ALONE)
     @keys.add("q", filter=reading, eager=True)
     @keys.add("enter", filter=reading & ~choosing_line, eager=True)
     def _(event: KeyPressEvent) -> None:
