@@ -8,6 +8,7 @@ from parley.client.commands.searching import parse_search
 from parley.client.model import conversation as rooms
 from parley.client.model.entries import mentions
 from parley.client.model.model import Model
+from parley.client.session.happenings import Queued, Stored
 
 
 def message(seq: int, text: str, from_: str = "bob", **fields: object) -> Message:
@@ -50,6 +51,15 @@ def test_a_change_of_what_is_not_here_is_no_entry() -> None:
     model.take([message(7, "", redact_of=5)], 0.0)
     [entry] = model.lobby.entries
     assert entry.redacted and entry.text == "" and not entry.changed
+
+
+def test_an_own_message_stands_where_it_was_stored() -> None:
+    model = Model("ann")
+    model.take([Queued("a", "#lobby", "mine", 1e9), Queued("b", "#lobby", "mine too", 1e9)], 0.0)
+    model.take([message(1, "first"), message(2, "second"), Stored("a", 3, 1e9)], 0.0)
+    assert [entry.text for entry in model.lobby.entries] == ["first", "second", "mine", "mine too"]
+    model.take([Stored("b", 4, 1e9), message(5, "last")], 0.0)
+    assert [entry.seq for entry in model.lobby.entries] == [1, 2, 3, 4, 5]
 
 
 def test_what_was_read_elsewhere_is_no_longer_counted() -> None:

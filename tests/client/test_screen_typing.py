@@ -7,7 +7,7 @@ from pathlib import Path
 
 from parley.client.ground.cells import set_mark_width, width_of
 from tests.client.conftest import Open, Tmux
-from tests.conftest import ChatServer
+from tests.conftest import ChatServer, Make
 from tests.wire import frame
 
 
@@ -78,6 +78,22 @@ def test_a_refused_message_says_why_and_is_sent_again_by_a_key(
     ann.type("/drop\r")
     ann.see("@somebody ›", not_="✗")
     assert server.messages == ["are you there?"]
+
+
+def test_everybody_sees_what_was_said_in_one_order(make_server: Make, open_client: Open) -> None:
+    server = make_server("--rate", "1", "--burst", "3").start()
+    ann = open_client(server, "ann")
+    ann.see("1 here")
+    for number in range(6):  # more than the server takes at once
+        ann.type(f"mine {number}\r")
+    ann.see("… mine 5")
+    bob = server.joined("bob")
+    bob.say("in between")
+    ann.see("bob │ in between", "✓ mine 5")
+    said = server.messages
+    assert said.index("in between") < said.index("mine 5")
+    shown = [line for line in ann.text.split("\n") if "✓ mine" in line or "in between" in line]
+    assert [text for line in shown for text in said if text in line] == said
 
 
 def test_what_was_sent_is_no_draft_at_the_next_start(server: ChatServer, open_client: Open) -> None:

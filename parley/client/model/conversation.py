@@ -129,16 +129,30 @@ class Conversation:
         return fresh
 
     def stored(self, entry: Entry, seq: int, time: float) -> None:
-        """An own entry has its place. If it came back from the server meanwhile, it is here
-        twice: the one that waited goes."""
+        """An own entry has its place: behind what was stored before it, so that everybody sees one
+        order. If it came back from the server meanwhile, it is here twice: the one that waited
+        goes."""
         self.version += 1
         if seq <= self._newest:
             there = next((e for e in reversed(self.entries) if e.seq == seq), None)
             if there is not None and (there.nick, there.text) == (entry.nick, entry.text):
                 self.entries.remove(entry)
                 return
+        self._move_behind_stored(entry)
         entry.fate, entry.seq, entry.time = Fate.STORED, seq, sane(time)
         self._own.add(seq)
+
+    def _move_behind_stored(self, entry: Entry) -> None:
+        """Give an entry that waited its place, and those that wait behind it: what has a seq
+        already came before them."""
+        end = len(self.entries)
+        while self.entries[end - 1] is not entry and not self.entries[end - 1].seq:
+            end -= 1
+        if self.entries[end - 1] is not entry:
+            at = self.entries.index(entry)
+            between = self.entries[at:end]
+            between.sort(key=lambda e: e.fate is Fate.SENT)
+            self.entries[at:end] = between
 
     def change(self, seq: int, text: str, redacted: bool, newest: int) -> bool:
         """Give the entry ``seq`` another text; ``newest`` is the place of the change. False if
