@@ -25,6 +25,7 @@ from parley.client.ground.clean import clean
 from parley.client.ground.faults import fault
 from parley.client.ground.preferences import Preferences
 from parley.client.ground.store import Store
+from parley.client.ground.times import in_own_time
 from parley.client.model.conversation import Conversation, Entry, Fate
 from parley.client.model.lines import found_line, lines_of, not_stored
 from parley.client.model.model import Model
@@ -246,9 +247,9 @@ class Plain:
             for line in self.model.motd.split("\n") if self.model.motd else ():
                 self._print(line)
         elif change.status is Status.WAITING:
-            self._print(f"Not connected: {clean(change.text)}. Trying again.")
+            self._print(f"Not connected: {clean(in_own_time(change.text))}. Trying again.")
         elif change.status is Status.ENDED and change.text:
-            self._print(f"Ended: {clean(change.text)}.")
+            self._print(f"Ended: {clean(in_own_time(change.text))}.")
 
     def _entered(self, conversation: Conversation, entry: Entry) -> None:
         if entry.fate is Fate.NONE:

@@ -5,6 +5,7 @@ import unicodedata
 import pytest
 
 from parley.client.ground.clean import clean, clean_text
+from parley.client.ground.times import in_own_time
 
 DANGEROUS = [
     *range(0x20), *range(0x7F, 0xA0),  # C0, DEL, C1
@@ -51,3 +52,8 @@ def test_marks_do_not_pile_up() -> None:
 def test_lines_and_tabs_are_for_messages_only() -> None:
     assert clean_text("a\r\nb\tc") == "a\nb   c"
     assert clean("a\nb\tc") == "a␊b␉c"
+
+
+def test_what_is_no_time_stays_as_it_was_told() -> None:
+    for told in ("until 2026-99-99 99:99 UTC", "2026-11-29 UTC", "0000-00-00 00:00 UTC", "UTC"):
+        assert in_own_time(told) == told

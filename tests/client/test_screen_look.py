@@ -1,6 +1,7 @@
 """How what is shown looks: colours that can be read, times as the person's clock has them."""
 
 import itertools
+import json
 import time
 
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from parley.client.screen.style import COLOURS, of_nick
 from tests.client.conftest import Open
 from tests.client.terminal import Terminal
-from tests.conftest import ChatServer
+from tests.conftest import ChatServer, Make
+from tests.server.test_rooms import ask
 
 
 def contrast(colour: str, other: str) -> float:
@@ -21,6 +23,11 @@ def _luminance(colour: str) -> float:
     parts = (int(colour[at : at + 2], 16) / 255 for at in (0, 2, 4))
     linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def there(at: float) -> str:
+    """Return what a clock fourteen hours ahead of UTC says at ``at``, in UTC seconds."""
+    return time.strftime("%Y-%m-%d %H:%M", time.gmtime(at + 14 * 3600))
 
 
 def colour_of(terminal: Terminal, text: str) -> str:
@@ -77,3 +84,27 @@ def test_times_and_days_are_those_of_the_persons_zone(
     assert f"─ {day} ─" in ann.text
     line = open_client(server, "cyd", "--plain", TZ=zone)
     line.see(f"[{clock}] bob: what time is it?")
+
+
+def test_times_in_the_servers_words_are_those_of_the_persons_zone(
+    make_server: Make, demo_users: str, open_client: Open
+) -> None:
+    server = make_server("--rate", "0")
+    users = json.loads(demo_users)
+    users["Bob"]["role"] = "moderator"
+    (server.data / "users.json").write_text(json.dumps(users))
+    server.start()
+    bob = server.wire()
+    bob.login("Bob", "456", 1)
+    ann = open_client(server, "ann", columns=160, TZ="EAST-14")
+    ann.see("ann ●")
+    until = there(ask(bob, "mute", nick="ann", seconds=600)["time"] + 600)
+    ann.type("hello?\r")
+    ann.see(f"you can say nothing until {until}, by Bob")
+    until = there(ask(bob, "ban", nick="ann", seconds=3600)["time"] + 3600)
+    kept_out = f"ann is kept out by Bob until {until}"
+    ann.see(f"{kept_out}. Ctrl+C leaves.", f"○ {kept_out}")
+    assert "UTC" not in ann.text
+    line = open_client(server, "ann", "--plain", columns=160, TZ="EAST-14")
+    assert line.ended() == 4
+    assert kept_out in line.text and "UTC" not in line.text

@@ -1,6 +1,7 @@
 """What becomes of own messages, as it is shown: on the way, stored, refused."""
 
 from parley.client.ground.clean import REASON_CHARS, clean, clean_text
+from parley.client.ground.times import in_own_time
 from parley.client.model.conversation import Conversation, Entry, Fate, Kind
 from parley.client.session.happenings import Dropped, Failed, Queued, Stored
 
@@ -40,7 +41,7 @@ class Fates:
         """One was refused."""
         if event.ref in self._open:
             where, entry = self._open[event.ref]
-            entry.fate, entry.why = Fate.FAILED, clean(event.text[:REASON_CHARS])
+            entry.fate, entry.why = Fate.FAILED, clean(in_own_time(event.text[:REASON_CHARS]))
             where.version += 1
 
     def dropped(self, event: Dropped) -> None:

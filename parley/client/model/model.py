@@ -27,6 +27,7 @@ from framing.events import (
 from framing.filenames import name_key
 from framing.names import LOBBY, key
 from parley.client.ground.clean import NAME_CHARS, REASON_CHARS, clean, clean_name, clean_text, sane
+from parley.client.ground.times import in_own_time
 from parley.client.model import comings
 from parley.client.model.conversation import Conversation, Entry, Kind
 from parley.client.model.entries import entry_of, place_of
@@ -99,7 +100,7 @@ class Model:
     def note(self, text: str, time: float, kind: Kind = Kind.NOTICE) -> None:
         """Say something of the program's own in the current conversation."""
         for line in text.split("\n")[:NOTE_LINES]:
-            self._add(self.current, Entry(kind, time, clean(line)))
+            self._add(self.current, Entry(kind, time, clean(in_own_time(line))))
 
     def _tell(self, text: str, time: float, kind: Kind = Kind.NOTICE) -> None:
         """Say something about the server, in the lobby wherever one is."""

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from parley.client.ground.clean import REASON_CHARS, clean
+from parley.client.ground.times import in_own_time
 from parley.client.model.conversation import Kind
 from parley.client.session.happenings import Change, Status
 
@@ -27,7 +28,8 @@ class Standing:
 
     def changed(self, change: Change) -> tuple[str, Kind] | None:
         """Take in a change. Return what to say of it, if anything."""
-        change = replace(change, text=clean(change.text[:REASON_CHARS]))
+        text = clean(in_own_time(change.text[:REASON_CHARS]))
+        change = replace(change, text=text)
         before, self.change = self.change, change
         said = None
         if change.status is Status.WAITING and before.status is Status.ONLINE:
