@@ -119,7 +119,7 @@ def test_server_and_client_know_each_other_only_by_the_wire() -> None:
                     assert name[: len(other)] != other, f"{file}: {'.'.join(name)}"
 
 
-PAGE = SERVER / "web" / "page"
+PAGE = ROOT / "parley" / "server" / "web" / "page"
 
 
 def modules() -> dict[str, set[str]]:

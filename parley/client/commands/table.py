@@ -140,7 +140,7 @@ _COMMANDS: Final = (
     Command(
         "leave",
         "[NAME]",
-        "go out of a room, or close a private conversation",
+        "leave a room, close a private talk",
         leave,
         "",
         "conversation",
