@@ -166,6 +166,24 @@ def test_a_new_or_empty_file_is_taken_up(tmp_path: Path, content: bytes) -> None
 
 
 @pytest.mark.parametrize(
+    "old, new", [(b"[\n", b"[\n\n"), (b"\n{", b"\n  {"), (b",\n", b" ,\n\n"), (b"\n]", b"]")]
+)
+def test_blank_lines_and_spaces_between_records_are_no_damage(
+    written: tuple[Path, int, bytes], old: bytes, new: bytes
+) -> None:
+    path, _, _ = written
+    before = texts(path)
+    path.write_bytes(path.read_bytes().replace(old, new))
+    recovery = Recovery(path)
+    assert recovery.began == 1.5, "when the first record was made is read from its line"
+    log = Log(recovery.files, recovery.position, "always")
+    log.append(said("more"))
+    log.commit(0.0)
+    log.close()
+    assert texts(path) == [*before, "more"]
+
+
+@pytest.mark.parametrize(
     "content", [b'[{"seq":1}]', b"{}", b"not json at all", b'[\n  {\n    "seq": 1\n  }\n]\n{}']
 )
 def test_a_file_that_is_something_else_is_refused_and_left_alone(

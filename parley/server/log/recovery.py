@@ -204,9 +204,10 @@ class Recovery:
         """Return when the first record in the file that grows was made."""
         if self.position.end == START:
             return None
-        data = os.pread(self.fd, min(_CHUNK, self.position.end), 0)
-        line = data.split(b"\n", 2)[1].rstrip(b",\r ")
-        return time_of(decode_line(line))
+        file = _File(self.path, self.fd, self.files.number)
+        first = file.first_line()
+        assert first is not None
+        return time_of(decode_line(first))
 
     def _mend_end(self, file: "_File") -> None:
         """Make the file end after the last whole record; set aside what else was there."""
@@ -338,11 +339,18 @@ class _File:
 
     def first_seq(self) -> int | None:
         """Return the seq of the first record; None if there is none."""
+        line = self.first_line()
+        try:
+            return None if line is None else check_line(line)[0]
+        except ValueError:
+            return None
+
+    def first_line(self) -> bytes | None:
+        """Return the first line that is not blank, as far as it may be a record; None if all
+        are."""
         for _, line in self._lines(START + 1):
-            try:
-                return check_line(line.strip().rstrip(b",] \t"))[0]
-            except ValueError:
-                return None
+            if text := line.partition(b"\0")[0].strip().rstrip(b",] \t"):
+                return text
         return None
 
     def crc(self, start: int, end: int, crc: int) -> int:
