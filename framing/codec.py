@@ -22,6 +22,18 @@ _requests: msgspec.json.Decoder[AnyRequest] = msgspec.json.Decoder(AnyRequest)
 _events: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 _envelope = msgspec.json.Decoder(_Envelope)
 
+_NUMBERS = sorted(
+    {
+        of.encode_name
+        for kind in AnyRequest.__args__
+        for of in msgspec.structs.fields(kind)
+        if of.encode_name == of.name
+    }
+)
+_as_written: msgspec.json.Decoder[msgspec.Struct] = msgspec.json.Decoder(
+    msgspec.defstruct("_AsWritten", [(name, msgspec.Raw, msgspec.Raw()) for name in _NUMBERS])
+)
+
 
 def _purposes(union: object) -> frozenset[str]:
     return frozenset(str(kind.__struct_config__.tag) for kind in union.__args__)  # type: ignore[attr-defined]
@@ -41,9 +53,12 @@ def decode_request(body: bytes) -> AnyRequest:
     try:
         if not body.isascii():
             body.decode()  # msgspec looks only into the strings that it keeps
-        return _requests.decode(body)
+        request = _requests.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
         raise _explain(body, problem, REQUEST_PURPOSES) from None
+    if b"-0" in body:
+        _refuse_minus_zero(body, request)
+    return request
 
 
 def decode_event(body: bytes) -> AnyEvent:
@@ -58,6 +73,14 @@ def decode_event(body: bytes) -> AnyEvent:
         return _events.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
         raise _explain(body, problem, EVENT_PURPOSES) from None
+
+
+def _refuse_minus_zero(body: bytes, request: AnyRequest) -> None:
+    """Raise if a number of ``request`` is written ``-0``, which only some languages tell from 0."""
+    written = _as_written.decode(body)
+    for name in request.__struct_fields__:
+        if bytes(getattr(written, name, b"")) == b"-0":
+            raise BodyError(f"-0 is no number here - at `$.{name}`", getattr(request, "ref", None))
 
 
 def _explain(body: bytes, problem: Exception, purposes: frozenset[str]) -> BodyError:

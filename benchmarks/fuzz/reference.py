@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from framing.limits import LENGTH_DIGITS
+from framing.requests import AnyRequest
 
 DEPTH = 200
 """Nesting beyond which the two JSON parsers may differ: each gives up at a depth of its own."""
@@ -52,7 +53,10 @@ def body(data: bytes, types: Any) -> Any:
     Of a field that is not named by the type nothing is kept, and nothing is looked at but that it
     is JSON in UTF-8: a number there may be out of range, a string escape a lone surrogate.
     """
-    found = json.loads(data.decode(), parse_constant=_refuse, parse_float=_float, parse_int=_int)
+    parse_int = _int_asked if types is AnyRequest else _int
+    found = json.loads(
+        data.decode(), parse_constant=_refuse, parse_float=_float, parse_int=parse_int
+    )
     if not isinstance(found, dict):
         raise ValueError("not an object")
     made = msgspec.convert(found, types)
@@ -101,6 +105,10 @@ def _int(digits: str) -> int | float | _OutOfRange:
     number = int(digits)
     # Too large for 64 bits it is a float, as in every language but Python.
     return number if -(2**63) <= number < 2**64 else _float(digits)
+
+
+def _int_asked(digits: str) -> int | float | _OutOfRange:
+    return _OutOfRange() if digits == "-0" else _int(digits)
 
 
 def _check_text(value: object) -> None:

@@ -166,6 +166,8 @@ BAD = [
     b'{"purpose":"history","ref":"r","with":"#lobby","before":' + b"9" * 5000 + b"}",
     b'{"purpose":"history","ref":"r","with":"#lobby","before":9223372036854775808}',
     b'{"purpose":"history","ref":"r","with":"#lobby","before":-1}',
+    b'{"purpose":"history","ref":"r","with":"#lobby","before":-0}',
+    b'{"purpose":"message","ref":"r","text":"x","time": -0 }',
     b'{"purpose":"history","ref":"r","with":"#lobby","before":1.5}',
     b'{"purpose":"history","ref":"r","with":"#lobby","before":true}',
     b'{"purpose":"history","ref":"r","with":"#lobby","limit":"5"}',
