@@ -224,9 +224,9 @@ def parse(arguments: list[str] | None = None) -> Options:
     group.add_argument(
         "--burst",
         type=_positive,
-        default=250,
+        default=1000,
         metavar="N",
-        help="messages that one client may send at once (default 250)",
+        help="messages that one client may send at once (default 1000)",
     )
     group.add_argument(
         "--timeout",

@@ -148,7 +148,7 @@ def test_ten_thousand_frames_in_one_segment_are_dealt_with_in_many_ticks(siege: 
             flooder.sock.recv(1 << 20)
     flooder.sock.setblocking(True)
     server.joined("ann").say("after the flood")
-    assert server.messages.count("spam") < 1000, "the rate was not held"
+    assert server.messages.count("spam") < 2500, "the rate was not held"
 
 
 @pytest.mark.row(21)

@@ -200,6 +200,24 @@ def test_too_many_messages_a_second_are_refused_with_when_to_try_again(
     assert len(server.messages) == 3
 
 
+def test_who_says_and_asks_much_without_a_pause_is_not_refused(make_server: Make) -> None:
+    server = make_server().start()
+    ann = server.joined("ann")
+    seqs = [ann.say(f"m{number}")["seq"] for number in range(700)]
+    paged: list[int] = []
+    end = False
+    while not end:
+        ann.send(purpose="history", ref="p", limit=2, before=min(paged, default=1 << 30),
+                 **{"with": "#lobby"})  # fmt: skip
+        answer = ann.until("history", ref="p")
+        paged += [message["seq"] for message in answer["messages"]]
+        end = answer["end"]
+    assert sorted(paged) == seqs
+    for number in range(300):
+        ann.send(purpose="users", ref=f"u{number}")
+        assert ann.until("users", ref=f"u{number}")["total"] == 1
+
+
 @pytest.mark.parametrize("name", ["#lobby", "#LOBBY"])
 def test_pages_before_and_after_any_seq(server: ChatServer, name: str) -> None:
     ann = server.joined("ann")

@@ -150,11 +150,12 @@ class Bounds:
         ),
     )
     queries: Acts = field(
-        default=Acts(100, 5),
+        default=Acts(1000, 20),
         metadata=_why(
             "N/SECONDS",
-            "pages, lists and searches of one client: each costs up to a millisecond, and a "
-            "person who scrolls never waits",
+            "pages, lists and searches of one client: each costs up to a millisecond, in turns "
+            "that keep nobody waiting, and a program that looks again and again is not refused "
+            "soon",
         ),
     )
     searches: int = field(
