@@ -21,6 +21,7 @@ _encode = msgspec.json.Encoder().encode
 _requests: msgspec.json.Decoder[AnyRequest] = msgspec.json.Decoder(AnyRequest)
 _events: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 _envelope = msgspec.json.Decoder(_Envelope)
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 _NUMBERS = sorted(
     {
@@ -49,11 +50,17 @@ def encode(message: Request | Event) -> bytes:
 
 
 def decode_request(body: bytes) -> AnyRequest:
-    """Return the request in ``body``. Raises ``BodyError``."""
+    """Return the request in ``body``; a field that is null is as good as left out. Raises
+    ``BodyError``."""
     try:
         if not body.isascii():
             body.decode()  # msgspec looks only into the strings that it keeps
-        request = _requests.decode(body)
+        try:
+            request = _requests.decode(body)
+        except msgspec.ValidationError:
+            if b"null" not in body:
+                raise
+            request = _requests.decode(_without_nulls(body))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
         raise _explain(body, problem, REQUEST_PURPOSES) from None
     if b"-0" in body:
@@ -73,6 +80,13 @@ def decode_event(body: bytes) -> AnyEvent:
         return _events.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
         raise _explain(body, problem, EVENT_PURPOSES) from None
+
+
+def _without_nulls(body: bytes) -> bytes:
+    """Return the same object without its fields that are null: some languages write those that
+    their programs have not set."""
+    fields = _fields.decode(body)
+    return _encode({name: value for name, value in fields.items() if bytes(value) != b"null"})
 
 
 def _refuse_minus_zero(body: bytes, request: AnyRequest) -> None:

@@ -59,6 +59,8 @@ def body(data: bytes, types: Any) -> Any:
     )
     if not isinstance(found, dict):
         raise ValueError("not an object")
+    if types is AnyRequest:
+        found = {name: value for name, value in found.items() if value is not None}
     made = msgspec.convert(found, types)
     _check_text(msgspec.to_builtins(made))
     return made

@@ -218,6 +218,19 @@ def test_who_says_and_asks_much_without_a_pause_is_not_refused(make_server: Make
         assert ann.until("users", ref=f"u{number}")["total"] == 1
 
 
+def test_a_field_that_is_null_is_as_good_as_left_out(server: ChatServer) -> None:
+    wire = server.wire()
+    wire.send(purpose="join", nick="ann", id=1, time=0, token=None, since=None, bot=None)
+    wire.until("welcome")
+    wire.send(purpose="message", ref="m", text="null", to=None, time=None)
+    seq = wire.until("ok", ref="m")["seq"]
+    assert server.records[seq - 1]["to"] == "#lobby"
+    wire.send(purpose="history", ref="h", before=None, limit=None, **{"with": "#lobby"})
+    assert texts([wire.until("history", ref="h")]) == ["null"]
+    wire.send(purpose="message", ref="n", text=None, to=None)
+    assert wire.error("BAD_REQUEST")["ref"] == "n"
+
+
 @pytest.mark.parametrize("name", ["#lobby", "#LOBBY"])
 def test_pages_before_and_after_any_seq(server: ChatServer, name: str) -> None:
     ann = server.joined("ann")
