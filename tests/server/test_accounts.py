@@ -179,6 +179,7 @@ def test_plain_passwords_are_converted_at_start(make_server: Make) -> None:
         ('{"Bob": "1", "Alice": 5}', "account 'Alice': Expected"),
         ('{\n "Bob": "1"', "line 2, column 12"),
         ("\n", "is empty"),
+        ('{"Alice": "a\\u0000b"}', "account 'Alice': the password cannot be used: control"),
     ],
 )
 def test_a_bad_users_file_is_refused_with_its_place(
@@ -216,6 +217,7 @@ def test_accounts_are_made_and_changed_from_the_shell_while_the_server_runs(
         (("--set-password", "nobody"), "x\n", "--add-user"),
         (("--add-user", "a b"), "x\n", "nick"),
         (("--add-user", "Fay"), "\n", "empty"),
+        (("--add-user", "Fay"), "a\tb\n", "control characters"),
     ):
         done = shell(server.data, *options, stdin=stdin)
         assert done.returncode == 1 and says in done.stderr, done
@@ -255,6 +257,31 @@ def test_demo_passwords_are_refused_beyond_this_machine(make_server: Make) -> No
     assert server.wait() == 1
     assert "Alice" in server.said and "Bob" not in server.said.split("refusing")[1]
     assert "--set-password" in server.said
+
+
+def test_a_plain_password_written_while_the_server_runs_holds(make_server: Make) -> None:
+    server = make_server()
+    path = server.data / "users.json"
+    path.write_text('{"Alice": "123"}')
+    server.start()
+    users = json.loads(path.read_text())
+    users |= {"Alice": "new", **{f"n{number}": f"p{number}" for number in range(17)}}
+    path.write_text(json.dumps(users))
+    server.signal(signal.SIGHUP)
+    server.wait_for("read again: 18 accounts")
+    assert server.wire().login("Alice", "123")["error"] == "AUTH_FAILED"
+    assert server.wire().login("Alice", "new")["purpose"] == "welcome"
+    assert server.wire().login("n14", "p14")["purpose"] == "welcome"
+    assert server.wire().login("n16", "p16")["error"] == "AUTH_FAILED"
+    assert "so many: n15, n16\n" in server.said
+    guest = server.joined("guest")
+    guest.send(purpose="register", ref="r", **keys("x"))
+    guest.until("ok", ref="r")
+    assert server.wire().login("n14", "p14", 2)["purpose"] == "welcome"
+    server.stop()
+    server.start()
+    assert server.wire().login("n16", "p16")["purpose"] == "welcome"
+    assert "password" not in path.read_text()
 
 
 def test_a_users_file_broken_while_the_server_runs_leaves_the_last_good_one(

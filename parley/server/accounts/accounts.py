@@ -2,7 +2,8 @@
 
 One JSON object, a member for each account, by nick. What is kept of a password is a
 SCRAM verifier in the form PostgreSQL uses; a plain password, as in
-``{"Alice": "123"}``, is turned into one when the file is read at start.
+``{"Alice": "123"}``, is turned into one when the file is read at start. One that is written
+there later holds too, and is turned into one at the next start.
 
 The file is small and read whole. It is written whole, to a file beside it that
 then takes its name, so that a reader finds either the old or the new. A change
@@ -25,12 +26,16 @@ from typing import Final, Literal
 import msgspec
 
 from framing.names import is_nick, key
-from parley.server.accounts.scram import Verifier
+from parley.server.accounts.scram import ITERATIONS, QUICK_ITERATIONS, Verifier
 from parley.server.ground import durable
 from parley.server.ground.reading import read_regular
 
 DEMO: Final = {"alice": "123", "bob": "456", "charlie": "789"}
 """The published passwords of the accounts that come with the project, by nick key."""
+
+PLAIN: Final = 16
+"""Plain passwords that hold when the file is read while the server runs. Each takes the loop a
+millisecond or two."""
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +117,7 @@ class Accounts:
                 account = self._accounts[nick_key]
                 self._accounts[nick_key] = msgspec.structs.replace(
                     account,
-                    verifier=Verifier.of_password(password),
+                    verifier=self._derived(account.nick, password),
                     created=account.created or round(time.time(), 3),
                 )
             count = len(self._plain)
@@ -137,16 +142,18 @@ class Accounts:
             self._refused = identity
             return
         if self._plain:
-            # Deriving keys would stop everybody's chat. The next start does it.
-            logger.error(
-                "%s: %s have plain passwords; they can log in after a restart of the server,"
-                " or at once after --set-password",
+            # Deriving keys that are good to be kept would stop everybody's chat.
+            nicks = [self._accounts[nick_key].nick for nick_key in self._plain]
+            logger.warning(
+                "%s: plain passwords stand there until the next start, or --set-password: %s",
                 self.path,
-                ", ".join(self._accounts[k].nick for k in self._plain),
+                ", ".join(nicks[:PLAIN]),
             )
-            for nick_key in self._plain:
-                self._accounts[nick_key] = msgspec.structs.replace(
-                    self._accounts[nick_key], verifier=Verifier.of_nothing()
+            if nicks[PLAIN:]:
+                logger.error(
+                    "%s: these cannot log in until then, because there are so many: %s",
+                    self.path,
+                    ", ".join(nicks[PLAIN:]),
                 )
         if seen is not None:
             logger.info("%s read again: %d accounts", self.path, len(self._accounts))
@@ -186,7 +193,7 @@ class Accounts:
         if not password:
             raise AccountsError("a password cannot be empty; nothing was changed")
         account = self.get(nick)
-        verifier = Verifier.of_password(password)
+        verifier = self._derived(nick, password)
         if account is not None:
             self.put(msgspec.structs.replace(account, verifier=verifier))
             return False
@@ -241,7 +248,10 @@ class Accounts:
                 except ValueError as problem:
                     raise AccountsError(f"{place}: scram: {problem}") from None
             elif entry.password:
-                verifier = Verifier.of_nothing()
+                if len(plain) < PLAIN:
+                    verifier = self._derived(nick, entry.password, QUICK_ITERATIONS)
+                else:
+                    verifier = Verifier.of_nothing()
                 plain[key(nick)] = entry.password
             else:
                 raise AccountsError(f"{place}: neither a scram verifier nor a password")
@@ -263,6 +273,12 @@ class Accounts:
             raise AccountsError(_what_is_wrong(self.path, data, problem)) from None
         except (ValueError, RecursionError) as problem:
             raise AccountsError(f"{self.path}{_position(data, problem)}: {problem}") from None
+
+    def _derived(self, nick: str, password: str, iterations: int = ITERATIONS) -> Verifier:
+        try:
+            return Verifier.of_password(password, iterations=iterations)
+        except ValueError as problem:
+            raise AccountsError(f"{self.path}, account {nick!r}: {problem}") from None
 
     def _write(self) -> None:
         """Replace the file. What holds the chat up here is one small file's sync; registering

@@ -29,6 +29,9 @@ ITERATIONS: Final = 600_000
 """Rounds of PBKDF2-HMAC-SHA-256 for a new verifier (OWASP's password storage sheet, 2023).
 The server itself never runs them for a login."""
 
+QUICK_ITERATIONS: Final = 4096
+"""The fewest there may be (RFC 7677, 4), a millisecond: for what is not kept."""
+
 _SCRAM: Final = re.compile(
     r"SCRAM-SHA-256\$([1-9][0-9]{3,7}):([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+):([A-Za-z0-9+/=]+)"
 )
@@ -90,10 +93,14 @@ class Verifier(msgspec.Struct, frozen=True, gc=False):
     def of_password(
         cls, password: str, salt: bytes | None = None, iterations: int = ITERATIONS
     ) -> "Verifier":
-        """Derive the verifier of ``password``. Slow by design: never call it in the loop."""
-        made = _MECHANISMS[MECHANISM].make_auth_info(
-            password, iteration_count=iterations, salt=salt or secrets.token_bytes(16)
-        )
+        """Derive the verifier of ``password``. Slow by design: never call it in the loop, but with
+        ``QUICK_ITERATIONS``. Raises ``ValueError`` for what can be no password."""
+        try:
+            made = _MECHANISMS[MECHANISM].make_auth_info(
+                password, iteration_count=iterations, salt=salt or secrets.token_bytes(16)
+            )
+        except ScramException as problem:
+            raise ValueError(f"the password cannot be used: {problem}") from None
         return cls(int(made[3]), bytes(made[0]), made[1], made[2])
 
     def fits(self, password: str) -> bool:
