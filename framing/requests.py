@@ -26,7 +26,7 @@ Limit = Annotated[int, Meta(ge=1)]
 Size = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
 """Bytes."""
 
-Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-fA-F]{64}$")]
 Ticket = Annotated[str, Meta(min_length=1, max_length=128)]
 Base64 = Annotated[str, Meta(min_length=1, max_length=1024)]
 ScramData = Annotated[str, Meta(min_length=1, max_length=4096)]
@@ -272,7 +272,7 @@ class Get(Request, tag="get"):
 
 class Put(Request, tag="put"):
     """Ask for a ticket to store a file of ``size`` bytes, for everybody or for a room or person.
-    ``sha256`` is in hex."""
+    ``sha256`` is in hex, in either case."""
 
     ref: Ref
     name: str

@@ -220,6 +220,16 @@ def test_a_ticket_is_good_once_and_for_one_thing(server: ChatServer) -> None:
     assert answers[-1]["error"] == "LIMIT_EXCEEDED" and answers[-1]["retry_after"] > 0
 
 
+def test_a_sum_is_the_same_in_capitals(server: ChatServer) -> None:
+    ann = server.joined("ann")
+    ticket = ask(ann, "put", name="x.bin", size=len(DATA), sha256=sha256(DATA).upper())
+    assert ticket["sha256"] == sha256(DATA)
+    carrying = Carrying(server.port, purpose="store", ticket=ticket["ticket"], offset=0)
+    assert carrying.event()["purpose"] == "ok"
+    carrying.sock.sendall(DATA)
+    assert carrying.event()["sha256"] == sha256(DATA)
+
+
 def test_wrong_bytes_are_not_shared(server: ChatServer) -> None:
     ann, bob = server.joined("ann"), server.joined("bob")
     ticket = put(ann, "file", b"right")["ticket"]

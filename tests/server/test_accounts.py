@@ -221,6 +221,7 @@ def test_accounts_are_made_and_changed_from_the_shell_while_the_server_runs(
     ):
         done = shell(server.data, *options, stdin=stdin)
         assert done.returncode == 1 and says in done.stderr, done
+        assert "Traceback" not in done.stderr
     done = shell(Path("/dev/null/x"), "--add-user", "Fay", stdin="x\n")
     assert done.returncode == 1 and "Not a directory" in done.stderr
     assert "Traceback" not in done.stderr
