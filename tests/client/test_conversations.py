@@ -42,6 +42,33 @@ def test_a_room_is_made_entered_talked_in_and_left(server: ChatServer, open_clie
     assert bob.until("left", room="#lab")["nick"] == "ann"
 
 
+def test_what_is_typed_behind_a_join_goes_to_the_room(
+    server: ChatServer, open_client: Open
+) -> None:
+    bob = server.joined("bob")
+    ask(bob, "enter", room="#lab")
+    ann = open_client(server, "ann", columns=120)
+    ann.see("2 here")
+    ann.type("/join lab\rfor the lab alone\r")
+    ann.see("#lab ›", "✓ for the lab alone")
+    assert bob.until("message")["to"] == "#lab"
+
+
+def test_a_room_that_one_may_not_enter_is_none_to_be_in(
+    server: ChatServer, open_client: Open
+) -> None:
+    bob, cyd = server.joined("bob"), server.joined("cyd")
+    ask(bob, "enter", room="#board", private=True)
+    ann = open_client(server, "ann", columns=120)
+    ann.see("3 here")
+    ann.type("/join board\r")
+    ann.see("#lobby ›", "#board is private", not_="2 #board")
+    ann.type("/join board\rwhat was meant for few\r")
+    ann.see("#board ›", "what was meant for few", "#board is private")
+    bob.say("all that anybody heard")
+    assert cyd.until("message")["text"] == "all that anybody heard"
+
+
 def test_a_private_conversation_is_closed_and_comes_again_whole(
     server: ChatServer, open_client: Open
 ) -> None:

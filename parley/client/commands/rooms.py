@@ -1,8 +1,9 @@
 """Commands about rooms and who is in them."""
 
 import time
+from collections.abc import Awaitable
 
-from framing.events import Room, Rooms, Users
+from framing.events import AnyEvent, Error, Room, Rooms, Users
 from framing.names import is_nick, is_room, key
 from framing.requests import (
     Enter,
@@ -14,17 +15,36 @@ from framing.requests import (
 )
 from parley.client.commands.face import CannotError, Face, UsageError, say_refusal
 from parley.client.ground.clean import clean
+from parley.client.model.conversation import Conversation, Fate
 from parley.client.model.people import Person, presence
 
 
-async def join(face: Face, rest: str) -> None:
+def join(face: Face, rest: str) -> Awaitable[None]:
     name, _, how = rest.partition(" ")
     name = name if name.startswith("#") else f"#{name}"
     if not is_room(name) or how.strip() not in ("", "private"):
         raise UsageError("Which room?")
-    answer = await face.session.ask(lambda ref: Enter(ref, name, how.strip() == "private"))
-    if not say_refusal(face, answer):
-        face.go(face.model.conversation(name))
+    answer = face.session.request(lambda ref: Enter(ref, name, how.strip() == "private"))
+    # What is typed next is meant for the room, and follows the request on its way.
+    before, was_there = face.model.current, key(name) in face.model.conversations
+    face.go(face.model.conversation(name))
+    return _joined(face, name, answer, before, was_there)
+
+
+async def _joined(
+    face: Face, name: str, answer: Awaitable[AnyEvent], before: Conversation, was_there: bool
+) -> None:
+    """Go back from a room that one may not enter, unless something was said to it already: that
+    stays, to be copied."""
+    refused = await answer
+    if not isinstance(refused, Error):
+        return
+    room = face.model.conversation(name)
+    if not was_there and not any(entry.fate is not Fate.NONE for entry in room.entries):
+        if face.model.current is room:
+            face.go(before)
+        face.model.take_out(name)
+    say_refusal(face, refused)
 
 
 async def leave(face: Face, rest: str) -> None:

@@ -1,9 +1,7 @@
 """Requests that wait for their answers: each answer carries the ref of its request."""
 
 import asyncio
-import contextlib
 import secrets
-from collections.abc import Iterator
 
 from framing.events import AnyEvent
 
@@ -21,15 +19,12 @@ class Pending:
         self._count += 1
         return f"{self._prefix}-{self._count}"
 
-    @contextlib.contextmanager
-    def expect(self, ref: str) -> Iterator[asyncio.Future[AnyEvent]]:
-        """Yield the answer to come. It is a ``ConnectionError`` if it never will, or is none."""
+    def expect(self, ref: str) -> asyncio.Future[AnyEvent]:
+        """Return the answer to come. It is a ``ConnectionError`` if it never will, or is none."""
         answer: asyncio.Future[AnyEvent] = asyncio.get_running_loop().create_future()
+        answer.add_done_callback(lambda _: self._answers.pop(ref, None))
         self._answers[ref] = answer
-        try:
-            yield answer
-        finally:
-            self._answers.pop(ref, None)
+        return answer
 
     def answer(self, ref: str | None, event: AnyEvent) -> bool:
         """Give an answer to the request that waits for it. False if none does."""
@@ -47,7 +42,7 @@ class Pending:
 
     def disconnected(self) -> None:
         """Fail them all: no answer comes over another connection."""
-        for answer in self._answers.values():
+        answers, self._answers = self._answers, {}
+        for answer in answers.values():
             if not answer.done():
                 answer.set_exception(ConnectionError("the connection broke"))
-        self._answers.clear()

@@ -8,7 +8,7 @@ happens (``happenings``). Own messages are the ``outbox``'s, what is kept betwee
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from framing.codec import decode_event
@@ -84,11 +84,16 @@ class Session:
         Raises ``ConnectionError`` if there is no connection, it breaks before the answer, or the
         answer is none.
         """
+        return await self.request(make)
+
+    def request(self, make: Callable[[str], AnyRequest]) -> Awaitable[AnyEvent]:
+        """Send the request that ``make`` returns for a new ref before anything else is sent, and
+        return what its answer is awaited by. Raises, and this raises, as ``ask`` does."""
         connection = self._online()
         ref = self._pending.new_ref()
-        with self._pending.expect(ref) as answer:
-            connection.send(make(ref))
-            return await answer
+        answer = self._pending.expect(ref)
+        connection.send(make(ref))
+        return answer
 
     async def register(self, password: str, change: bool) -> AnyEvent:
         """Make the nick an account with ``password``, or change the account's password.
