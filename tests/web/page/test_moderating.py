@@ -187,7 +187,7 @@ def test_at_a_terminal_too_one_reads_why(
         terminal.see("#lobby", "tess ●")
         bob.say("/mute tess 10m cool down")
         bob.told("tess is silenced until ")
-        terminal.see("Bob has silenced you until ", " UTC: cool down")
+        terminal.see("Bob has silenced you until ", ": cool down", not_="UTC")
         bob.say("/kick tess enough")
         bob.told("tess was sent out.")
         terminal.see("Bob has sent you out: enough. Ctrl+C leaves.")
