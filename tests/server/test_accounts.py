@@ -279,9 +279,14 @@ def test_a_plain_password_written_while_the_server_runs_holds(make_server: Make)
     guest.send(purpose="register", ref="r", **keys("x"))
     guest.until("ok", ref="r")
     assert server.wire().login("n14", "p14", 2)["purpose"] == "welcome"
+    changer = server.wire()
+    changer.login("n13", "p13")
+    changer.send(purpose="register", ref="r", change=True, **keys("another"))
+    changer.until("ok", ref="r")
     server.stop()
     server.start()
     assert server.wire().login("n16", "p16")["purpose"] == "welcome"
+    assert server.wire().login("n13", "another")["purpose"] == "welcome"
     assert "password" not in path.read_text()
 
 

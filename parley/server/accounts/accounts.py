@@ -172,15 +172,18 @@ class Accounts:
             if before is not None and before.person != account.person:
                 raise TakenError(f"{account.nick} is somebody else's account")
             self._accounts[key(account.nick)] = account
+            plain = self._plain
+            if before is None or account.verifier != before.verifier:
+                self._plain = {k: word for k, word in plain.items() if k != key(account.nick)}
             try:
                 self._write()
             except OSError:
+                self._plain = plain
                 if before is None:
                     del self._accounts[key(account.nick)]
                 else:
                     self._accounts[key(account.nick)] = before
                 raise
-            self._plain.pop(key(account.nick), None)
             self.keys = sorted(self._accounts)
 
     def set_password(self, nick: str, password: str) -> bool:
