@@ -44,6 +44,21 @@ def test_very_much_lets_the_oldest_go_and_pages_bring_it_again(
     assert model.lobby.entries[0].seq == kept[0]
 
 
+def test_an_own_message_on_its_way_stays_however_much_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rooms, "MOST_CHARS", 1000)
+    model = Model("ann")
+    model.resume([("a", "#lobby", "mine", 1e9)])
+    for seq in range(1, 101):
+        model.take([message(seq, "x" * 50)], 0.0)
+    [kept] = [entry.seq for entry in model.lobby.entries if entry.text == "mine"]
+    assert kept == 0 and len(model.lobby.entries) <= 22
+    model.take([Stored("a", 101, 1e9)], 0.0)
+    assert [entry.seq for entry in model.lobby.entries[-2:]] == [100, 101]
+    assert model.lobby.prepended + 101 == len(model.lobby.entries)
+
+
 def test_a_change_of_what_is_not_here_is_no_entry() -> None:
     model = Model("ann")
     model.take([message(5, "here"), message(6, "new text", edit_of=2)], 0.0)

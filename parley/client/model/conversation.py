@@ -201,15 +201,18 @@ class Conversation:
         self.complete = False
 
     def trim(self, following: bool) -> None:
-        """Let the oldest go if there is very much; scrolling up brings them again."""
+        """Let the oldest go if there is very much; scrolling up brings them again. Own messages
+        that are not stored stay: the server does not have them."""
         if self._chars <= MOST_CHARS or not following:
             return
         count = len(self.entries) // 4
-        self._chars -= sum(len(entry.text) for entry in self.entries[:count])
-        if self.marker in self.entries[:count]:
+        oldest = self.entries[:count]
+        own = [entry for entry in oldest if entry.fate in (Fate.SENT, Fate.FAILED)]
+        self._chars -= sum(len(entry.text) for entry in oldest if entry not in own)
+        if self.marker in oldest:
             self.marker = None
-        del self.entries[:count]
-        self.prepended -= count
+        self.entries[:count] = own
+        self.prepended -= count - len(own)
         self.complete = False
         self.version += 1
 
