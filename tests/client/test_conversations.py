@@ -1,6 +1,7 @@
 """Rooms, search, changes, reading and moderation, from the screen and line by line."""
 
 import json
+import signal
 from pathlib import Path
 
 from tests.client.conftest import Open
@@ -61,12 +62,57 @@ def test_a_room_that_one_may_not_enter_is_none_to_be_in(
     ask(bob, "enter", room="#board", private=True)
     ann = open_client(server, "ann", columns=120)
     ann.see("3 here")
-    ann.type("/join board\r")
+    ann.type("/join board\r/join board\r")
+    ann.wait(lambda: ann.text.count("#board is private") == 2)
     ann.see("#lobby ›", "#board is private", not_="2 #board")
+    ann.type("said after all\r")
+    ann.see("✓ said after all", not_="there is no room")
     ann.type("/join board\rwhat was meant for few\r")
     ann.see("#board ›", "what was meant for few", "#board is private")
     bob.say("all that anybody heard")
+    assert cyd.until("message")["text"] == "said after all"
     assert cyd.until("message")["text"] == "all that anybody heard"
+
+
+def test_what_is_being_typed_to_a_room_that_one_may_not_enter_stays_there(
+    server: ChatServer, open_client: Open
+) -> None:
+    bob = server.joined("bob")
+    ask(bob, "enter", room="#board", private=True)
+    ann = open_client(server, "ann", columns=120)
+    ann.see("2 here")
+    ann.type("/join board\rfor few")
+    ann.see("#board › for few", "#board is private", "2 #board")
+
+
+def test_a_join_that_was_not_answered_is_none(server: ChatServer, open_client: Open) -> None:
+    ann = open_client(server, "ann", columns=120)
+    ann.see("1 here")
+    server.signal(signal.SIGSTOP)
+    ann.type("/join lab\r")
+    ann.see("#lab ›", "2 #lab")
+    server.kill()
+    ann.see("#lobby ›", "/join: the connection broke", not_="2 #lab")
+
+
+def test_one_comes_back_to_no_conversation_that_is_gone(
+    server: ChatServer, open_client: Open
+) -> None:
+    bob = server.joined("bob")
+    ask(bob, "enter", room="#board", private=True)
+    ann = open_client(server, "ann", columns=120)
+    ann.see("2 here")
+    ann.type("/join lab\r")
+    ann.see("#lab ›", "2 #lab")
+    ann.type("/leave\r")
+    ann.see("#lobby ›", not_="2 #lab")
+    ann.type("\x1b-")
+    ann.type("still here\r")
+    ann.see("#lobby ›", "✓ still here")
+    ann.type("/msg bob hello\r")
+    ann.see("@bob ›", "✓ hello")
+    ann.type("/join board\r/leave @bob\r")
+    ann.see("#lobby ›", "#board is private", not_="@bob")
 
 
 def test_a_private_conversation_is_closed_and_comes_again_whole(

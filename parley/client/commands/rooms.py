@@ -27,24 +27,34 @@ def join(face: Face, rest: str) -> Awaitable[None]:
     answer = face.session.request(lambda ref: Enter(ref, name, how.strip() == "private"))
     # What is typed next is meant for the room, and follows the request on its way.
     before, was_there = face.model.current, key(name) in face.model.conversations
-    face.go(face.model.conversation(name))
-    return _joined(face, name, answer, before, was_there)
+    face.model.show(face.model.conversation(name))
+    return _joined(face, name, answer, None if was_there else before)
 
 
 async def _joined(
-    face: Face, name: str, answer: Awaitable[AnyEvent], before: Conversation, was_there: bool
+    face: Face, name: str, answer: Awaitable[AnyEvent], before: Conversation | None
 ) -> None:
-    """Go back from a room that one may not enter, unless something was said to it already: that
-    stays, to be copied."""
-    refused = await answer
-    if not isinstance(refused, Error):
+    """Go back to ``before`` from a room that one may not enter, or perhaps has not entered."""
+    try:
+        answered = await answer
+    except ConnectionError:
+        _go_back(face, name, before)
+        raise
+    if isinstance(answered, Error):
+        _go_back(face, name, before)
+        say_refusal(face, answered)
+
+
+def _go_back(face: Face, name: str, before: Conversation | None) -> None:
+    """Take a room out and go to ``before``, unless something was said to it already, or is being
+    typed: that stays, to be copied."""
+    room = face.model.conversations.get(key(name))
+    if room is None or before is None or face.session.memory.drafts.get(room.name):
         return
-    room = face.model.conversation(name)
-    if not was_there and not any(entry.fate is not Fate.NONE for entry in room.entries):
+    if not any(entry.fate is not Fate.NONE for entry in room.entries):
         if face.model.current is room:
             face.go(before)
         face.model.take_out(name)
-    say_refusal(face, refused)
 
 
 async def leave(face: Face, rest: str) -> None:
@@ -133,8 +143,6 @@ async def who(face: Face, rest: str) -> None:
 
 async def _list_people(face: Face, title: str, rest: str, room: str | None) -> None:
     found, total = await people(face, room)
-    if found is None:
-        return
     wanted = [person for person in found if rest.lower() in key(person.nick)]
     column = max((len(person.nick) for person in wanted), default=0)
     lines = [f"{person.nick:<{column}}  {_about(person)}" for person in wanted]
@@ -142,10 +150,10 @@ async def _list_people(face: Face, title: str, rest: str, room: str | None) -> N
     face.show(title, "\n".join(lines))
 
 
-async def people(face: Face, room: str | None) -> tuple[list[Person] | None, int]:
-    """Ask who is here, or in ``room``, page by page. None if that is refused.
+async def people(face: Face, room: str | None) -> tuple[list[Person], int]:
+    """Ask who is here, or in ``room``, page by page; return them, and how many there are in all.
 
-    Raises ``ConnectionError``.
+    Raises ``CannotError`` if that is refused, ``ConnectionError``.
     """
     found: list[Person] = []
     after: str | None = None
@@ -153,8 +161,8 @@ async def people(face: Face, room: str | None) -> tuple[list[Person] | None, int
         answer = await face.session.ask(
             lambda ref, a=after: WhoIs(ref, a, room=room)  # type: ignore[misc]
         )
-        if say_refusal(face, answer):
-            return None, 0
+        if isinstance(answer, Error):
+            raise CannotError(answer.text)
         if not isinstance(answer, Users):
             raise ConnectionError("the server's answer makes no sense")
         found += face.model.people.told(answer.users)

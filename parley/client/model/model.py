@@ -85,9 +85,11 @@ class Model:
         return found
 
     def show(self, conversation: Conversation) -> None:
-        """Make ``conversation`` the one that is looked at: all in it is read."""
-        before, self.current = self.current, conversation
-        if before is not conversation and not before.unread:
+        """Make ``conversation`` the one that is looked at: all in it is read. If it has been taken
+        out meanwhile, that is the lobby."""
+        before = self.current
+        self.current = self.conversations.get(key(conversation.name), self.lobby)
+        if before is not self.current and not before.unread:
             before.marker = None
         self.attend(True)
 

@@ -1,7 +1,8 @@
 """What is asked of the server so that there is something to show: older messages, who is here, what
 a room is about, what was said around a message.
 
-Nobody waits for it, so that a connection which breaks is no fault: the next time asks again.
+Nobody waits for it, so that neither a refusal nor a connection which breaks is a fault: the next
+time asks again.
 """
 
 import contextlib
@@ -10,7 +11,7 @@ from typing import Final
 from framing.names import key
 from framing.requests import SetTopic
 from parley.client.commands import rooms, searching, talking
-from parley.client.commands.face import Face
+from parley.client.commands.face import CannotError, Face
 from parley.client.model.conversation import Conversation, Entry
 from parley.client.model.lines import lines_of
 
@@ -26,17 +27,16 @@ async def older(face: Face) -> None:
 
 async def people(face: Face) -> None:
     """Ask for those who are here and did not fit the welcome: their nicks are completed too."""
-    with contextlib.suppress(ConnectionError):
+    with contextlib.suppress(ConnectionError, CannotError):
         await rooms.people(face, None)
 
 
 async def room(face: Face, room: Conversation) -> None:
     """Ask who is in a room, and what it is about."""
-    with contextlib.suppress(ConnectionError):
+    with contextlib.suppress(ConnectionError, CannotError):
         if room is not face.model.lobby:
             found, _ = await rooms.people(face, room.name)
-            if found is not None:
-                room.members = {key(person.nick) for person in found}
+            room.members = {key(person.nick) for person in found}
         room.asks_topic = True
         try:
             await face.session.ask(lambda ref: SetTopic(ref, room.name))

@@ -91,9 +91,8 @@ class Session:
         return what its answer is awaited by. Raises, and this raises, as ``ask`` does."""
         connection = self._online()
         ref = self._pending.new_ref()
-        answer = self._pending.expect(ref)
         connection.send(make(ref))
-        return answer
+        return self._pending.expect(ref)
 
     async def register(self, password: str, change: bool) -> AnyEvent:
         """Make the nick an account with ``password``, or change the account's password.
