@@ -29,7 +29,7 @@ from parley.client.files.disk import FileProblemError
 from parley.client.files.job import CancelledByPersonError, Job, State
 from parley.client.files.paths import expanded, taken
 from parley.client.files.work import FileRefusedError, Work
-from parley.client.ground.clean import clean, clean_text, sane
+from parley.client.ground.clean import clean, clean_text, sane, sendable
 from parley.client.ground.store import Store
 from parley.client.session.happenings import (
     Change,
@@ -189,7 +189,7 @@ class Headless:
 
     async def _run_errands(self) -> None:
         for text in self._errands.send:
-            self.session.outbox.say(text, self._to)
+            self.session.outbox.say(sendable(text), self._to)
         work = self._files = Work(self.session, self._job_changed)
         udp = self._errands.udp
         for path in self._errands.put:

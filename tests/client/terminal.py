@@ -59,8 +59,9 @@ class Terminal:
         fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
     def type(self, keys: str) -> None:
-        """Type ``keys``; Enter is ``\\r``, Alt is ``\\x1b`` before a key."""
-        os.write(self._fd, keys.encode())
+        """Type ``keys``; Enter is ``\\r``, Alt is ``\\x1b`` before a key, ``\\udcff`` is the byte
+        0xff."""
+        os.write(self._fd, keys.encode(errors="surrogateescape"))
 
     def read(self, seconds: float) -> bool:
         """Take what the program writes, for at most ``seconds``. False at its end."""

@@ -132,6 +132,8 @@ def test_send_and_to(server: ChatServer) -> None:
     assert run(server, "ann", "1", "--send", "one", "--send", "two").returncode == 0
     assert run(server, "ann", "1", "--send", "secret", "--to", "@bob").returncode == 0
     assert [bob.until("message")["text"] for _ in range(3)] == ["one", "two", "secret"]
+    assert run(server, "ann", "1", "--send", "caf\udce9").returncode == 0
+    assert bob.until("message")["text"] == "caf\ufffd"
     done = run(server, "ann", "1", "--send", "x", "--to", "@nobody")
     assert done.returncode == 4 and "nobody" in done.stderr
 

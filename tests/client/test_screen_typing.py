@@ -108,6 +108,39 @@ def test_what_was_sent_is_no_draft_at_the_next_start(server: ChatServer, open_cl
     assert "sent" not in ann.line("#lobby ›")
 
 
+def test_a_draft_goes_with_its_room(server: ChatServer, open_client: Open) -> None:
+    ann = open_client(server, "ann", columns=120)
+    ann.see("1 here")
+    ann.type("/join lab\r")
+    ann.see("#lab ›", "2 #lab")
+    ann.type("unfinished")
+    ann.see("#lab › unfinished")
+    ann.type("\x1b1")
+    ann.see("#lobby ›", not_="› unfinished")
+    ann.type("/leave #Lab\r")
+    ann.see("#lobby ›", not_="2 #lab")
+    ann.type("q!\r")
+    assert ann.ended() == 0
+    ann = open_client(server, "ann", columns=120)
+    ann.see("1 #lobby", "1 here", not_="2 #lab")
+
+
+def test_bytes_that_are_no_text_are_marked_and_stop_nothing(
+    server: ChatServer, open_client: Open
+) -> None:
+    bob = server.joined("bob")
+    ann = open_client(server, "ann", columns=120)
+    ann.see("2 here")
+    ann.type("caf\udce9\r")
+    assert bob.until("message")["text"] == "caf\ufffd"
+    ann.type("/topic \udcff\r")
+    assert bob.until("topic")["text"] == "\ufffd"
+    ann.type("draft \udcff")
+    ann.see("#lobby › draft")
+    server.kill()
+    ann.see("again in", not_="fault")
+
+
 def test_a_draft_outlives_a_killed_client(server: ChatServer, open_client: Open) -> None:
     server.joined("bob")
     ann = open_client(server, "ann")

@@ -63,9 +63,10 @@ async def leave(face: Face, rest: str) -> None:
     if not private and not name.startswith("#"):
         raise UsageError("Which room?")
     if private or not say_refusal(face, await face.session.ask(lambda ref: Leave(ref, name))):
-        here = key(face.model.current.name) == key(name)
-        if here:
+        gone = face.model.conversation(name)
+        if face.model.current is gone:
             face.go(face.model.lobby)
+        face.session.memory.keep_draft(gone.name, "")
         face.model.take_out(name)
 
 

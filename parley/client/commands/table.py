@@ -30,6 +30,7 @@ from parley.client.commands.sharing import cancel, files, get, put, rmfile
 from parley.client.commands.talking import edit, go, history, me, msg, redact
 from parley.client.files.disk import FileProblemError
 from parley.client.files.work import FileRefusedError
+from parley.client.ground.clean import sendable
 from parley.client.ground.faults import fault
 from parley.client.ground.store import StoreError
 from parley.client.model.conversation import Kind
@@ -54,6 +55,7 @@ def run(face: Face, line: str) -> Coroutine[None, None, None] | None:
     in the conversation; nothing is sent that was not meant to be.
     """
     model = face.model
+    line = sendable(line)
     if line.strip() == "q!":
         face.leave()
         return None

@@ -33,6 +33,7 @@ _JOINING: Final = (
     *("ORIYA", "TAMIL", "TELUGU", "KANNADA", "MALAYALAM", "SINHALA", "KHMER", "MYANMAR"),
     *("TIBETAN", "NKO", "ADLAM"),
 )
+_SURROGATES: Final = re.compile(r"[\ud800-\udfff]")
 _ONLY_PLAIN: Final = re.compile(r"[ -~\u00a1-\u00ac\u00ae-\u02ff\u03a3-\u0481\u048a-\u052f]*")
 
 
@@ -54,6 +55,12 @@ def clean_text(text: str) -> str:
 def clean_name(text: str) -> str:
     """Clean a name. The few that there are occur again and again: done once, held once."""
     return clean(text[:NAME_CHARS])
+
+
+def sendable(text: str) -> str:
+    """Return what a person has typed without what no message can hold: bytes that are no UTF-8,
+    which Python keeps as lone surrogates (PEP 383)."""
+    return _SURROGATES.sub("\ufffd", text)
 
 
 def sane(time: float) -> float:

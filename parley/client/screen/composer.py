@@ -10,6 +10,7 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.filters import Condition
 
 from framing.requests import Typing
+from parley.client.ground.clean import sendable
 from parley.client.ground.preferences import Preferences
 from parley.client.model.model import Model
 from parley.client.screen.completion import EMOJI_FROM, ChatCompleter
@@ -69,7 +70,8 @@ class Composer:
 
     def _changed(self, _buffer: Buffer) -> None:
         self.confirming = ""
-        self._session.memory.keep_draft(self._model.current.name, self.buffer.text)
+        draft = sendable(self.buffer.text)
+        self._session.memory.keep_draft(self._model.current.name, draft)
         self._edited()
         self._tell_typing()
 
