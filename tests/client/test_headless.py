@@ -57,6 +57,13 @@ def test_it_waits_as_long_as_acknowledgements_come(make_server: Make) -> None:
     assert server.messages == lines
 
 
+def test_what_no_frame_can_hold_is_refused_once_and_holds_nothing_up(server: ChatServer) -> None:
+    done = run(server, "bot", "9", "--wait", "10", stdin="\x01" * 15_000 + "\nand on")
+    assert done.returncode == 4
+    assert "longer than a frame" in done.stderr
+    assert server.messages == ["and on"]
+
+
 def test_who_is_connected_and_not_answered_gives_up_too() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         done = run(silent.getsockname()[1], "bot", "9", "--send", "x", "--wait", "0.5")

@@ -11,8 +11,10 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from framing.codec import encode
 from framing.errors import ErrorWord
 from framing.events import Error, Limits, Ok
+from framing.limits import FRAME
 from framing.requests import Say
 from parley.client.ground.store import Waiting
 from parley.client.session.batch import Batch
@@ -30,6 +32,8 @@ _AGAIN: Final = frozenset(
     )
 )
 
+_NO_FRAME: Final = "with its control characters it is longer than a frame"
+
 
 class Outbox:
     """The own messages of one session. ``new_ref`` makes refs; ``batch`` is told what becomes of
@@ -43,6 +47,7 @@ class Outbox:
         self._batch = batch
         self._new_ref = new_ref
         self._send: Callable[[Say], None] | None = None
+        self._frame = FRAME
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -81,6 +86,7 @@ class Outbox:
     def connected(self, limits: Limits, send: Callable[[Say], None]) -> None:
         """The server takes messages, within ``limits``, by ``send``: all go (again)."""
         self._send = send
+        self._frame = limits.frame
         self._outgoing.connected(limits, time.monotonic())
         self._send_due()
 
@@ -121,7 +127,14 @@ class Outbox:
             return
         messages, again_in = self._outgoing.due(time.monotonic())
         for message in messages:
-            self._send(Say(message.ref, message.text, message.to, message.time))
+            say = Say(message.ref, message.text, message.to, message.time)
+            if len(encode(say)) <= self._frame:
+                self._send(say)
+                continue
+            # The server could only hang up, each time that it is sent.
+            self._outgoing.fail(message.ref)
+            self._batch.add(Failed(message.ref, _NO_FRAME))
+            self._memory.save(at_once=True)
         if again_in is not None and self._timer is None:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(again_in, self._send_later)

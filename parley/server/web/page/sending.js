@@ -9,6 +9,8 @@ import { Outgoing } from "./outgoing.js";
 /** Refusals of a message that another try may change. */
 const AGAIN = new Set(["LIMIT_EXCEEDED", "STORE_UNAVAILABLE", "SHUTTING_DOWN", "INTERNAL_ERROR"]);
 
+const NO_FRAME = "with its control characters it is longer than a frame";
+
 export class Sending {
   /**
    * `newRef` makes refs, `send` sends a request, `listen` is told `queued`, `stored`, `failed` and
@@ -21,6 +23,7 @@ export class Sending {
     this._keep = keep;
     this._outgoing = new Outgoing();
     this._online = false;
+    this._frame = 0; // bytes, known once there is a connection
     this._again = 0;
   }
 
@@ -81,6 +84,7 @@ export class Sending {
   /** The server takes messages, within `limits`: the next `go` sends all. */
   connected(limits) {
     this._online = true;
+    this._frame = limits.frame;
     this._outgoing.connected(limits, performance.now());
   }
 
@@ -95,7 +99,11 @@ export class Sending {
   go() {
     if (!this._online) return;
     const { messages, again } = this._outgoing.due(performance.now());
-    for (const message of messages) this._send({ purpose: "message", ...message });
+    for (const message of messages) {
+      const request = { purpose: "message", ...message };
+      if (new TextEncoder().encode(JSON.stringify(request)).length <= this._frame) this._send(request);
+      else this._refused(message.ref, NO_FRAME); // the server could only hang up, each time
+    }
     if (again !== null && !this._again) {
       this._again = setTimeout(() => {
         this._again = 0;
@@ -118,13 +126,15 @@ export class Sending {
   refusal({ ref, error, text, retry_after: after }) {
     if (!this._outgoing.has(ref)) return false;
     if (AGAIN.has(error)) this._outgoing.putOff(ref, (after ?? 1) * 1000, performance.now());
-    else {
-      this._outgoing.fail(ref, text);
-      this._listen({ purpose: "failed", ref, text });
-      this._keep();
-    }
+    else this._refused(ref, text);
     this.go();
     return true;
+  }
+
+  _refused(ref, why) {
+    this._outgoing.fail(ref, why);
+    this._listen({ purpose: "failed", ref, text: why });
+    this._keep();
   }
 }
 
