@@ -324,6 +324,21 @@ def test_a_silent_server_is_noticed(make_server: Make, open_client: Open) -> Non
     ann.see("ann ●", "Connected again")
 
 
+def test_whoever_only_listens_in_a_busy_chat_stays(make_server: Make, open_client: Open) -> None:
+    server = make_server("--timeout", "3", "--rate", "0").start()
+    bob = server.joined("bob")
+    ann = open_client(server, "ann", columns=120)
+    ann.see("2 here")
+    until = time.monotonic() + 6
+    while time.monotonic() < until:
+        bob.say("on and on")
+        ann.read(0.1)
+        time.sleep(0.1)
+    bob.say("and the end")
+    ann.see("and the end", not_="Connection lost")
+    assert "left nick=ann" not in server.said
+
+
 def test_the_first_run_asks_and_the_next_remembers(server: ChatServer, tmp_path: Path) -> None:
     first = Terminal(tmp_path / "config")
     try:

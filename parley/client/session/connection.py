@@ -27,7 +27,7 @@ class Connection:
         )
         self.open = True
         self._decoder = FrameDecoder()
-        self._heard = time.monotonic()
+        self._heard = self._said = time.monotonic()
 
     @property
     def binding(self) -> bytes | None:
@@ -51,9 +51,15 @@ class Connection:
         """Seconds since anything came."""
         return time.monotonic() - self._heard
 
+    @property
+    def own_silence(self) -> float:
+        """Seconds since anything was sent."""
+        return time.monotonic() - self._said
+
     def send(self, request: AnyRequest) -> None:
         """Send a request, if the connection is still open."""
         if self.open:
+            self._said = time.monotonic()
             self._writer.write(encode_frame(encode(request)))
 
     async def sent(self) -> None:

@@ -200,12 +200,16 @@ class Session:
     async def _hear(self, connection: Connection, deadline: float) -> bool:
         """Wait for the server to say something. False at the connection's end.
 
-        Silence is asked about once: a server that is well answers.
+        Silence is asked about once: a server that is well answers. Who hears much and says nothing
+        pings too, or the server would take them for lost.
         """
         pinged = False
         while True:
+            patience = self._patience(deadline)
+            if self.status is Status.ONLINE and connection.own_silence >= patience and not pinged:
+                connection.send(Ping(self._pending.new_ref()))
             try:
-                return await connection.read(self._patience(deadline))
+                return await connection.read(patience)
             except TimeoutError:
                 if pinged or self.status is not Status.ONLINE:
                     text = f"the server has said nothing for {connection.silence:.0f} s"
