@@ -31,6 +31,11 @@ class Tmux:
         command = ["tmux", "-S", self._socket, "-f", "/dev/null", "new-session", "-d", *size]
         subprocess.run([*command, program], check=True, env=env)
 
+    def type(self, keys: str) -> None:
+        """Type ``keys``."""
+        command = ["tmux", "-S", self._socket, "send-keys", "-l", keys]
+        subprocess.run(command, check=True)
+
     def see(self, *parts: str) -> str:
         """Wait until all ``parts`` are on the screen, and return it."""
         deadline = time.monotonic() + PATIENCE

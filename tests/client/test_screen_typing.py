@@ -288,6 +288,34 @@ def test_marks_that_take_a_cell_keep_everything_in_its_column(
         assert line[:59].rstrip().endswith(("│", *(f"line {n}" for n in range(30)))) or not line
 
 
+def test_what_is_typed_with_emoji_of_parts_leaves_the_rest_in_its_column(
+    server: ChatServer, tmux: Tmux
+) -> None:
+    bob = server.joined("bob")
+    tmux.client(server, "ann", 80, 24)
+    tmux.see("2 here")
+    tmux.type("with 🇩🇪 flags, 👨\u200d👩\u200d👧, ❤\ufe0f and 👍🏽")
+    tmux.see("› with \uff24\uff25 flags, 👨👩👧, ❤ and 👍")
+    for number in range(30):
+        bob.say(f"line {number}")
+        text = tmux.see(f"line {number}")
+    for line in text.split("\n")[1:-2]:
+        assert width_of(line[: line.rfind("│")]) in (17, 59), text
+    tmux.type("!\r")
+    tmux.see("✓ with", "and 👍!")
+    assert server.messages[-1] == "with 🇩🇪 flags, 👨\u200d👩\u200d👧, ❤\ufe0f and 👍🏽!"
+
+
+def test_blank_lines_around_a_text_do_not_go(server: ChatServer, open_client: Open) -> None:
+    ann = open_client(server, "ann")
+    ann.see("1 here")
+    ann.type("\n\n  def f():\n\n    pass\n\n\r")
+    ann.see("✓   def f():", not_="› ")
+    ann.type("\n/away lunch\r")
+    ann.see("You are away.")
+    assert server.messages == ["  def f():\n\n    pass"]
+
+
 def test_a_flood_leaves_what_is_typed_alone(server: ChatServer, open_client: Open) -> None:
     bob = server.joined("bob")
     ann = open_client(server, "ann")

@@ -44,6 +44,15 @@ def in_cells(text: str) -> str:
     return _FLAG.sub(lambda flag: chr(ord(flag[0]) - 0x1F1E6 + 0xFF21), _UNSURE.sub("", text))
 
 
+def places_in_cells(text: str) -> list[int]:
+    """Return where each character of ``text`` is in ``in_cells(text)``, and the end last."""
+    places = [0]
+    left_out = {found.start() for found in _UNSURE.finditer(text)}
+    for at in range(len(text)):
+        places.append(places[-1] + (at not in left_out))
+    return places
+
+
 def width_of(text: str) -> int:
     """Cells that ``text`` takes."""
     return len(text) if text.isascii() else sum(map(get_cwidth, text))

@@ -15,6 +15,8 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.layout import BufferControl, Window
 from prompt_toolkit.layout.processors import BeforeInput, ConditionalProcessor, PasswordProcessor
 
+from parley.client.screen.drafts import InCells
+
 ESC_ALONE: Final = Condition(lambda: not get_app().key_processor.input_queue)
 """Whether an Esc is one: a key that comes at once with it makes it Alt."""
 
@@ -39,6 +41,7 @@ class Asking:
             BufferControl(
                 self.buffer,
                 input_processors=[
+                    InCells(),
                     ConditionalProcessor(PasswordProcessor(), Condition(self._hides)),
                     BeforeInput(lambda: [("class:prompt", self._prompt)]),
                 ],

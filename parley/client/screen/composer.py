@@ -53,7 +53,7 @@ class Composer:
 
     def submit(self) -> None:
         """Send what is typed, or do what it says."""
-        text = self.buffer.text
+        text = self.buffer.text.strip("\n")  # an Enter typed ahead, the end of what was pasted
         if not text.strip():
             return
         if (over := self._over(text)) > 0:

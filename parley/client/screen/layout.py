@@ -25,6 +25,7 @@ from parley.client.ground.cells import cut
 from parley.client.model.model import Model
 from parley.client.screen import panes
 from parley.client.screen.asking import Asking
+from parley.client.screen.drafts import InCells
 from parley.client.screen.pager import Pager
 from parley.client.screen.timeline import Timeline
 
@@ -70,7 +71,7 @@ def layout(
         return [("class:prompt", f"{cut(model.current.name, max(6, columns() // 4))} › ")]
 
     border = "class:border"
-    typing.input_processors = [BeforeInput(prompt)]
+    typing.input_processors = [InCells(), BeforeInput(prompt)]
     body = VSplit(
         [
             ConditionalContainer(
