@@ -55,6 +55,31 @@ def test_what_is_typed_behind_a_join_goes_to_the_room(
     assert bob.until("message")["to"] == "#lab"
 
 
+def test_a_command_means_where_it_was_typed(server: ChatServer, open_client: Open) -> None:
+    bob = server.joined("bob")
+    ask(bob, "enter", room="#den")
+    ann = open_client(server, "ann", columns=120)
+    ann.see("2 here")
+    ann.type("/join lab\r")
+    ann.see("#lab ›", "2 #lab")
+    ann.type("/topic what we found\r/leave\r/join den\rhere I am\r")
+    ann.see("#den ›", "2 #den", "✓ here I am", not_="#lab")
+    assert "there is no room" not in ann.text
+
+
+def test_a_message_on_its_way_is_not_taken_for_the_one_before(
+    server: ChatServer, open_client: Open
+) -> None:
+    ann = open_client(server, "ann", columns=120)
+    ann.see("1 here")
+    ann.type("the first\r")
+    ann.see("✓ the first")
+    ann.type("the second\r/edit the other\r/redact\r")
+    ann.see("✓ the second", "still on its way", "✓ the first", not_="(edited)")
+    ann.type("/edit the other\r")
+    ann.see("✓ the other (edited)", "✓ the first")
+
+
 def test_a_room_that_one_may_not_enter_is_none_to_be_in(
     server: ChatServer, open_client: Open
 ) -> None:

@@ -57,47 +57,66 @@ def _go_back(face: Face, name: str, before: Conversation | None) -> None:
         face.model.take_out(name)
 
 
-async def leave(face: Face, rest: str) -> None:
+def leave(face: Face, rest: str) -> Awaitable[None] | None:
     name = rest or face.model.current.name
-    private = name.startswith("@")
-    if not private and not name.startswith("#"):
+    if name.startswith("@"):
+        _take_out(face, name)
+        return None
+    if not name.startswith("#"):
         raise UsageError("Which room?")
-    if private or not say_refusal(face, await face.session.ask(lambda ref: Leave(ref, name))):
-        gone = face.model.conversation(name)
-        if face.model.current is gone:
-            face.go(face.model.lobby)
-        face.session.memory.keep_draft(gone.name, "")
-        face.model.take_out(name)
+    return _left(face, name, face.session.request(lambda ref: Leave(ref, name)))
 
 
-async def topic(face: Face, rest: str) -> None:
-    room = face.model.current.name
+async def _left(face: Face, name: str, answer: Awaitable[AnyEvent]) -> None:
+    if not say_refusal(face, await answer):
+        _take_out(face, name)
+
+
+def _take_out(face: Face, name: str) -> None:
+    gone = face.model.conversation(name)
+    if face.model.current is gone:
+        face.go(face.model.lobby)
+    face.session.memory.keep_draft(gone.name, "")
+    face.model.take_out(name)
+
+
+def topic(face: Face, rest: str) -> Awaitable[None]:
+    current = face.model.current
+    room = current.name
     if not is_room(room):
         raise CannotError("This is no room.")
     if rest in ("lock", "unlock"):
         locked = rest == "lock"
-        say_refusal(face, await face.session.ask(lambda ref: SetTopic(ref, room, None, locked)))
-    elif rest:
-        say_refusal(face, await face.session.ask(lambda ref: SetTopic(ref, room, rest)))
-    else:
-        current = face.model.current
-        current.asks_topic = True  # what comes now is no news
-        try:
-            if say_refusal(face, await face.session.ask(lambda ref: SetTopic(ref, room))):
-                return
-        finally:
-            current.asks_topic = False
-        topic = current.topic
-        said = f"{room} is about {topic}." if topic else f"Nobody has said what {room} is about."
-        face.model.note(said, time.time())
+        return _done(face, face.session.request(lambda ref: SetTopic(ref, room, None, locked)))
+    if rest:
+        return _done(face, face.session.request(lambda ref: SetTopic(ref, room, rest)))
+    return _topic(face, current, face.session.request(lambda ref: SetTopic(ref, room)))
 
 
-async def invite(face: Face, rest: str) -> None:
+async def _topic(face: Face, current: Conversation, answer: Awaitable[AnyEvent]) -> None:
+    current.asks_topic = True  # what comes now is no news
+    try:
+        if say_refusal(face, await answer):
+            return
+    finally:
+        current.asks_topic = False
+    room, topic = current.name, current.topic
+    said = f"{room} is about {topic}." if topic else f"Nobody has said what {room} is about."
+    face.model.note(said, time.time())
+
+
+def invite(face: Face, rest: str) -> Awaitable[None]:
     nick, room = rest.removeprefix("@"), face.model.current.name
     if not is_nick(nick) or not is_room(room):
         raise UsageError("Whom? In the room you invite to.")
-    if not say_refusal(face, await face.session.ask(lambda ref: Invite(ref, room, nick))):
-        face.model.note(f"{nick} may enter {room} now, and was told.", time.time())
+    answer = face.session.request(lambda ref: Invite(ref, room, nick))
+    return _done(face, answer, f"{nick} may enter {room} now, and was told.")
+
+
+async def _done(face: Face, answer: Awaitable[AnyEvent], said: str = "") -> None:
+    """Say what was ``said`` of it, if anything, unless the server refuses."""
+    if not say_refusal(face, await answer) and said:
+        face.model.note(said, time.time())
 
 
 async def rooms(face: Face, rest: str) -> None:
@@ -135,11 +154,11 @@ async def users(face: Face, rest: str) -> None:
     await _list_people(face, "People", rest, None)
 
 
-async def who(face: Face, rest: str) -> None:
+def who(face: Face, rest: str) -> Awaitable[None]:
     name = face.model.current.name
     if not is_room(name):
         raise CannotError("This is no room.")
-    await _list_people(face, f"In {name}", rest, name)
+    return _list_people(face, f"In {name}", rest, name)
 
 
 async def _list_people(face: Face, title: str, rest: str, room: str | None) -> None:

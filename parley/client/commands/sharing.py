@@ -4,6 +4,7 @@ import shlex
 import shutil
 import stat
 import time
+from collections.abc import Awaitable
 from pathlib import Path
 
 import humanize
@@ -45,7 +46,7 @@ async def files(face: Face, rest: str) -> None:
     face.show("Files", "\n".join([*lines, "/get NAME fetches one."]))
 
 
-async def get(face: Face, rest: str) -> None:
+def get(face: Face, rest: str) -> Awaitable[None]:
     rest, udp = _without_udp(face, rest)
     here = face.model.current
     if not rest:
@@ -53,8 +54,12 @@ async def get(face: Face, rest: str) -> None:
         if not shared:
             raise UsageError("Which file? None was shared here.")
         rest = shared
+    return _get(face, rest, here.name, udp)
+
+
+async def _get(face: Face, rest: str, here: str, udp: bool) -> None:
     try:
-        ticket, where, name = await _meant(face, rest)
+        ticket, where, name = await _meant(face, rest, here)
         await fetch(face, ticket, where, name, udp)
     except CancelledByPersonError:
         face.model.note(f"{clean(_unquoted(rest))} was not fetched.", time.time())
@@ -82,7 +87,7 @@ async def fetch(face: Face, ticket: TicketFor, where: str | None, name: str, udp
     _say(face, job, said)
 
 
-async def put(face: Face, rest: str) -> None:
+def put(face: Face, rest: str) -> Awaitable[None]:
     rest, udp = _without_udp(face, rest)
     to = face.model.current.name
     before, _, last = rest.rpartition(" ")
@@ -92,6 +97,10 @@ async def put(face: Face, rest: str) -> None:
         raise UsageError("Which file?")
     path = _path(_unquoted(rest))
     _plain(path.name)
+    return _put(face, path, to, udp)
+
+
+async def _put(face: Face, path: Path, to: str, udp: bool) -> None:
     job = await face.work.put(path, to, udp)
     _say(face, job, f"{job.name} is shared · SHA-256 {job.sha256[:16]}…")
 
@@ -113,10 +122,9 @@ def cancel(face: Face, rest: str) -> None:
         face.work.cancel(job)
 
 
-async def _meant(face: Face, typed: str) -> tuple[TicketFor, str | None, str]:
-    """Return the ticket for what was typed, a name with spaces perhaps, the conversation it is
-    in, and the name to save it by."""
-    here = face.model.current.name
+async def _meant(face: Face, typed: str, here: str) -> tuple[TicketFor, str | None, str]:
+    """Return the ticket for what was typed in ``here``, a name with spaces perhaps, the
+    conversation it is in, and the name to save it by."""
     words = _words(typed)
     whole = _unquoted(typed)
     tries = [(whole, whole)]

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable
 
-from framing.events import History
+from framing.events import AnyEvent, History
 from framing.names import is_nick, is_room, key
 from framing.requests import (
     Edit,
@@ -13,6 +13,7 @@ from parley.client.commands.face import CannotError, Face, UsageError, say_refus
 from parley.client.commands.rooms import join
 from parley.client.ground.cells import cut
 from parley.client.ground.clean import clean_text
+from parley.client.model.conversation import Conversation
 from parley.client.model.model import Model
 from parley.client.session.session import Session
 
@@ -49,25 +50,47 @@ def go(face: Face, rest: str) -> Awaitable[None] | None:
     return None
 
 
-async def edit(face: Face, rest: str) -> None:
-    entry = face.model.current.last_by(face.model.nick)
+def edit(face: Face, rest: str) -> Awaitable[None]:
+    where = face.model.current
+    entry = where.last_by(face.model.nick)
+    _check_arrived(face)
     if entry is None:
         raise CannotError("You have said nothing here that could be changed.")
     if not rest:
         raise UsageError(f"What should it say instead of {cut(entry.text, 40)!r}?")
-    answer = await face.session.ask(lambda ref: Edit(ref, entry.seq, rest))
-    if not say_refusal(face, answer):
-        face.model.current.change(entry.seq, clean_text(rest), False, 0)
+    answer = face.session.request(lambda ref: Edit(ref, entry.seq, rest))
+    return _changed(face, where, entry.seq, clean_text(rest), False, answer)
 
 
-async def redact(face: Face, rest: str) -> None:
-    entry = face.model.current.last_by(rest.removeprefix("@") or face.model.nick)
+def redact(face: Face, rest: str) -> Awaitable[None]:
+    where = face.model.current
+    nick = rest.removeprefix("@") or face.model.nick
+    entry = where.last_by(nick)
+    if key(nick) == key(face.model.nick):
+        _check_arrived(face)
     if entry is None:
         raise CannotError("There is nothing here that could be taken back.")
-    where = face.model.current
-    answer = await face.session.ask(lambda ref: Redact(ref, entry.seq))
-    if not say_refusal(face, answer):
-        where.change(entry.seq, "", True, 0)
+    answer = face.session.request(lambda ref: Redact(ref, entry.seq))
+    return _changed(face, where, entry.seq, "", True, answer)
+
+
+def _check_arrived(face: Face) -> None:
+    """Raise ``CannotError`` if the last own message is not stored: the one before is not meant."""
+    here = key(face.model.current.name)
+    if any(key(message.to) == here for message in face.session.outbox.waiting):
+        raise CannotError("Your last message is still on its way (…): try again when it is there.")
+
+
+async def _changed(
+    face: Face,
+    where: Conversation,
+    seq: int,
+    text: str,
+    redacted: bool,
+    answer: Awaitable[AnyEvent],
+) -> None:
+    if not say_refusal(face, await answer):
+        where.change(seq, text, redacted, 0)
 
 
 async def history(face: Face, rest: str) -> None:
