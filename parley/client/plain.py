@@ -75,6 +75,7 @@ class Plain:
         """Run until the person leaves. Return the exit code."""
         self._print("Parley. /help lists the commands, q! leaves.")
         asyncio.get_running_loop().set_exception_handler(self._unforeseen)
+        self._happened(self.session.outbox.open)  # of an earlier run
         session = asyncio.create_task(self.session.run())
         tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._leaving.wait())]
         printer = asyncio.create_task(self._write())

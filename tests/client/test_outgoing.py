@@ -59,8 +59,11 @@ def test_what_is_refused_for_good_waits_for_a_retry_under_a_new_ref() -> None:
     outgoing.add(messages(1))
     outgoing.connected(limits(), 0.0)
     outgoing.due(0.0)
-    outgoing.fail("r0")
+    outgoing.fail("r0", "no such nick")
     assert outgoing.due(9.0) == ([], None) and len(outgoing.refused) == 1
+    later = Outgoing()
+    later.add(outgoing.all)
+    assert later.due(0.0) == ([], None) and len(later.refused) == 1
     assert outgoing.retry("nothing", "x") is None
     again = outgoing.retry("r0", "new")
     assert again is not None and outgoing.waiting == [again]

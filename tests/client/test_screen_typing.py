@@ -5,6 +5,8 @@ import signal
 import stat
 from pathlib import Path
 
+import pytest
+
 from parley.client.ground.cells import set_mark_width, width_of
 from tests.client.conftest import Open, Tmux
 from tests.conftest import ChatServer, Make
@@ -78,6 +80,26 @@ def test_a_refused_message_says_why_and_is_sent_again_by_a_key(
     ann.type("/drop\r")
     ann.see("@somebody ›", not_="✗")
     assert server.messages == ["are you there?"]
+
+
+@pytest.mark.parametrize("options", [(), ("--plain",)])
+def test_what_was_refused_waits_for_the_person_in_the_next_run_too(
+    server: ChatServer, open_client: Open, options: tuple[str, ...]
+) -> None:
+    ann = open_client(server, "ann", *options, columns=120)
+    ann.see("Connected" if options else "1 here")
+    ann.type("/msg nobody hello?\r")
+    ann.see("not sent: ")
+    ann.type("q!\r")
+    ann.ended()
+    nobody = server.joined("nobody")
+    ann = open_client(server, "ann", *options, columns=120)
+    ann.see("Connected" if options else "2 here")
+    ann.type("/go nobody\r")
+    ann.see("hello?", "not sent: nobody here is or was called nobody")
+    assert not server.messages
+    ann.type("/retry\r")
+    assert nobody.until("message")["text"] == "hello?"
 
 
 def test_everybody_sees_what_was_said_in_one_order(make_server: Make, open_client: Open) -> None:

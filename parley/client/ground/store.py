@@ -22,12 +22,14 @@ Kind = TypeVar("Kind", bound=msgspec.Struct)
 
 
 class Waiting(msgspec.Struct):
-    """A message that has not been acknowledged. ``time`` is UTC seconds."""
+    """A message that has not been acknowledged. ``time`` is UTC seconds; ``refused`` why it was
+    refused for good, if it was: then it goes only when the person says so."""
 
     ref: str
     to: str
     text: str
     time: float
+    refused: str | None = None
 
 
 class Identity(msgspec.Struct, omit_defaults=True):

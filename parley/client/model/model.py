@@ -180,11 +180,6 @@ class Model:
             elif isinstance(event, (Trouble, Error)):
                 self.note(clean(event.text[:REASON_CHARS]), time, Kind.TROUBLE)
 
-    def resume(self, waiting: Iterable[tuple[str, str, str, float]]) -> None:
-        """Show messages that an earlier run could not send: (ref, to, text, time) each."""
-        for ref, to, text, time in waiting:
-            self._queued(Queued(ref, to, text, time))
-
     def older(self, conversation: Conversation, page: History) -> None:
         """Add an older page that was asked for: what of it belongs there, in its order."""
         entries: list[Entry] = []

@@ -126,8 +126,7 @@ class Screen:
 
     async def run(self) -> int:
         """Run until the person leaves. Return the exit code."""
-        earlier = [(m.ref, m.to, m.text, m.time) for m in self.session.outbox.waiting]
-        self.model.resume(earlier)
+        self.model.take(self.session.outbox.open, time.time())  # of an earlier run
         for name, draft in self.session.memory.drafts.items():
             self.model.conversation(name).draft = draft
         self.composer.show_draft()

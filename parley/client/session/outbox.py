@@ -18,7 +18,7 @@ from framing.limits import FRAME
 from framing.requests import Say
 from parley.client.ground.store import Waiting
 from parley.client.session.batch import Batch
-from parley.client.session.happenings import Dropped, Failed, Queued, Stored
+from parley.client.session.happenings import Dropped, Failed, Happening, Queued, Stored
 from parley.client.session.memory import Memory
 from parley.client.session.outgoing import Outgoing
 
@@ -59,6 +59,16 @@ class Outbox:
     def refused(self) -> list[Waiting]:
         """The messages that were refused."""
         return self._outgoing.refused
+
+    @property
+    def open(self) -> list[Happening]:
+        """What has happened to the messages that are not acknowledged."""
+        happened: list[Happening] = []
+        for message in self._outgoing.all:
+            happened.append(Queued(message.ref, message.to, message.text, message.time))
+            if message.refused is not None:
+                happened.append(Failed(message.ref, message.refused))
+        return happened
 
     def say(self, text: str, to: str) -> str:
         """Send ``text`` to a room or ``@nick``, now or when that is possible. Return its ref."""
@@ -115,7 +125,7 @@ class Outbox:
         if event.error in _AGAIN:
             self._outgoing.put_off(ref, event.retry_after or 1.0, time.monotonic())
         else:
-            self._outgoing.fail(ref)
+            self._outgoing.fail(ref, event.text)
             self._batch.add(Failed(ref, event.text))
             self._memory.save(at_once=True)
         self._send_due()

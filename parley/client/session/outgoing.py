@@ -22,12 +22,15 @@ LONGEST_WAIT: Final = 60.0
 class _Own:
     """A message and where it stands."""
 
-    __slots__ = ("failed", "in_flight", "message")
+    __slots__ = ("in_flight", "message")
 
     def __init__(self, message: Waiting) -> None:
         self.message = message
         self.in_flight = False
-        self.failed = False
+
+    @property
+    def failed(self) -> bool:
+        return self.message.refused is not None
 
 
 class Outgoing:
@@ -90,10 +93,10 @@ class Outgoing:
         self._window = 1
         self._hold_until = max(self._hold_until, now + min(max(wait, SHORTEST_WAIT), LONGEST_WAIT))
 
-    def fail(self, ref: str) -> None:
+    def fail(self, ref: str, why: str) -> None:
         """A message was refused for good."""
         self._own[ref].in_flight = False
-        self._own[ref].failed = True
+        self._own[ref].message.refused = why
 
     def retry(self, ref: str, new_ref: str) -> Waiting | None:
         """Take a refused message as a new one. Return it; None if there is none."""
@@ -101,7 +104,7 @@ class Outgoing:
         if own is None or not own.failed:
             return None
         del self._own[ref]
-        own.message.ref = new_ref
+        own.message.ref, own.message.refused = new_ref, None
         self.add([own.message])
         return own.message
 
