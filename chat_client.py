@@ -51,13 +51,16 @@ def main(arguments: list[str] | None = None) -> int:
         without = options.send or options.get or options.put or options.jsonl
         if without or not on_terminal:
             return asyncio.run(_headless(settings, store, options))
-        if options.plain:
-            from parley.client.plain import Plain
+        from prompt_toolkit.utils import is_dumb_terminal  # a pipe does not wait for it
 
-            plain = Plain(
-                settings, store, preferences, options.to or LOBBY, downloads, options.room
-            )
-            return asyncio.run(plain.run())
+        if options.plain or is_dumb_terminal():
+            from parley.client.plain import Plain, lines_only
+
+            with lines_only():
+                plain = Plain(
+                    settings, store, preferences, options.to or LOBBY, downloads, options.room
+                )
+                return asyncio.run(plain.run())
         from parley.client.screen.app import Screen
 
         return asyncio.run(Screen(settings, store, preferences, downloads, options.room).run())

@@ -8,20 +8,25 @@ stored it, so that what stands there is true; if that takes long, a line says so
 import asyncio
 import contextlib
 import functools
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from prompt_toolkit import PromptSession
-from prompt_toolkit.application import run_in_terminal
+from prompt_toolkit.application import Application, create_app_session, get_app, run_in_terminal
 from prompt_toolkit.enums import EditingMode
+from prompt_toolkit.output import DummyOutput
+from prompt_toolkit.output.plain_text import PlainTextOutput
+from prompt_toolkit.utils import is_dumb_terminal
 
 from parley.client.commands import table
 from parley.client.commands.face import Older
 from parley.client.files.job import Job, State
 from parley.client.files.work import Work
 from parley.client.ground import terminal
-from parley.client.ground.clean import clean
+from parley.client.ground.clean import clean, sendable
 from parley.client.ground.faults import fault
 from parley.client.ground.preferences import Preferences
 from parley.client.ground.store import Store
@@ -36,6 +41,14 @@ from parley.client.session.session import Session
 _PROGRESS: Final = 5.0  # seconds between two words on how far a file is
 _LATE: Final = 2.0  # seconds without an acknowledgement before that is said
 _PATIENCE: Final = 3.0
+
+
+@contextlib.contextmanager
+def lines_only() -> Iterator[None]:
+    """While this lasts a dumb terminal is written no escape sequences."""
+    output = PlainTextOutput(sys.stdout) if is_dumb_terminal() else None
+    with create_app_session(output=output):
+        yield
 
 
 class Plain:
@@ -67,6 +80,7 @@ class Plain:
         self._leaving = asyncio.Event()
         self._prompts: PromptSession[str] = PromptSession(erase_when_done=True)
         self._prompting = asyncio.Lock()
+        self._dumb = is_dumb_terminal()
         self._alerts = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self.preferred()
@@ -117,20 +131,29 @@ class Plain:
         return await self._ask("Another nick: ", hidden=False)
 
     async def _ask(self, prompt: str, hidden: bool) -> str | None:
-        app = self._prompts.app
+        app = get_app() if self._dumb else self._prompts.app
         draft = self._prompts.default_buffer.text
         if app.is_running:
             app.exit(result="\0")  # make room for the question
         async with self._prompting:
             try:
-                asked: PromptSession[str] = PromptSession()
-                return await asked.prompt_async(
+                # A dumb terminal shows each key as it is typed, what is hidden too.
+                unseen = self._dumb and hidden
+                asked: PromptSession[str] = PromptSession(output=DummyOutput() if unseen else None)
+                if unseen:  # not asked before the terminal has stopped to echo
+                    asked.app.after_render += functools.partial(self._ask_once, prompt)
+                answer = await asked.prompt_async(
                     prompt, is_password=hidden, set_exception_handler=False
                 )
+                return sendable(answer)
             except (EOFError, KeyboardInterrupt):
                 return None
             finally:
                 self._draft = draft
+
+    def _ask_once(self, prompt: str, app: Application[str]) -> None:
+        if app.render_counter == 1:
+            print(prompt, flush=True)
 
     def show(self, title: str, text: str) -> None:
         """Print a longer text."""

@@ -47,3 +47,36 @@ def test_a_password_is_asked_hidden(accounts_server: ChatServer, open_client: Op
     bob.see("Now writing to @ann.")
     bob.type("\x04")
     assert bob.ended() == 0
+
+
+def test_a_dumb_terminal_gets_lines_and_no_escapes(
+    accounts_server: ChatServer, open_client: Open
+) -> None:
+    bob = open_client(accounts_server, "Bob", columns=100, TERM="dumb")
+    bob.see("Password for Bob:")
+    bob.type("wrong 456\r")
+    bob.see("Wrong password.")
+    bob.type("456\r")
+    bob.see("Connected as Bob.")
+    bob.type("hello\r")
+    bob.see("Bob: hello")
+    assert b"456" not in bob.raw and b"\x1b" not in bob.raw
+    bob.type("\x04")
+    assert bob.ended() == 0
+
+
+def test_bytes_that_are_no_text_are_marked_and_lose_nothing(
+    server: ChatServer, open_client: Open
+) -> None:
+    ann = open_client(server, "ann", "--plain")
+    ann.see("Connected")
+    ann.type("gr\udcfc\udcdfe\r")
+    ann.see("ann: gr\ufffd\ufffde")
+    ann.type("\x04")
+    ann.ended()
+    ann = open_client(server, "ann")
+    ann.see("1 here")
+    ann.type("sch\udcf6n")
+    ann.see("› sch\ufffdn")
+    ann.type("er Tag\r")
+    ann.see("✓ sch\ufffdner Tag", not_="fault")

@@ -60,7 +60,7 @@ def clean_name(text: str) -> str:
 def sendable(text: str) -> str:
     """Return what a person has typed without what no message can hold: bytes that are no UTF-8,
     which Python keeps as lone surrogates (PEP 383)."""
-    return _SURROGATES.sub("\ufffd", text)
+    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
 
 
 def sane(time: float) -> float:

@@ -15,6 +15,7 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.layout import BufferControl, Window
 from prompt_toolkit.layout.processors import BeforeInput, ConditionalProcessor, PasswordProcessor
 
+from parley.client.ground.clean import sendable
 from parley.client.screen.drafts import InCells
 
 ESC_ALONE: Final = Condition(lambda: not get_app().key_processor.input_queue)
@@ -141,7 +142,7 @@ class Asking:
     def _answer(self, text: str | None) -> None:
         question = self._questions.popleft()
         self._show()
-        question.done(text)
+        question.done(text and sendable(text))
 
     def _withdraw(self, question: _Question) -> None:
         if question in self._questions:

@@ -69,9 +69,12 @@ class Composer:
         self._enter(text)
 
     def _changed(self, _buffer: Buffer) -> None:
+        text = sendable(self.buffer.text)
+        if text != self.buffer.text:
+            self.buffer.document = Document(text, self.buffer.cursor_position)  # comes back here
+            return
         self.confirming = ""
-        draft = sendable(self.buffer.text)
-        self._session.memory.keep_draft(self._model.current.name, draft)
+        self._session.memory.keep_draft(self._model.current.name, text)
         self._edited()
         self._tell_typing()
 
