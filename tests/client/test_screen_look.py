@@ -7,7 +7,7 @@ import time
 import pytest
 
 from parley.client.screen.style import COLOURS, of_nick
-from tests.client.conftest import Open
+from tests.client.conftest import Open, Tmux
 from tests.client.terminal import Terminal
 from tests.conftest import ChatServer, Make
 from tests.server.test_rooms import ask
@@ -108,3 +108,17 @@ def test_times_in_the_servers_words_are_those_of_the_persons_zone(
     line = open_client(server, "ann", "--plain", columns=160, TZ="EAST-14")
     assert line.ended() == 4
     assert kept_out in line.text and "UTC" not in line.text
+
+
+def test_a_script_without_spaces_fills_its_lines(server: ChatServer, tmux: Tmux) -> None:
+    bob = server.joined("bob")
+    bob.say("ann，" + "会" * 32 + "，" + "议" * 13 + "。然后")  # noqa: RUF001
+    tmux.client(server, "ann", 80, 24)
+    text = tmux.see("[History]", "然后")
+    lines = [line[17:59].rstrip(" │") for line in text.split("\n")[1:-2]]
+    at = next(number for number, line in enumerate(lines) if "[History]" in line)
+    assert lines[at : at + 3] == [
+        "│ [History] ann，" + "会" * 12,  # noqa: RUF001
+        "│ " + "会" * 19,
+        "│ 会，" + "议" * 13 + "。然后",  # noqa: RUF001
+    ]

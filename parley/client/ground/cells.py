@@ -19,6 +19,12 @@ _UNSURE: Final = re.compile(
     "(?<![\u0600-\u08ff\u0900-\u0fff\u1000-\u109f\u1780-\u18af])\u200d|[\ufe0e\ufe0f\U0001f3fb-\U0001f3ff]"
 )
 
+_NOT_FIRST: Final = frozenset(
+    "、。，．！？：；）」』】》〉〕］｝…ー々"  # noqa: RUF001
+    "ぁぃぅぇぉっゃゅょァィゥェォッャュョ"
+)
+"""Wide characters that do not begin a line (JIS X 4051, GB/T 15834)."""
+
 _FLAG: Final = re.compile("[🇦-🇿]")
 MARK_SAMPLE: Final = "\u0915\u093f"
 """A letter and a spacing mark, to ask a terminal about."""
@@ -73,8 +79,8 @@ def cut(text: str, width: int) -> str:
 
 
 def wrap(text: str, width: int) -> list[str]:
-    """Break ``text`` into lines of at most ``width`` cells (at least 1): at spaces where there
-    are any, else anywhere between characters, never inside one."""
+    """Break ``text`` into lines of at most ``width`` cells (at least 1): at spaces, and between
+    the wide characters of scripts that have none; else anywhere, never inside a character."""
     width = max(1, width)
     lines: list[str] = []
     for line in in_cells(text).split("\n"):
@@ -88,36 +94,43 @@ def _wrap_line(line: str, width: int) -> list[str]:
     lines: list[str] = []
     start = 0  # of the line being filled
     cells = 0
-    space = -1  # where it could break
-    cells_to_space = 0
+    end = after = -1  # where it could break, and where the next one would begin
+    cells_to_after = 0
     at = 0
+    before = 0  # the cells of the character before
     while at < len(line):
         char = line[at]
         size = 1 if " " <= char <= "~" else get_cwidth(char)
+        if size == before == 2 and char not in _NOT_FIRST:
+            end = after = at
+            cells_to_after = cells
         if cells + size > width and at > start:
             if char == " ":
                 lines.append(line[start:at])
                 start = at + 1
                 cells = 0
-                space = -1
+                end = -1
                 at += 1
+                before = 0
                 continue
-            if space > start:
-                lines.append(line[start:space])
-                start = space + 1
-                cells -= cells_to_space
+            if end > start:
+                lines.append(line[start:end])
+                start = after
+                cells -= cells_to_after
             else:
                 while at > start + 1 and _goes_with_the_one_before(line[at]):
                     at -= 1
                 lines.append(line[start:at])
                 start = at
                 cells = 0
-            space = -1
+            end = -1
+            before = 0
             continue
         cells += size
         if char == " ":
-            space = at
-            cells_to_space = cells
+            end, after = at, at + 1
+            cells_to_after = cells
+        before = size
         at += 1
     lines.append(line[start:])
     return lines
