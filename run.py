@@ -10,6 +10,7 @@ The first run makes an environment in ``.venv`` beside this file and installs Pa
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -84,10 +85,25 @@ def test(arguments: list[str]) -> int:
     return subprocess.run([python, "-m", "pytest", *how], cwd=HERE).returncode
 
 
-if __name__ == "__main__":
-    if sys.argv[1:2] == ["test"]:
-        sys.exit(test(sys.argv[2:]))
-    if sys.argv[2:] or not all(re.fullmatch("[0-9]{1,5}", port) for port in sys.argv[1:]):
+def main() -> int:
+    """Do what the command line says. Return the exit code."""
+    arguments = sys.argv[1:]
+    testing = arguments[:1] == ["test"]
+    ports = [argument for argument in arguments if re.fullmatch("[0-9]{1,5}", argument)]
+    if not testing and (arguments != ports or len(ports) > 1):
         print(__doc__)
-        sys.exit(2)
-    sys.exit(chat(*sys.argv[1:] or [PORT]))
+        return 2
+    try:
+        return test(arguments[1:]) if testing else chat(*ports or [PORT])
+    except subprocess.CalledProcessError as problem:
+        print(
+            f"run.py: this failed, why is said above: {shlex.join(map(str, problem.cmd))}\n"
+            "The first run needs Python's venv module and, once, a package index "
+            "(https://pypi.org, or the one that PIP_INDEX_URL names).",
+            file=sys.stderr,
+        )
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -60,3 +60,13 @@ def test_a_port_that_is_taken_is_told_with_the_way_out(start: Run) -> None:
         assert ann.ended() == 1
     assert "Address already in use" in ann.text
     assert "python3 run.py PORT" in ann.text
+
+
+def test_what_cannot_be_installed_is_said_in_words(tmp_path: Path, start: Run) -> None:
+    (tmp_path / "env/parley-plain").unlink()
+    (tmp_path / "env/bin/python").write_text("#!/bin/sh\necho no index here >&2\nexit 1\n")
+    ann = start(10500)
+    assert ann.ended() == 1
+    assert "no index here" in ann.text
+    assert "-m pip install" in ann.text and "needs Python's venv module" in ann.text
+    assert "Traceback" not in ann.text
