@@ -49,7 +49,7 @@ def test_an_own_message_on_its_way_stays_however_much_comes(
 ) -> None:
     monkeypatch.setattr(rooms, "MOST_CHARS", 1000)
     model = Model("ann")
-    model.resume([("a", "#lobby", "mine", 1e9)])
+    model.take([Queued("a", "#lobby", "mine", 1e9)], 0.0)
     for seq in range(1, 101):
         model.take([message(seq, "x" * 50)], 0.0)
     [kept] = [entry.seq for entry in model.lobby.entries if entry.text == "mine"]

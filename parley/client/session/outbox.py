@@ -142,7 +142,7 @@ class Outbox:
                 self._send(say)
                 continue
             # The server could only hang up, each time that it is sent.
-            self._outgoing.fail(message.ref)
+            self._outgoing.fail(message.ref, _NO_FRAME)
             self._batch.add(Failed(message.ref, _NO_FRAME))
             self._memory.save(at_once=True)
         if again_in is not None and self._timer is None:
