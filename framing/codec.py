@@ -23,7 +23,7 @@ _events: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 _envelope = msgspec.json.Decoder(_Envelope)
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
-_NUMBERS = sorted(
+_AS_NAMED = sorted(
     {
         of.encode_name
         for kind in AnyRequest.__args__
@@ -32,7 +32,7 @@ _NUMBERS = sorted(
     }
 )
 _as_written: msgspec.json.Decoder[msgspec.Struct] = msgspec.json.Decoder(
-    msgspec.defstruct("_AsWritten", [(name, msgspec.Raw, msgspec.Raw()) for name in _NUMBERS])
+    msgspec.defstruct("_AsWritten", [(name, msgspec.Raw, msgspec.Raw()) for name in _AS_NAMED])
 )
 
 
