@@ -99,6 +99,8 @@ class Client(asyncio.Protocol):
         try:
             self.transport.write(encode_frame(json.dumps(fields).encode()))
             return await asyncio.wait_for(future, _PATIENCE)
+        except TimeoutError:
+            raise TimeoutError(fields["purpose"]) from None
         finally:
             for one in marks:
                 self._waiting.pop(one, None)
@@ -208,8 +210,8 @@ class Soak:
                     await self._act(client, dice, number)
             except ConnectionError:
                 self.wrong["a connection was ended"] += 1
-            except TimeoutError:
-                self.wrong["no answer came"] += 1
+            except TimeoutError as problem:
+                self.wrong[f"no answer came to {problem}"] += 1
             finally:
                 self.here -= 1
                 _leave(client, dice)
@@ -278,6 +280,8 @@ class Soak:
         try:
             writer.write(encode_frame(f'{{"purpose":{request}}}'.encode()) + data)
             return await asyncio.wait_for(reader.read(-1), _PATIENCE)
+        except TimeoutError:
+            raise TimeoutError(request.partition('"')[0]) from None
         finally:
             writer.close()
 

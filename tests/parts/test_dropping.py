@@ -8,6 +8,7 @@ import pytest
 
 from framing.events import History
 from framing.requests import Join, Say, Search
+from parley.server.chat import searching
 from tests.parts.house import House
 
 
@@ -41,3 +42,23 @@ def test_words_that_were_dropped_take_no_space(house: House) -> None:
     house.quiet()
     (page,) = [event for event in client.events() if isinstance(event, History)]
     assert [message.text for message in page.messages] == [text]
+
+
+def test_nothing_is_looked_for_among_what_was_dropped(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = house.connect()
+    house.ask(client, Join("ann", 1, 0.0))
+    for number in range(60):
+        house.ask(client, Say(f"r{number}", f"word {number}"))
+        house.quiet()
+    house.rotate()
+    house.drop_oldest()
+    house.ask(client, Say("last", "word since then"))
+    house.quiet()
+    list(client.events())
+    monkeypatch.setattr(searching, "STRETCH", 10)
+    house.ask(client, Search("s", "word"))
+    house.tick()  # the first stretch, which is all there is
+    (page,) = [event for event in client.events() if isinstance(event, History)]
+    assert page.end and [message.text for message in page.messages] == ["word since then"]

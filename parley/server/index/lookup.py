@@ -237,7 +237,8 @@ class Lookup:
         return [Span(*self._index.db.execute(query, (seq,)).fetchone()) for seq in newest], reached
 
     def seqs_between(self, since: float | None, until: float | None) -> range:
-        """Return seqs among which are all messages from ``since`` to ``until`` (UTC seconds)."""
+        """Return seqs among which are all messages from ``since`` to ``until`` (UTC seconds), but
+        for what is dropped."""
         self._index.flush()
         first, last = 0, self._index.seq
         if since is not None:
@@ -246,7 +247,7 @@ class Lookup:
         if until is not None:
             query = "SELECT min(seq) FROM moment WHERE time > ?"
             last = self._index.db.execute(query, (until,)).fetchone()[0] or last
-        return range(first, last + 1)
+        return range(max(first, self._index.floor), last + 1)
 
     def _rows(
         self, streams: Sequence[Stream], seq: int, order: Literal["ASC", "DESC"], limit: int
