@@ -531,3 +531,28 @@ def test_a_file_that_is_being_written_by_hand_is_not_given(server: ChatServer) -
     while ask(ann, "get", name="growing")["purpose"] == "error":
         time.sleep(0.1)
     assert len(fetch(server, ann, "growing")) == (shelf / "growing").stat().st_size
+
+
+def test_where_files_come_and_go_all_the_time_everybody_is_told_which_there_are(
+    server: ChatServer,
+) -> None:
+    clients = [server.joined(f"n{number}") for number in range(120)]
+    directory = server.data / "files"
+    directory.mkdir(exist_ok=True)
+    over = threading.Event()
+
+    def come_and_go() -> None:
+        while not over.wait(0.002):
+            (directory / "odd").write_bytes(b"odd")
+            (directory / "odd").unlink()
+
+    busy = threading.Thread(target=come_and_go)
+    busy.start()
+    try:
+        for client in clients:
+            client.send(purpose="files", ref="f")
+        for client in clients:
+            assert client.until("files")["end"]
+    finally:
+        over.set()
+        busy.join()

@@ -76,7 +76,7 @@ class Sharing:
 
     def files(self, session: Session, request: ListFiles, moment: Moment) -> None:
         """Answer with a page of the files somebody may have."""
-        if self.shelf.behind:
+        if self.shelf.behind(moment.mono):
             raise IndexBehindError  # what was put there by hand this very moment is listed too
         where = None if request.with_ is None else key(request.with_)
         files: list[Shared] = []
@@ -100,11 +100,11 @@ class Sharing:
 
     def get(self, session: Session, request: Get, moment: Moment) -> None:
         """Answer with a ticket for a file; if it is still being read through, later."""
-        item = self._find(session, request)
+        item = self._find(session, request, moment)
         if item is None:
             return
         self.shelf.check(item)
-        item = self._find(session, request)
+        item = self._find(session, request, moment)
         if item is None:
             return
         if not item.sha256:
@@ -134,7 +134,7 @@ class Sharing:
 
     def delete(self, session: Session, request: DeleteFile, moment: Moment) -> None:
         """Take an own file from the shelf, or as a moderator another's."""
-        item = self._find(session, request)
+        item = self._find(session, request, moment)
         if item is None:
             return
         own = item.by == session.person
@@ -347,7 +347,7 @@ class Sharing:
             return f"@{item.nick}"
         return item.to
 
-    def _find(self, session: Session, request: Get | DeleteFile) -> Item | None:
+    def _find(self, session: Session, request: Get | DeleteFile, moment: Moment) -> Item | None:
         """Return the file that is meant, of several the newest; refuse if there is none."""
         where = None if request.with_ is None else key(request.with_)
         found = [
@@ -357,7 +357,7 @@ class Sharing:
             and (where is None or key(self._place(session, item)) == where)
         ]
         if not found:
-            if self.shelf.behind:
+            if self.shelf.behind(moment.mono):
                 raise IndexBehindError  # it may have been put there by hand this very moment
             text = f"there is no file {request.name!r}"
             self._hall.refuse(session, ErrorWord.NO_SUCH_FILE, text, request.ref)

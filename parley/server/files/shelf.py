@@ -115,6 +115,7 @@ class Shelf:
         self._looked: dict[str, Item] = {}  # what was on the disk, by its name there
         self._scanned: tuple[int, int] | None = None
         self._scan_at = 0.0
+        self._scan_began = 0.0
         self._unread: dict[str, Item] = {}
         self._reading: _Reading | None = None
         self.writing: set[str] = set()
@@ -254,11 +255,15 @@ class Shelf:
 
     # What came and went by hand
 
-    @property
-    def behind(self) -> bool:
-        """Whether something has come or gone by hand that will be seen soon."""
+    def behind(self, since: float) -> bool:
+        """Tell whether something has come or gone by hand that will be seen soon. Who asks in a
+        tick that began at ``since`` (monotonic seconds) need not wait for another look than one
+        that was taken in it: else, where files come and go all the time, some would wait for ever.
+        """
         pause = self._scan_at - time.monotonic()
-        return 0 < pause < _SOON and self._changed() != self._scanned
+        if self._scan_began >= since or not 0 < pause < _SOON:
+            return False
+        return self._changed() != self._scanned
 
     def scan(self) -> None:
         """Look at what is on the disk, if anything came or went there and it is time."""
@@ -268,6 +273,7 @@ class Shelf:
         changed = self._changed()
         if changed == self._scanned:
             return
+        self._scan_began = began
         # The clock of directories ticks coarsely: what came in the same tick must not be missed.
         settled = time.time_ns() - max(changed) > _COARSE
         self._scanned = changed if settled else None
