@@ -23,6 +23,7 @@ _events: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 _envelope = msgspec.json.Decoder(_Envelope)
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
+# Fields whose names are no words of Python's: all numbers are among these.
 _AS_NAMED = sorted(
     {
         of.encode_name

@@ -280,6 +280,9 @@ class Put(Request, tag="put"):
     sha256: Sha256
     to: str = LOBBY
 
+    def __post_init__(self) -> None:
+        self.sha256 = self.sha256.lower()
+
 
 class DeleteFile(Request, tag="delete_file"):
     """Take an own file from the shelf; a moderator may any that they can see."""

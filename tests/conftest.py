@@ -219,6 +219,16 @@ def demo_users() -> str:
 
 
 @pytest.fixture
+def moderated_server(make_server: Make, demo_users: str) -> ChatServer:
+    """A running server with the demo accounts, of which Bob's is a moderator's."""
+    server = make_server("--rate", "0")
+    users = json.loads(demo_users)
+    users["Bob"]["role"] = "moderator"
+    (server.data / "users.json").write_text(json.dumps(users))
+    return server.start()
+
+
+@pytest.fixture
 def accounts_server(make_server: Make, demo_users: str) -> ChatServer:
     """A running server with the demo accounts."""
     server = make_server("--rate", "0")

@@ -1,11 +1,10 @@
 """Rooms, search, changes, reading and moderation, from the screen and line by line."""
 
-import json
 import signal
 from pathlib import Path
 
 from tests.client.conftest import Open
-from tests.conftest import ChatServer, Make
+from tests.conftest import ChatServer
 from tests.server.test_rooms import ask
 
 
@@ -320,12 +319,8 @@ def test_who_likes_lets_the_other_know_what_was_read(
     assert [e for e in bob.quiet() if e["purpose"] == "read"] == []
 
 
-def test_moderators_commands(make_server: Make, demo_users: str, open_client: Open) -> None:
-    server = make_server("--rate", "0")
-    users = json.loads(demo_users)
-    users["Bob"]["role"] = "moderator"
-    (server.data / "users.json").write_text(json.dumps(users))
-    server.start()
+def test_moderators_commands(moderated_server: ChatServer, open_client: Open) -> None:
+    server = moderated_server
     troll = server.joined("troll")
     bob = open_client(server, "Bob", columns=120)
     bob.see("Password for Bob:")
@@ -354,13 +349,9 @@ def test_moderators_commands(make_server: Make, demo_users: str, open_client: Op
 
 
 def test_whoever_sends_somebody_out_is_told_once(
-    make_server: Make, demo_users: str, open_client: Open
+    moderated_server: ChatServer, open_client: Open
 ) -> None:
-    server = make_server("--rate", "0")
-    users = json.loads(demo_users)
-    users["Bob"]["role"] = "moderator"
-    (server.data / "users.json").write_text(json.dumps(users))
-    server.start()
+    server = moderated_server
     server.joined("troll")
     server.joined("other")
     bob = open_client(server, "Bob", columns=120)

@@ -1,7 +1,5 @@
 """Longer texts over the timeline - help, people, what was found - and typing on under them."""
 
-import json
-
 from tests.client.conftest import Open
 from tests.conftest import ChatServer, Make
 
@@ -96,14 +94,8 @@ def test_a_search_on_a_narrow_screen_shows_what_was_found(
     ann.see("#lobby bob: the needle is here")
 
 
-def test_a_time_that_is_none_bans_nobody(
-    make_server: Make, demo_users: str, open_client: Open
-) -> None:
-    server = make_server("--rate", "0")
-    users = json.loads(demo_users)
-    users["Bob"]["role"] = "moderator"
-    (server.data / "users.json").write_text(json.dumps(users))
-    server.start()
+def test_a_time_that_is_none_bans_nobody(moderated_server: ChatServer, open_client: Open) -> None:
+    server = moderated_server
     troll = server.joined("troll")
     bob = open_client(server, "Bob", columns=120)
     bob.see("Password for Bob:")

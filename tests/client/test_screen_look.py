@@ -1,7 +1,6 @@
 """How what is shown looks: colours that can be read, times as the person's clock has them."""
 
 import itertools
-import json
 import time
 
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from parley.client.screen.style import COLOURS, of_nick
 from tests.client.conftest import Open, Tmux
 from tests.client.terminal import Terminal
-from tests.conftest import ChatServer, Make
+from tests.conftest import ChatServer
 from tests.server.test_rooms import ask
 
 
@@ -87,13 +86,9 @@ def test_times_and_days_are_those_of_the_persons_zone(
 
 
 def test_times_in_the_servers_words_are_those_of_the_persons_zone(
-    make_server: Make, demo_users: str, open_client: Open
+    moderated_server: ChatServer, open_client: Open
 ) -> None:
-    server = make_server("--rate", "0")
-    users = json.loads(demo_users)
-    users["Bob"]["role"] = "moderator"
-    (server.data / "users.json").write_text(json.dumps(users))
-    server.start()
+    server = moderated_server
     bob = server.wire()
     bob.login("Bob", "456", 1)
     ann = open_client(server, "ann", columns=160, TZ="EAST-14")

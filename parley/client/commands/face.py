@@ -96,3 +96,9 @@ def say_refusal(face: Face, answer: AnyEvent) -> bool:
         face.model.note(answer.text, time.time(), Kind.TROUBLE)
         return True
     return False
+
+
+def say_outcome(face: Face, answer: AnyEvent, done: str) -> None:
+    """Say what is ``done`` now, if anything is to be said of it, or that the server refused."""
+    if not say_refusal(face, answer) and done:
+        face.model.note(done, time.time())

@@ -14,18 +14,16 @@ from framing.requests import (
     Unban,
     Unmute,
 )
-from parley.client.commands.face import Face, UsageError, say_refusal
+from parley.client.commands.face import Face, UsageError, say_outcome, say_refusal
 from parley.client.ground.clean import clean, sane
 from parley.client.model.people import span
 
 
 async def kick(face: Face, rest: str) -> None:
     nick, reason, _ = _whom(rest, timed=False)
-    model = face.model
-    if not say_refusal(face, await face.session.ask(lambda ref: Kick(ref, nick, reason))):
-        told = model.current is model.lobby and model.shows_comings  # as everybody else is
-        if not told:
-            model.note(f"{nick} was sent out.", time.time())
+    told = face.model.current is face.model.lobby and face.model.shows_comings  # as all are
+    done = "" if told else f"{nick} was sent out."
+    await _moderate(face, lambda ref: Kick(ref, nick, reason), done)
 
 
 async def ban(face: Face, rest: str) -> None:
@@ -51,8 +49,7 @@ async def unmute(face: Face, rest: str) -> None:
 
 
 async def _moderate(face: Face, make: Callable[[str], AnyRequest], done: str) -> None:
-    if not say_refusal(face, await face.session.ask(make)):
-        face.model.note(done, time.time())
+    say_outcome(face, await face.session.ask(make), done)
 
 
 def _whom(rest: str, timed: bool) -> tuple[str, str | None, float | None]:

@@ -5,7 +5,7 @@ import time
 from framing.requests import (
     Away,
 )
-from parley.client.commands.face import CannotError, Face, UsageError, say_refusal
+from parley.client.commands.face import CannotError, Face, UsageError, say_outcome, say_refusal
 from parley.client.model.conversation import Kind
 
 
@@ -15,14 +15,11 @@ def clear(face: Face, rest: str) -> None:
 
 async def away(face: Face, rest: str) -> None:
     answer = await face.session.ask(lambda ref: Away(ref, rest or "away"))
-    if not say_refusal(face, answer):
-        face.model.note("You are away. /back ends that.", time.time())
+    say_outcome(face, answer, "You are away. /back ends that.")
 
 
 async def back(face: Face, rest: str) -> None:
-    answer = await face.session.ask(lambda ref: Away(ref))
-    if not say_refusal(face, answer):
-        face.model.note("You are back.", time.time())
+    say_outcome(face, await face.session.ask(lambda ref: Away(ref)), "You are back.")
 
 
 async def register(face: Face, rest: str) -> None:

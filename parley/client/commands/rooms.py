@@ -13,7 +13,7 @@ from framing.requests import (
     SetTopic,
     WhoIs,
 )
-from parley.client.commands.face import CannotError, Face, UsageError, say_refusal
+from parley.client.commands.face import CannotError, Face, UsageError, say_outcome, say_refusal
 from parley.client.ground.clean import clean
 from parley.client.model.conversation import Conversation, Fate
 from parley.client.model.people import Person, presence
@@ -113,10 +113,8 @@ def invite(face: Face, rest: str) -> Awaitable[None]:
     return _done(face, answer, f"{nick} may enter {room} now, and was told.")
 
 
-async def _done(face: Face, answer: Awaitable[AnyEvent], said: str = "") -> None:
-    """Say what was ``said`` of it, if anything, unless the server refuses."""
-    if not say_refusal(face, await answer) and said:
-        face.model.note(said, time.time())
+async def _done(face: Face, answer: Awaitable[AnyEvent], done: str = "") -> None:
+    say_outcome(face, await answer, done)
 
 
 async def rooms(face: Face, rest: str) -> None:

@@ -79,7 +79,7 @@ class Uploads:
             session.person if session.account else self._secret.name(session.address),
             name,
             request.size,
-            request.sha256.lower(),
+            request.sha256,
             to,
             for_,
             self._part(session, request, name, key(to)),
@@ -112,7 +112,7 @@ class Uploads:
 
     def _part(self, session: Session, request: Put, name: str, to: str) -> str:
         """Return under what name this very upload is gathered, also when it is tried again."""
-        identity = f"{session.person}\0{to}\0{name}\0{request.size}\0{request.sha256.lower()}"
+        identity = f"{session.person}\0{to}\0{name}\0{request.size}\0{request.sha256}"
         while True:
             part = hashlib.sha256(identity.encode()).hexdigest()[:32]
             if not self._shelf.was_part(part):
