@@ -53,7 +53,10 @@ class Scene:
         stored = {r["text"]: r["seq"] for r in found if r["purpose"] == "message"}
         assert len(stored) == sum(r["purpose"] == "message" for r in found), "something is twice"
         for text, seq in self.acknowledged.items():
-            assert stored.get(text, seq) == seq and (text in stored or seq < seqs[0])
+            assert stored.get(text, seq) == seq, f"{text[:9]} has another seq"
+            assert text in stored or seq < seqs[0], (
+                f"{text[:9]}: {seq} not in {seqs[0]}..{seqs[-1]}"
+            )
         assert not list(self.server.data.glob("history.json.torn-*")), "a whole write was torn"
 
     def say(self, wire: Wire, text: str) -> None:
@@ -139,7 +142,12 @@ class Drop(Scene):
         super().check()
         wire = self.server.wire()
         wire.join("looks", bot=True)
-        assert self.rooms <= {room["room"] for room in ask(wire, "rooms")["rooms"]}
+        there: set[str] = set()
+        page: dict[str, Any] = {"end": False}
+        while not page["end"]:
+            page = ask(wire, "rooms", after=max(there, default=""))
+            there |= {room["room"] for room in page["rooms"]}
+        assert self.rooms <= there
         wire.close()
 
 

@@ -1,5 +1,6 @@
 """--keep closes history.json and numbers it; all can be read. --drop drops the oldest files."""
 
+import contextlib
 import json
 import re
 import signal
@@ -41,11 +42,16 @@ def all_pages(wire: Wire) -> list[str]:
 
 
 def records(data: Path) -> list[dict[str, Any]]:
-    """All records in all files, each of which must be a whole JSON array."""
-    found: list[dict[str, Any]] = []
-    for path in [*closed(data), data / "history.json"]:
-        found += json.loads(path.read_text())
-    return found
+    """All records in all files, each of which must be a whole JSON array. If a file is closed or
+    dropped meanwhile they are read once more."""
+    while True:
+        found: list[dict[str, Any]] = []
+        before = closed(data)
+        with contextlib.suppress(FileNotFoundError):
+            for path in [*before, data / "history.json"]:
+                found += json.loads(path.read_text())
+            if closed(data) == before:
+                return found
 
 
 def test_all_can_be_read_over_all_files_before_and_after_restarts(make_server: Make) -> None:

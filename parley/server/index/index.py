@@ -34,7 +34,7 @@ from parley.server.log.records import Deed, Record, Said, decode_line
 from parley.server.log.recovery import Checkpoint
 from parley.server.log.segments import Stamp, address, split
 
-_VERSION: Final = 5
+_VERSION: Final = 6
 _SLICE: Final = 64 * 1024  # bytes of the log taken into the index at a time: about 10 ms
 
 _COMMIT_AT: Final = 4096

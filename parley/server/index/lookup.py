@@ -11,13 +11,24 @@ from typing import Final, Literal, NamedTuple
 from framing.limits import MAX_SEQ
 from framing.names import key
 from parley.server.index.index import Holder, Index, IndexBehindError
-from parley.server.index.streams import Stream, private_stream
+from parley.server.index.streams import Stream, is_inbox, private_stream
+from parley.server.index.words import inbox_question
 from parley.server.log.log import Span
 
 _STREAMS_ASKED: Final = 8
 _ROWS_AT_FIRST: Final = 4  # of each of more streams than these
 _LOOKED_AT: Final = 1000  # messages looked at in one question for whether one may see them
 _NEAR: Final = 20  # seqs a message that messages of one page may lie apart to be asked for at once
+
+_IN_CONVERSATION: Final = (
+    "SELECT seq, start, length FROM entry JOIN place USING (seq)"
+    " WHERE stream = ? AND seq > ? AND seq {beyond} ? ORDER BY seq {order} LIMIT ?"
+)
+_IN_INBOX: Final = (
+    "SELECT seq, start, length FROM words CROSS JOIN place ON seq = words.rowid"
+    " WHERE words MATCH ? AND words.rowid > ? AND words.rowid {beyond} ?"
+    " ORDER BY words.rowid {order} LIMIT ?"
+)
 
 
 class Sight(NamedTuple):
@@ -255,13 +266,19 @@ class Lookup:
         """Return the first rows of all ``streams`` together, from ``seq`` on in this order. Of each
         no more is read than that needs, however many streams there are."""
         self._index.flush()
-        asked = [
-            (number, floor)
-            for name, floor in streams
-            for number in self._index.tables.numbers(name)
-        ]
+        beyond = "<" if order == "DESC" else ">"
+        asked: list[tuple[str, int | str, int]] = []
+        for name, floor in streams:
+            for number in self._index.tables.numbers(name):
+                if is_inbox(name):
+                    asked.append((_IN_INBOX, inbox_question(number), floor))
+                else:
+                    asked.append((_IN_CONVERSATION, number, floor))
         size = limit if len(asked) <= _STREAMS_ASKED else _ROWS_AT_FIRST
-        each = [self._rows_of(number, floor, seq, order, size) for number, floor in asked]
+        each = [
+            self._rows_of(query.format(beyond=beyond, order=order), what, floor, seq, size)
+            for query, what, floor in asked
+        ]
         rows: list[tuple[int, int, int]] = []
         for row in heapq.merge(*each, reverse=order == "DESC"):
             if not rows or rows[-1] != row:
@@ -271,17 +288,12 @@ class Lookup:
         return rows
 
     def _rows_of(
-        self, number: int, floor: int, seq: int, order: Literal["ASC", "DESC"], size: int
+        self, query: str, what: int | str, floor: int, seq: int, size: int
     ) -> Iterator[tuple[int, int, int]]:
         """Yield the rows of one stream, ``size`` at first: no question stays open meanwhile, since
         SQLite looks through all that are with each that begins."""
-        beyond = "<" if order == "DESC" else ">"
-        query = (
-            f"SELECT seq, start, length FROM entry JOIN place USING (seq)"
-            f" WHERE stream = ? AND seq > ? AND seq {beyond} ? ORDER BY seq {order} LIMIT ?"
-        )
         while True:
-            rows = self._index.db.execute(query, (number, floor, seq, size)).fetchall()
+            rows = self._index.db.execute(query, (what, floor, seq, size)).fetchall()
             yield from rows
             if len(rows) < size:
                 return

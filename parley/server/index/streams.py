@@ -32,6 +32,11 @@ def inbox_stream(person: str) -> str:
     return f"@{person}"
 
 
+def is_inbox(stream: str) -> bool:
+    """Tell whether a stream is all that is private of somebody."""
+    return stream.startswith("@") and " " not in stream
+
+
 def private_stream(person: str, nick: str) -> str:
     """Name the stream of what ``person`` and whoever held ``nick`` said to each other."""
     return f"@{person} {key(nick)}"

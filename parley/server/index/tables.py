@@ -4,15 +4,18 @@ They are written within the transactions of ``parley.server.index.index``. Messa
 *stream* (``parley.server.index.streams``): a stream's name leads to the numbers of the
 conversations that are seen in it, and a conversation's number to its messages. An inbox has a
 number of its own: it would be slow to put together of all the conversations that somebody ever had.
+Which messages come to it the table of words knows (``parley.server.index.words``), since a search
+must know that too.
 """
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Final, NamedTuple
 
 from framing.names import key
 from parley.server.index.streams import conversation_of
-from parley.server.index.words import Words
+from parley.server.index.words import Words, place_words
 from parley.server.log.log import Span
 from parley.server.log.records import Deed, Guest, Record, Said
 
@@ -39,15 +42,18 @@ CREATE TABLE holder (nick TEXT PRIMARY KEY, seq INTEGER, person TEXT, shown TEXT
 
 _MOMENTS: Final = 64  # of so many seqs one is kept with its time
 _KEPT: Final = 20_000  # conversations whose numbers are kept in memory
+_ROWS: Final = 64  # rows of one statement
+
+Row = tuple[int | float | str, ...]
 
 
 class _Kept(NamedTuple):
-    """A conversation in the tables: its number, then those of the ``inboxes`` that its messages
-    come to, and all of these as ``words`` of a message."""
+    """A conversation in the tables: its number, and what stands in the table of words for the place
+    of its messages: of those with a text (``said``), and of those that have none."""
 
     number: int
-    inboxes: tuple[int, ...]
-    words: str
+    said: str
+    silent: str
 
 
 class Tables:
@@ -102,17 +108,16 @@ class Tables:
             number = self._number_made(conversation.name)
             seen = [(name, number) for name in conversation.sides]
             self._db.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?)", seen)
-            inboxes = tuple(map(self._number_made, conversation.inboxes))
-            words = " ".join(f"s{stream}" for stream in (number, *inboxes))
+            inboxes = list(map(self._number_made, conversation.inboxes))
             if len(self._kept) >= _KEPT:
                 self._kept.clear()
-            kept = self._kept[who] = _Kept(number, inboxes, words)
+            kept = self._kept[who] = _Kept(number, *place_words(number, inboxes))
         return kept
 
     # Writing, inside a transaction
 
     def write(self, found: Iterable[tuple[Record, Span]]) -> None:
-        """Take in records. What is in already is written over."""
+        """Take in records. What is in already stays."""
         places: list[tuple[int, int, int, int]] = []
         entries: list[tuple[int, int, bool]] = []
         refs: list[tuple[str, int, str, int]] = []
@@ -129,19 +134,18 @@ class Tables:
             message = record.message
             seq = message.seq
             original = message.edit_of or message.redact_of
-            number, inboxes, words = self._keep(record)
+            number, place, silent = self._keep(record)
             places.append((seq, start, length, number))
-            entries += [(stream, seq, original is None) for stream in (number, *inboxes)]
+            entries.append((number, seq, original is None))
             refs.append((message.from_.lower(), message.id, record.origin.ref, seq))
             if original is not None:
                 changes.append((original, seq, message.redact_of is not None))
             if seq % _MOMENTS == 0:
                 moments.append((seq, message.time))
-            self.words.add(seq, message.text, words, message.from_)
-        write = self._db.executemany
-        write("INSERT OR REPLACE INTO place VALUES (?, ?, ?, ?)", places)
-        write("INSERT OR REPLACE INTO entry VALUES (?, ?, ?)", entries)
-        write("INSERT OR REPLACE INTO ref VALUES (?, ?, ?, ?)", refs)
+            self.words.add(seq, message.text, place if message.text else silent, message.from_)
+        self._insert("place", places)
+        self._insert("entry", entries)
+        self._insert("ref", refs)
         # The log may be taken in from its end: what is newer stays, and what was taken back is.
         latest = (
             "ON CONFLICT (original) DO UPDATE SET final = max(final, excluded.final), seq ="
@@ -149,10 +153,25 @@ class Tables:
             " WHEN final THEN seq ELSE excluded.seq END"
         )
         if changes:
-            write(f"INSERT INTO change VALUES (?, ?, ?) {latest}", changes)
-        if moments:
-            write("INSERT OR REPLACE INTO moment VALUES (?, ?)", moments)
+            self._db.executemany(f"INSERT INTO change VALUES (?, ?, ?) {latest}", changes)
+        self._insert("moment", moments)
         self.words.write()
+
+    def _insert(self, table: str, rows: Sequence[Row]) -> None:
+        """Write rows, many by one statement: to begin and to end one takes longer than a row.
+
+        ``OR IGNORE`` since it cannot fail halfway: for what could, SQLite keeps a journal of the
+        statement, and FTS5 writes down first all that it has gathered.
+        """
+        if not rows:
+            return
+        into = f"INSERT OR IGNORE INTO {table} VALUES "
+        row = f"({', '.join('?' * len(rows[0]))})"
+        many = into + ", ".join([row] * _ROWS)
+        whole = len(rows) - len(rows) % _ROWS
+        for at in range(0, whole, _ROWS):
+            self._db.execute(many, list(chain.from_iterable(rows[at : at + _ROWS])))
+        self._db.executemany(into + row, rows[whole:])
 
     def _write_deed(self, deed: Deed) -> None:
         self._db.execute(
@@ -188,17 +207,16 @@ class Tables:
     def _remove(self, said: Said) -> int:
         """Take out a message. Return the number of its conversation."""
         message = said.message
-        number, inboxes, words = self._keep(said)
+        number, place, silent = self._keep(said)
         seq = message.seq
         delete = self._db.execute
-        for stream in (number, *inboxes):
-            delete("DELETE FROM entry WHERE stream = ? AND seq = ?", (stream, seq))
+        delete("DELETE FROM entry WHERE stream = ? AND seq = ?", (number, seq))
         delete("DELETE FROM place WHERE seq = ?", (seq,))
         sent = (message.from_.lower(), message.id, said.origin.ref, seq)
         delete("DELETE FROM ref WHERE nick = ? AND id = ? AND ref = ? AND seq = ?", sent)
         if (original := message.edit_of or message.redact_of) is not None:
             delete("DELETE FROM change WHERE original = ? AND seq = ?", (original, seq))
-        self.words.remove(seq, message.text, words, message.from_)
+        self.words.remove(seq, message.text, place if message.text else silent, message.from_)
         return number
 
     def _remove_empty(self, number: int, said: Said) -> None:

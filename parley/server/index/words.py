@@ -5,12 +5,16 @@ all as words, so that "these words, in what I may see, by her" is one question t
 only what it finds. The text itself is not kept here, and a row is never changed: a message
 that was changed later is passed over by whoever reads what was found, and found by its change.
 
+What came to somebody in private is found here too, whether it has a text or not (that something was
+taken back has none): an *inbox* is nothing but the messages that have its word.
+
 Scripts without spaces are searched by their characters: each stands as a word of its own, and
 several together are looked for beside each other.
 """
 
 import re
 import sqlite3
+from collections.abc import Iterable
 from typing import Final
 
 _UNSPACED: Final = re.compile(
@@ -46,24 +50,26 @@ class Words:
         # Fewer, bigger merges: a fifth less time for each message.
         db.execute("INSERT INTO words (words, rank) VALUES ('automerge', 8)")
 
-    def add(self, seq: int, text: str, streams: str, nick: str) -> None:
-        """Take in a message; ``streams`` are words such as ``s1 s7``. One without a text is found
-        by no search."""
-        if text:
-            self._rows.append(self._row(seq, text, streams, nick))
+    def add(self, seq: int, text: str, place: str, nick: str) -> None:
+        """Take in a message; ``place`` is made by ``place_words``. One without a text is found by
+        no search."""
+        if place:
+            self._rows.append(self._row(seq, text, place, nick))
 
-    def remove(self, seq: int, text: str, streams: str, nick: str) -> None:
+    def remove(self, seq: int, text: str, place: str, nick: str) -> None:
         """Take out a message; all must be as it was when it was taken in."""
-        if text:
-            self._removed.append(self._row(seq, text, streams, nick))
+        if place:
+            self._removed.append(self._row(seq, text, place, nick))
 
-    def _row(self, seq: int, text: str, streams: str, nick: str) -> tuple[int, str, str, str]:
+    def _row(self, seq: int, text: str, place: str, nick: str) -> tuple[int, str, str, str]:
+        if not text:
+            return seq, "", place, ""
         sender = self._senders.get(nick)
         if sender is None:
             if len(self._senders) > _SENDERS:
                 self._senders.clear()
             sender = self._senders[nick] = _sender(nick)
-        return seq, text if text.isascii() else _spaced(text), streams, sender
+        return seq, text if text.isascii() else _spaced(text), place, sender
 
     def write(self) -> None:
         """Write what has been added and removed."""
@@ -108,6 +114,19 @@ class Words:
         )
         rows = self._db.execute(query, (asked, span.start, span.stop, limit))
         return [seq for (seq,) in rows]
+
+
+def place_words(conversation: int, inboxes: Iterable[int]) -> tuple[str, str]:
+    """Return the words of the place of a message that has a text, by which it is found in its
+    conversation and in the inboxes it comes to; and those of one that has none, for the inboxes
+    alone."""
+    said = " ".join(f"s{number}" for number in (conversation, *inboxes))
+    return said, " ".join(f"i{number}" for number in inboxes)
+
+
+def inbox_question(inbox: int) -> str:
+    """Return what to ask the table for to find all that is in an inbox."""
+    return f"place:(s{inbox} OR i{inbox})"
 
 
 def too_costly(text: str) -> str | None:
