@@ -31,7 +31,7 @@ def environment(extra: str) -> Path:
         print(f"Making an environment in {place} ...", flush=True)
         venv.create(place, with_pip=True)
     if not stamp.exists() or stamp.read_text() != wanted:
-        print("Installing Parley ...", flush=True)
+        print("Installing Parley (once; it may take a minute) ...", flush=True)
         target = f"{HERE}[{extra}]" if extra else str(HERE)
         pip = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
         subprocess.run([*pip, "-e", target], check=True)

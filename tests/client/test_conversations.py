@@ -157,6 +157,20 @@ def test_a_private_conversation_is_closed_and_comes_again_whole(
     ann.see("@bob ›", "psst", "still there?")
 
 
+def test_a_slip_in_a_name_opens_no_conversation_with_nobody(
+    server: ChatServer, open_client: Open
+) -> None:
+    ann = open_client(server, "ann", columns=120)
+    ann.see("1 here")
+    ann.type("/go lobbby\r")
+    ann.see("There is no lobbby here. /go #lobby?")
+    assert "between you" not in ann.text
+    ann.type("/go @lobbby\r")
+    ann.see("Nothing yet between you and lobbby.")
+    ann.type("/go zoe\r")
+    ann.see("Nothing yet between you and zoe.")
+
+
 def test_what_the_lobby_is_about(server: ChatServer, open_client: Open) -> None:
     bob = server.joined("bob")
     ask(bob, "topic", text="tea")

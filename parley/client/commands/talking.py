@@ -1,6 +1,7 @@
 """Commands about what is said: to whom, changed, taken back, said before."""
 
 from collections.abc import Awaitable
+from difflib import get_close_matches
 
 from framing.events import AnyEvent, History
 from framing.names import is_nick, is_room, key
@@ -44,10 +45,22 @@ def go(face: Face, rest: str) -> Awaitable[None] | None:
     elif is_room(rest):
         return join(face, rest)
     elif name.startswith("@") and is_nick(name[1:]):
-        msg(face, name[1:])
+        if rest != name:
+            _check_meant(face, rest)
+        msg(face, rest)
     else:
         raise UsageError("Go where?")
     return None
+
+
+def _check_meant(face: Face, nick: str) -> None:
+    """Raise if nobody is known by a nick and it is nearly the name of something here."""
+    if face.model.people.get(nick) is not None:
+        return
+    names = {name[1:]: one.name for name, one in face.model.conversations.items()}
+    if near := get_close_matches(key(nick), names, 1, 0.75):
+        text = f"There is no {nick} here. /go {names[near[0]]}? /go @{nick} writes to who is away."
+        raise CannotError(text)
 
 
 def edit(face: Face, rest: str) -> Awaitable[None]:

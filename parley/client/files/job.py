@@ -86,7 +86,9 @@ class Job:
         words = [self.percent if self.state is State.MOVING else f"checking {self.percent}"]
         if rate > 0 and self.moved < self.size:
             words.append(f"{_span((self.size - self.moved) / rate)} left")
-        return [*words, f"{humanize.naturalsize(rate)}/s", f"of {size}", self.via]
+        if rate > 0 or self._seen[-1][0] - self._seen[0][0] >= 1:
+            words.append(f"{humanize.naturalsize(rate)}/s")
+        return [*words, f"of {size}", self.via]
 
     @property
     def percent(self) -> str:

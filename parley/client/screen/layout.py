@@ -58,7 +58,8 @@ def layout(
         return panes.conversations(model, panes.CONVERSATIONS_WIDTH, rows() - _AROUND, go)
 
     def people() -> StyleAndTextTuples:
-        return panes.people(model, panes.PEOPLE_WIDTH, rows() - _AROUND, time.time(), go)
+        width = panes.people_width(columns())
+        return panes.people(model, width, rows() - _AROUND, time.time(), go)
 
     def transfers() -> StyleAndTextTuples:
         return panes.transfers(work.running, columns(), time.monotonic(), work.cancel)
@@ -90,7 +91,10 @@ def layout(
                 VSplit(
                     [
                         Window(width=1, char="│", style=border),
-                        Window(FormattedTextControl(people), width=panes.PEOPLE_WIDTH),
+                        Window(
+                            FormattedTextControl(people),
+                            width=lambda: Dimension.exact(panes.people_width(columns())),
+                        ),
                     ]
                 ),
                 roomy,

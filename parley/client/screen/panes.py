@@ -20,7 +20,6 @@ from parley.client.model.people import presence, span
 from parley.client.screen.style import of_nick
 from parley.client.session.happenings import Status
 
-PEOPLE_WIDTH: Final = 20
 PEOPLE_FROM: Final = 72
 """Columns from which the people have a pane."""
 
@@ -34,6 +33,11 @@ TRANSFERS: Final = 3
 HINTS: Final = ("/help", "Ctrl+K goes to", "q! leaves", "PgUp scrolls", "Tab completes")
 
 Go = Callable[[str], None]
+
+
+def people_width(columns: int) -> int:
+    """Return how wide the pane of the people is: from 160 columns on every nick fits whole."""
+    return min(36, max(20, columns - 124))
 
 
 def tabs(model: Model, width: int, go: Go) -> StyleAndTextTuples:

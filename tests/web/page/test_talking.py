@@ -1,6 +1,8 @@
 """People at browsers, and one at a terminal, talk by a real server."""
 
+import os
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,6 +83,7 @@ def test_private_rooms_and_topics(visit: Visit) -> None:
     ina.say("/join den")
     ina.told("den")
     expect(ina.page.locator("#title")).to_have_text("#lobby")
+    expect(ina.page.locator("#conversations")).not_to_contain_text("den")
     hal.page.click("#go-about")
     hal.page.get_by_label("What it is about").fill("foxes")
     hal.page.get_by_role("button", name="Say so").click()
@@ -97,6 +100,20 @@ def test_private_rooms_and_topics(visit: Visit) -> None:
     hal.say("/leave")
     expect(hal.page.locator("#title")).to_have_text("#lobby")
     expect(hal.page.locator("#conversations")).not_to_contain_text("den")
+
+
+def test_what_is_typed_behind_join_goes_to_the_room(visit: Visit, web_server: ChatServer) -> None:
+    lea = visit("lea")
+    os.kill(web_server.pid, signal.SIGSTOP)
+    try:
+        lea.say("/join loft")
+        expect(lea.page.locator("#title")).to_have_text("#loft")
+        lea.say("up here")
+    finally:
+        os.kill(web_server.pid, signal.SIGCONT)
+    lea.stored("up here")
+    assert web_server.records[-1]["to"] == "#loft"
+    expect(lea.page.locator("#people-list [role=option]")).to_have_count(1)
 
 
 def test_typing_and_away_are_seen(visit: Visit) -> None:

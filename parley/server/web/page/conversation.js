@@ -72,13 +72,18 @@ export class Conversation extends Stretch {
     this.typing = new Map();
     this.toldRead = 0;
     this.seen = 0;
-    this.entered = false;
+    this.entering = false;
     this._own = new Set();
     this._greatest = 0;
   }
 
   get private() {
     return this.name.startsWith("@");
+  }
+
+  /** Whether anything here was said by oneself in this page, stored or not. */
+  get own() {
+    return this.entries.some(({ fate }) => fate !== "none");
   }
 
   /** What is shown: the window, or the stretch up to now. */

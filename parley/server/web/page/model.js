@@ -40,7 +40,6 @@ export class Model {
     this.motd = "";
     this.status = { status: "connecting", text: "", word: null, retryAt: null };
     this.lobby = this.conversation(LOBBY);
-    this.lobby.entered = true;
     this.current = this.lobby;
     /** Whether the person looks at the end of `current`. */
     this.attentive = true;
@@ -178,7 +177,7 @@ export class Model {
     const motd = cleanText(event.motd);
     if (motd && motd !== this.motd) for (const line of motd.split("\n").slice(0, NOTE_LINES)) this._tell(line, time);
     this.motd = motd;
-    for (const room of event.rooms) this.conversation(cleanName(room)).entered = true;
+    for (const room of event.rooms) this.conversation(cleanName(room));
     if (this.account) {
       for (const each of this.conversations.values()) each.unread = 0;
       for (const [name, count] of Object.entries(event.unread)) {

@@ -23,11 +23,29 @@ export class Requests {
     }
   }
 
-  /** Go into a room, or make it. Throws a Refusal. */
+  /**
+   * Go into a room, or make it: at once, since what is said next is meant for it, and follows the
+   * request. Throws a Refusal, back where one was.
+   */
   async enter(room, hidden) {
-    await this._ask({ purpose: "enter", room, ...(hidden && { private: true }) });
-    this._app.model.conversation(room).entered = true;
+    const { model } = this._app;
+    const before = model.conversations.has(key(room)) ? null : model.current.name;
+    const asked = this._ask({ purpose: "enter", room, ...(hidden && { private: true }) });
+    const conversation = model.conversation(room);
+    conversation.entering = true;
     this._app.go(room);
+    try {
+      await asked;
+    } catch (problem) {
+      if (before !== null && !conversation.own && !conversation.draft) {
+        if (model.current === conversation) this._app.go(before);
+        model.takeOut(room);
+      }
+      throw problem;
+    } finally {
+      conversation.entering = false;
+    }
+    this.about(conversation);
   }
 
   /** Leave a room, or close a private conversation, of which nothing is lost. Throws a Refusal. */
@@ -78,8 +96,8 @@ export class Requests {
 
   /** Ask what is to be known of a conversation that is opened: its topic, who is in it. */
   about(conversation) {
-    const { name: room, members } = conversation;
-    if (this._app.session.status !== "online" || conversation.private || members !== null) return;
+    const { name: room, members, entering } = conversation;
+    if (this._app.session.status !== "online" || conversation.private || entering || members !== null) return;
     if (conversation.key !== LOBBY || !conversation.topicKnown) this.attempt(this._ask({ purpose: "topic", room }));
     if (conversation.key === LOBBY) return;
     conversation.members = new Set();
