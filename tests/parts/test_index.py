@@ -1,8 +1,10 @@
-"""The index when the disk is full: between a write and its commit, and when somebody comes in."""
+"""The index when the disk is full: between a write and its commit, and when somebody comes in. And
+by what it knows the log again."""
 
 import contextlib
+import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,10 +12,11 @@ from scramp import ScramClient
 
 from framing.events import Challenge, Message, Welcome
 from framing.requests import Join, Login, Response, Say
-from parley.server.index.index import IndexUnavailableError
+from parley.server.index.index import Index, IndexUnavailableError
 from parley.server.index.lookup import Lookup
 from parley.server.index.streams import Stream, inbox_stream
 from parley.server.log.records import Origin, Said
+from parley.server.log.segments import Stamp, stamp_of
 from tests.parts.house import Client, House
 
 
@@ -66,6 +69,28 @@ def add(house: House, by: str, to: str, text: str) -> None:
     message = Message(0, by, 1, f"@{to}", text, 1.0, len(text))
     house.log.append(Said(message, Origin("ref", f"~{by}", f"~{to}")))
     house.index.add(house.log.commit(0.0))
+
+
+def test_the_log_is_known_by_its_time_after_an_end_in_order_and_not_after_a_crash(
+    house: House, tmp_path: Path
+) -> None:
+    def known(how: Callable[[], None]) -> Stamp | None:
+        joined(house, "ann")
+        house.index.commit()
+        how()
+        again = Index(tmp_path / "history.index", "boot")
+        assert again.checkpoint is not None
+        again.db.close()
+        house.crash()
+        return again.checkpoint.last
+
+    def end() -> None:
+        house.log.close()
+        house.index.close()
+        house.log.files.fd = os.open(tmp_path / "history.json", os.O_RDWR)  # for the crash
+
+    assert known(end) == stamp_of((tmp_path / "history.json").stat())
+    assert known(house.index.db.close) is None
 
 
 def test_the_number_of_a_conversation_that_was_taken_back_is_never_anothers(house: House) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from framing.events import Message
 from parley.server.log.log import Fsync, Log, Span, StoreUnavailableError
 from parley.server.log.records import Guest, Origin, Record, Said
 from parley.server.log.recovery import Checkpoint, HistoryError, Recovery
+from parley.server.log.segments import stamp_of
 
 
 def said(text: str, ref: str = "r") -> Said:
@@ -223,6 +225,25 @@ def test_a_checkpoint_is_trusted_only_while_everything_before_it_is_the_same(
     changed = Recovery(path, Checkpoint(first.position, {}))
     os.close(changed.fd)
     assert changed.trusted is None and changed.position.seq == 3
+
+
+def test_a_file_that_was_closed_in_order_is_known_by_its_time(
+    written: tuple[Path, int, bytes],
+) -> None:
+    path, _, _ = written
+    first = Recovery(path)
+    os.close(first.fd)
+    closed = stamp_of(path.stat())
+    wrong_sum = replace(first.position, crc=first.position.crc ^ 1)
+    for last, trusted in ((closed, wrong_sum), (None, None)):
+        again = Recovery(path, Checkpoint(wrong_sum, {}, last))
+        os.close(again.fd)
+        assert again.trusted == trusted and again.position.seq == 3
+    path.write_bytes(path.read_bytes().replace(b'"one"', b'"ONE"'))
+    assert path.stat().st_size == closed.size
+    changed = Recovery(path, Checkpoint(first.position, {}, closed))
+    os.close(changed.fd)
+    assert changed.trusted is None
 
 
 def test_without_a_checkpoint_recovery_gives_every_record_that_is_no_message(

@@ -32,7 +32,7 @@ from parley.server.index.tables import Tables
 from parley.server.log.log import START, Log, Position, Span, Stored
 from parley.server.log.records import Deed, Record, Said, decode_line
 from parley.server.log.recovery import Checkpoint
-from parley.server.log.segments import Stamp, address, split
+from parley.server.log.segments import Stamp, address, split, stamp_of
 
 _VERSION: Final = 6
 _SLICE: Final = 64 * 1024  # bytes of the log taken into the index at a time: about 10 ms
@@ -97,7 +97,8 @@ class Index:
             if usable:
                 position = Position(kept["end"], kept["seq"], kept["crc"], kept["number"])
                 closed = db.execute("SELECT number, size, mtime_ns FROM closed").fetchall()
-                self.checkpoint = Checkpoint(position, {n: Stamp(*of) for n, *of in closed})
+                last = Stamp(kept["size"], kept["mtime_ns"]) if kept["closed"] else None
+                self.checkpoint = Checkpoint(position, {n: Stamp(*of) for n, *of in closed}, last)
                 self.low = kept["low"]
                 self.floor = kept["floor"]
                 self._low_offset = kept["low_offset"]
@@ -334,18 +335,22 @@ class Index:
         """Write what is left and close the file, to be trusted at the next start. Return whether
         it is to be trusted after a reboot too.
 
+        The log is closed already, and is known by its time from now on.
         If it cannot be written it stays as it was: the next start takes up what is missing. All of
         it may still have to go to the disk, which takes as long as ``go_on`` says that it may.
         """
         closed = False
-        with contextlib.suppress(IndexUnavailableError):
+        with contextlib.suppress(IndexUnavailableError, FileNotFoundError):
             self.commit()
             self._sync()
             # All must be durable before it is called so.
             if self._path is None or durable.synced(self._path, go_on):
                 self.db.execute("PRAGMA synchronous=FULL")
+                last = stamp_of(self._log.files.path.stat())
                 with self._transaction():
                     self._checkpoint(self._log.position, closed=True)
+                    values = [("size", last.size), ("mtime_ns", last.mtime_ns)]
+                    self.db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values)
                 self._sync()
                 closed = True
         self.db.close()

@@ -11,8 +11,9 @@ what is missing, that was promised, and this is damage: the start is refused, an
 nothing is changed. If none does, all of it is the write that broke off.
 
 A start that trusts a ``Checkpoint`` reads only what came after it. The trust is
-earned by the CRC-32 of everything before in ``history.json``; the numbered files, which are
-never written again, are known by their sizes and times.
+earned by the CRC-32 of everything before in ``history.json``. Files that nobody has written to
+since are known by their sizes and times: the numbered ones, and ``history.json`` if it was closed
+in order.
 """
 
 import logging
@@ -37,7 +38,7 @@ from parley.server.log.records import (
     durable_before,
     time_of,
 )
-from parley.server.log.segments import EMPTY, END, MARKS, Segments, Stamp, address
+from parley.server.log.segments import EMPTY, END, MARKS, Segments, Stamp, address, stamp_of
 
 _CHUNK = 1024 * 1024  # bytes read at a time
 TORN_LINES = 3
@@ -66,10 +67,12 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What somebody has seen of the log: up to ``position``, with these closed files."""
+    """What somebody has seen of the log: up to ``position``, with these closed files. ``last`` is
+    ``history.json`` if nothing was written to it afterwards."""
 
     position: Position
     closed: Mapping[int, Stamp]
+    last: Stamp | None = None
 
 
 class Recovery:
@@ -135,6 +138,8 @@ class Recovery:
         position = checkpoint.position
         if position.number != self.files.number or checkpoint.closed != self.files.closed:
             return False
+        if checkpoint.last == file.stamp:
+            return True
         return position.end <= file.size and file.crc(0, position.end, 0) == position.crc
 
     def _dropped(self) -> Dropped | None:
@@ -324,7 +329,8 @@ class _File:
         self._path = path
         self._fd = fd
         self._number = number
-        self.size = os.fstat(fd).st_size
+        self.stamp = stamp_of(os.fstat(fd))
+        self.size = self.stamp.size
 
     def holds_nothing(self) -> bool:
         """Tell whether the file is new, or an empty JSON array in any layout, or what a power cut

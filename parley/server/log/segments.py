@@ -41,6 +41,11 @@ class Stamp(NamedTuple):
     mtime_ns: int
 
 
+def stamp_of(found: os.stat_result) -> Stamp:
+    """Return the stamp of a file."""
+    return Stamp(found.st_size, found.st_mtime_ns)
+
+
 class Segments:
     """The files of the log at ``path``. ``fd`` is the one that grows, ``number`` its number,
     ``closed`` the numbered ones.
@@ -143,8 +148,7 @@ class Segments:
             raise BetweenFilesError(problem.errno, problem.strerror) from None
 
     def _stamp(self, number: int) -> Stamp:
-        found = self.name(number).stat()
-        return Stamp(found.st_size, found.st_mtime_ns)
+        return stamp_of(self.name(number).stat())
 
     def _fd(self, number: int) -> int:
         if number == self.number:
