@@ -121,7 +121,7 @@ class Close(Scene):
 class Drop(Scene):
     """And the oldest of the closed files is dropped, but for what must outlive it."""
 
-    options = ("--keep", "8K", "--drop")
+    options = ("--keep", "64K", "--drop")  # a file is closed at each eighth of it
 
     def __init__(self, server: ChatServer) -> None:
         super().__init__(server)
@@ -132,11 +132,12 @@ class Drop(Scene):
         if ask(wire, "enter", room=room)["purpose"] == "ok":
             self.rooms.add(room)
         oldest = closed(self.server.data)[:1]
-        for which in range(40):
+        for which in range(100):
             self.say(wire, f"{self.number} {which} " + "x" * 1000)
-            if closed(self.server.data)[:1] != oldest and which > 9:
-                break
-        return True
+            if oldest and closed(self.server.data)[:1] != oldest:
+                return True
+            oldest = oldest or closed(self.server.data)[:1]
+        return False
 
     def check(self) -> None:
         super().check()
