@@ -93,6 +93,8 @@ def test_a_room_that_one_may_not_enter_is_none_to_be_in(
     ann.see("✓ said after all", not_="there is no room")
     ann.type("/join board\rwhat was meant for few\r")
     ann.see("#board ›", "what was meant for few", "#board is private")
+    ann.type("/leave\r")
+    ann.see("#lobby ›", not_="2 #board")
     bob.say("all that anybody heard")
     assert cyd.until("message")["text"] == "said after all"
     assert cyd.until("message")["text"] == "all that anybody heard"
@@ -163,7 +165,7 @@ def test_a_slip_in_a_name_opens_no_conversation_with_nobody(
     ann = open_client(server, "ann", columns=120)
     ann.see("1 here")
     ann.type("/go lobbby\r")
-    ann.see("There is no lobbby here. /go #lobby?")
+    ann.see("I know of no lobbby. /go #lobby?")
     assert "between you" not in ann.text
     ann.type("/go @lobbby\r")
     ann.see("Nothing yet between you and lobbby.")

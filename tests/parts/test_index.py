@@ -86,10 +86,13 @@ def test_the_log_is_known_by_its_time_after_an_end_in_order_and_not_after_a_cras
 
     def end() -> None:
         house.log.close()
+        path.rename(tmp_path / "away")  # another file stands there when the index is closed
+        path.write_bytes((tmp_path / "away").read_bytes())
         house.index.close()
-        house.log.files.fd = os.open(tmp_path / "history.json", os.O_RDWR)  # for the crash
+        house.log.files.fd = os.open(path, os.O_RDWR)  # for the crash
 
-    assert known(end) == stamp_of((tmp_path / "history.json").stat())
+    path = tmp_path / "history.json"
+    assert known(end) == stamp_of((tmp_path / "away").stat()) != stamp_of(path.stat())
     assert known(house.index.db.close) is None
 
 

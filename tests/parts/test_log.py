@@ -12,10 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from framing.events import Message
-from parley.server.log.log import Fsync, Log, Span, StoreUnavailableError
+from parley.server.log import recovery
+from parley.server.log.log import Fsync, Log, Position, Span, StoreUnavailableError
 from parley.server.log.records import Guest, Origin, Record, Said
 from parley.server.log.recovery import Checkpoint, HistoryError, Recovery
-from parley.server.log.segments import stamp_of
+from parley.server.log.segments import Stamp, stamp_of
 
 
 def said(text: str, ref: str = "r") -> Said:
@@ -227,23 +228,29 @@ def test_a_checkpoint_is_trusted_only_while_everything_before_it_is_the_same(
     assert changed.trusted is None and changed.position.seq == 3
 
 
-def test_a_file_that_was_closed_in_order_is_known_by_its_time(
-    written: tuple[Path, int, bytes],
+def test_a_long_file_that_was_closed_in_order_is_known_by_its_time(
+    written: tuple[Path, int, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, _, _ = written
     first = Recovery(path)
     os.close(first.fd)
     closed = stamp_of(path.stat())
-    wrong_sum = replace(first.position, crc=first.position.crc ^ 1)
-    for last, trusted in ((closed, wrong_sum), (None, None)):
-        again = Recovery(path, Checkpoint(wrong_sum, {}, last))
+    unlike = replace(first.position, crc=first.position.crc ^ 1)
+
+    def taken(position: Position, last: Stamp | None) -> Position | None:
+        again = Recovery(path, Checkpoint(position, {}, last))
         os.close(again.fd)
-        assert again.trusted == trusted and again.position.seq == 3
+        assert again.position.seq == 3
+        return again.trusted
+
+    assert taken(unlike, closed) is None  # it is short: its CRC-32 is taken
+    monkeypatch.setattr(recovery, "LONG", 10)
+    assert taken(unlike, closed) == unlike
+    assert taken(unlike, None) is None
+    assert taken(replace(unlike, end=unlike.end - 1), closed) is None
     path.write_bytes(path.read_bytes().replace(b'"one"', b'"ONE"'))
-    assert path.stat().st_size == closed.size
-    changed = Recovery(path, Checkpoint(first.position, {}, closed))
-    os.close(changed.fd)
-    assert changed.trusted is None
+    os.utime(path, ns=(closed.mtime_ns, closed.mtime_ns + 1))
+    assert taken(first.position, closed) is None
 
 
 def test_without_a_checkpoint_recovery_gives_every_record_that_is_no_message(

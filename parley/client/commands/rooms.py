@@ -3,8 +3,9 @@
 import time
 from collections.abc import Awaitable
 
+from framing.errors import ErrorWord
 from framing.events import AnyEvent, Error, Room, Rooms, Users
-from framing.names import is_nick, is_room, key
+from framing.names import LOBBY, is_nick, is_room, key
 from framing.requests import (
     Enter,
     Invite,
@@ -68,8 +69,17 @@ def leave(face: Face, rest: str) -> Awaitable[None] | None:
 
 
 async def _left(face: Face, name: str, answer: Awaitable[AnyEvent]) -> None:
-    if not say_refusal(face, await answer):
+    answered = await answer
+    if _is_not_in(face, name, answered) or not say_refusal(face, answered):
         _take_out(face, name)
+
+
+def _is_not_in(face: Face, name: str, answer: AnyEvent) -> bool:
+    """Tell whether a room stands here that one never got into: something was said to it before it
+    was known that one may not."""
+    here = key(name) in face.model.conversations and key(name) != LOBBY
+    words = (ErrorWord.NO_SUCH_ROOM.value, ErrorWord.FORBIDDEN.value)
+    return here and isinstance(answer, Error) and answer.error in words
 
 
 def _take_out(face: Face, name: str) -> None:

@@ -54,12 +54,12 @@ def go(face: Face, rest: str) -> Awaitable[None] | None:
 
 
 def _check_meant(face: Face, nick: str) -> None:
-    """Raise if nobody is known by a nick and it is nearly the name of something here."""
+    """Raise if nobody is known by a nick and it is nearly the name of a room here."""
     if face.model.people.get(nick) is not None:
         return
-    names = {name[1:]: one.name for name, one in face.model.conversations.items()}
-    if near := get_close_matches(key(nick), names, 1, 0.75):
-        text = f"There is no {nick} here. /go {names[near[0]]}? /go @{nick} writes to who is away."
+    rooms = [name[1:] for name in face.model.conversations if is_room(name)]
+    if near := get_close_matches(key(nick), rooms, 1, 0.8):
+        text = f"I know of no {nick}. /go #{near[0]}? /go @{nick} writes to who is not here."
         raise CannotError(text)
 
 

@@ -32,7 +32,7 @@ from parley.server.index.tables import Tables
 from parley.server.log.log import START, Log, Position, Span, Stored
 from parley.server.log.records import Deed, Record, Said, decode_line
 from parley.server.log.recovery import Checkpoint
-from parley.server.log.segments import Stamp, address, split, stamp_of
+from parley.server.log.segments import Stamp, address, split
 
 _VERSION: Final = 6
 _SLICE: Final = 64 * 1024  # bytes of the log taken into the index at a time: about 10 ms
@@ -335,20 +335,20 @@ class Index:
         """Write what is left and close the file, to be trusted at the next start. Return whether
         it is to be trusted after a reboot too.
 
-        The log is closed already, and is known by its time from now on.
+        The log is to be closed before, and is known by what it was then.
         If it cannot be written it stays as it was: the next start takes up what is missing. All of
         it may still have to go to the disk, which takes as long as ``go_on`` says that it may.
         """
         closed = False
-        with contextlib.suppress(IndexUnavailableError, FileNotFoundError):
+        with contextlib.suppress(IndexUnavailableError):
             self.commit()
             self._sync()
             # All must be durable before it is called so.
             if self._path is None or durable.synced(self._path, go_on):
                 self.db.execute("PRAGMA synchronous=FULL")
-                last = stamp_of(self._log.files.path.stat())
                 with self._transaction():
                     self._checkpoint(self._log.position, closed=True)
+                    last = self._log.closed_as or Stamp(0, 0)
                     values = [("size", last.size), ("mtime_ns", last.mtime_ns)]
                     self.db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values)
                 self._sync()

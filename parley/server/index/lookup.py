@@ -271,7 +271,7 @@ class Lookup:
         for name, floor in streams:
             for number in self._index.tables.numbers(name):
                 if is_inbox(name):
-                    asked.append((_IN_INBOX, inbox_question(number), floor))
+                    asked.append((_IN_INBOX, inbox_question(number), self._index.floor))
                 else:
                     asked.append((_IN_CONVERSATION, number, floor))
         size = limit if len(asked) <= _STREAMS_ASKED else _ROWS_AT_FIRST

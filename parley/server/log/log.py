@@ -25,7 +25,7 @@ from typing import Literal, NamedTuple
 
 from parley.server.ground.counts import Histogram
 from parley.server.log.records import Record, decode_line, encode_line, time_of
-from parley.server.log.segments import END, BetweenFilesError, Segments
+from parley.server.log.segments import END, BetweenFilesError, Segments, Stamp, stamp_of
 
 Fsync = Literal["always", "everysec", "never"]
 
@@ -94,6 +94,8 @@ class Log:
         self._synced = position.seq
         self._queue: list[Record] = []
         self._unsynced_since: float | None = None
+        self.closed_as: Stamp | None = None
+        """What ``history.json`` was when it was closed; None before."""
         self.syncs = Histogram()
         """How long the syncs took."""
 
@@ -224,6 +226,7 @@ class Log:
         """Sync what the policy has left unsynced, and close the files."""
         if self._unsynced_since is not None:
             self._sync()
+        self.closed_as = stamp_of(os.fstat(self.files.fd))
         self.files.close()
 
     def _read_together(self, spans: list[Span]) -> list[Record]:

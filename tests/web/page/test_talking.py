@@ -1,6 +1,6 @@
 """People at browsers, and one at a terminal, talk by a real server."""
 
-import os
+import contextlib
 import re
 import signal
 from collections.abc import Iterator
@@ -102,18 +102,53 @@ def test_private_rooms_and_topics(visit: Visit) -> None:
     expect(hal.page.locator("#conversations")).not_to_contain_text("den")
 
 
+@contextlib.contextmanager
+def slow(server: ChatServer) -> Iterator[None]:
+    """The server answers when this ends."""
+    server.signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        server.signal(signal.SIGCONT)
+
+
 def test_what_is_typed_behind_join_goes_to_the_room(visit: Visit, web_server: ChatServer) -> None:
     lea = visit("lea")
-    os.kill(web_server.pid, signal.SIGSTOP)
-    try:
+    web_server.joined("max")
+    with slow(web_server):
         lea.say("/join loft")
         expect(lea.page.locator("#title")).to_have_text("#loft")
         lea.say("up here")
-    finally:
-        os.kill(web_server.pid, signal.SIGCONT)
     lea.stored("up here")
     assert web_server.records[-1]["to"] == "#loft"
     expect(lea.page.locator("#people-list [role=option]")).to_have_count(1)
+
+
+def test_a_room_that_one_may_not_enter_is_none_to_be_in(
+    visit: Visit, web_server: ChatServer
+) -> None:
+    hal = web_server.joined("hal")
+    for room in ("#den", "#attic"):
+        hal.send(purpose="enter", ref=room, room=room, private=True)
+        hal.until("ok", ref=room)
+    ina = visit("ina")
+    with slow(web_server):
+        ina.say("/join den")
+        ina.say("/join attic")
+    ina.told("#attic is private")
+    expect(ina.page.locator("#title")).to_have_text("#lobby")
+    for name in ("den", "attic"):
+        expect(ina.page.locator("#conversations")).not_to_contain_text(name)
+    with slow(web_server):
+        ina.say("/join den")
+        ina.say("for few")
+    ina.told("#den is private")
+    expect(ina.page.locator("#title")).to_have_text("#den")
+    expect(ina.sees("for few")).to_contain_text("there is no room #den")
+    ina.say("/leave")
+    expect(ina.page.locator("#title")).to_have_text("#lobby")
+    expect(ina.page.locator("#conversations")).not_to_contain_text("den")
+    assert not web_server.messages
 
 
 def test_typing_and_away_are_seen(visit: Visit) -> None:

@@ -28,9 +28,10 @@ export class Requests {
    * request. Throws a Refusal, back where one was.
    */
   async enter(room, hidden) {
-    const { model } = this._app;
-    const before = model.conversations.has(key(room)) ? null : model.current.name;
+    const { model, session } = this._app;
     const asked = this._ask({ purpose: "enter", room, ...(hidden && { private: true }) });
+    if (session.status !== "online") await asked; // which it says
+    const before = model.conversations.has(key(room)) ? null : model.current;
     const conversation = model.conversation(room);
     conversation.entering = true;
     this._app.go(room);
@@ -38,7 +39,7 @@ export class Requests {
       await asked;
     } catch (problem) {
       if (before !== null && !conversation.own && !conversation.draft) {
-        if (model.current === conversation) this._app.go(before);
+        if (model.current === conversation) this._app.go(model.conversations.has(before.key) ? before.name : LOBBY);
         model.takeOut(room);
       }
       throw problem;
@@ -50,8 +51,14 @@ export class Requests {
 
   /** Leave a room, or close a private conversation, of which nothing is lost. Throws a Refusal. */
   async leave(name) {
-    if (!name.startsWith("@")) await this._ask({ purpose: "leave", room: name });
     const { model, session } = this._app;
+    try {
+      if (!name.startsWith("@")) await this._ask({ purpose: "leave", room: name });
+    } catch (problem) {
+      // One may have said something to a room before one knew that one may not enter.
+      const isNotIn = problem instanceof Refusal && ["NO_SUCH_ROOM", "FORBIDDEN"].includes(problem.word);
+      if (!isNotIn || key(name) === LOBBY || !model.conversations.has(key(name))) throw problem;
+    }
     if (key(model.current.name) === key(name)) this._app.go(LOBBY);
     session.keepDraft(name, "");
     model.takeOut(name);
