@@ -15,6 +15,10 @@ from framing.names import is_line
 NAME_BYTES: Final = 200
 """Longest name, in bytes of UTF-8. File systems take 255; what is not whole has a longer one."""
 
+NAME_CHARS: Final = 4 * NAME_BYTES
+"""Longer than this is no name, however it is composed. To compose a text takes time by the square
+of its length, if it is made for that."""
+
 
 class FileNameError(ValueError):
     """A file cannot be called so. The text says why."""
@@ -26,13 +30,16 @@ def plain_name(name: str) -> str:
     Raises ``FileNameError`` if it is not one plain component of a path on every system, or holds
     what would act on a terminal.
     """
+    too_long = FileNameError(f"a file's name has at most {NAME_BYTES} bytes")
+    if len(name) > NAME_CHARS:
+        raise too_long
     name = unicodedata.normalize("NFC", name)
     try:
         size = len(name.encode())
     except UnicodeEncodeError:
         raise FileNameError("a file's name is text in UTF-8: rename it") from None
     if size > NAME_BYTES:
-        raise FileNameError(f"a file's name has at most {NAME_BYTES} bytes")
+        raise too_long
     if not is_line(name):
         raise FileNameError("a file's name has no control characters")
     if name[:1] in (".", "-", "~"):
@@ -49,5 +56,6 @@ def plain_name(name: str) -> str:
 
 def name_key(name: str) -> str:
     """Return the form in which two names of one file are equal: some systems see no difference
-    between upper and lower case."""
+    between upper and lower case. What is behind ``NAME_CHARS`` does not count."""
+    name = name[:NAME_CHARS]
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

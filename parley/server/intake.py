@@ -229,10 +229,10 @@ class Intake:
                 self._chat.broken(session, problem, moment)
             except FrameError as problem:
                 self._chat.broken(session, problem, moment)
-            except IndexUnavailableError:
+            except IndexUnavailableError as problem:
                 assert request is not None
                 peer.parked = None
-                self._chat.unavailable(session, request)
+                self._chat.unavailable(session, request, problem)
             except NextTickError:
                 peer.parked = request
                 peer.connection.pause()

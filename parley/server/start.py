@@ -53,8 +53,9 @@ from parley.server.web.site import Site
 
 VERSION: Final = "0.1.0"
 
-_OTHER_DESCRIPTORS: Final = 40
-"""Descriptors that are no clients': files, the selector, clients that are being turned away."""
+_OTHER_DESCRIPTORS: Final = 100
+"""Descriptors that are no clients': the log's files, the index, listeners, the selector, clients
+that are being turned away, who asks for health and metrics."""
 
 logger = logging.getLogger(__name__)
 

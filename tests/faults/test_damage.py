@@ -90,6 +90,30 @@ def test_an_index_garbled_anywhere_is_made_again_or_still_right(
         assert [r["text"] for r in json.loads((data / "history.json").read_text())[1:]] == said
 
 
+def test_what_the_disk_has_changed_while_it_runs_is_refused_to_who_asks_for_it_alone(
+    server: ChatServer,
+) -> None:
+    ann = server.joined("ann")
+    for text in ("first", "second", "third"):
+        ann.say(text)
+    path = server.data / "history.json"
+    whole = path.read_bytes()
+    at = whole.index(b'"first"')
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(b"\xff" * 7)
+    for _ in range(2):
+        ann.send(purpose="history", ref="h", **{"with": "#lobby"}, limit=10)
+        assert "history.json at byte" in ann.error("STORE_UNAVAILABLE")["text"]
+    ann.send(purpose="history", ref="ok", **{"with": "#lobby"}, limit=2)
+    assert [one["text"] for one in ann.until("history")["messages"]] == ["second", "third"]
+    assert ann.say("fourth")["purpose"] == "ok"
+    assert server.said.count("cannot be read") == 1
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(whole[at : at + 7])
+
+
 def test_history_damaged_before_its_tail_is_refused_in_each_of_its_files(
     make_server: Make,
 ) -> None:

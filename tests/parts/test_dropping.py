@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from framing.events import History
-from framing.requests import Join, Say, Search
+from framing.events import History, Rooms
+from framing.requests import Enter, Join, Leave, ListRooms, Say, Search
 from parley.server.chat import searching
+from parley.server.index import retention
 from tests.parts.house import House
 
 
@@ -58,7 +59,45 @@ def test_nothing_is_looked_for_among_what_was_dropped(
     house.quiet()
     list(client.events())
     monkeypatch.setattr(searching, "STRETCH", 10)
+    monkeypatch.setattr(searching, "_SECONDS", 0)
     house.ask(client, Search("s", "word"))
     house.tick()  # the first stretch, which is all there is
     (page,) = [event for event in client.events() if isinstance(event, History)]
     assert page.end and [message.text for message in page.messages] == ["word since then"]
+
+
+def test_marks_are_looked_at_a_few_at_a_time_and_those_that_are_needed_stay(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "_MARKS_AT_ONCE", 3)
+    for part in range(2):
+        for number in range(8):
+            client = house.connect()
+            house.ask(client, Join(f"p{part}{number}", 1, 0.0))
+            house.quiet()
+            house.ask(client, Enter("e", f"#room{number}"))
+            house.quiet()
+            if number % 2:
+                house.ask(client, Leave("l", f"#room{number}"))
+                house.quiet()
+        house.rotate()
+    steps = []
+    step = house.retention.step
+
+    def counted(utc: float) -> None:
+        steps.append(utc)
+        step(utc)
+
+    monkeypatch.setattr(house.retention, "step", counted)
+    house.drop_oldest()
+    house.drop_oldest()
+    assert len(steps) > 10
+    house.restart()
+    rooms = house.connect()
+    house.ask(rooms, Join("p00", 2, 0.0))
+    house.quiet()
+    list(rooms.events())
+    house.ask(rooms, ListRooms("r"))
+    house.quiet()
+    (found,) = [event for event in rooms.events() if isinstance(event, Rooms)]
+    assert [room.room for room in found.rooms] == ["#lobby", *(f"#room{n}" for n in (0, 2, 4, 6))]

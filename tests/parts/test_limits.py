@@ -63,10 +63,24 @@ def test_a_login_counts_until_it_succeeds_at_every_door_together() -> None:
     assert addresses.try_login("3.3.3.3", "ann", 0.0) == pytest.approx(5)
     addresses.logged_in("1.1.1.1", "ann", 0.0)
     assert not addresses.try_login("3.3.3.3", "ann", 0.0)
-    for name in "bcde":  # what was refused for the account's sake did not count for the address
+    for name in "bcd":  # what was refused for the account's sake counts for the address
         assert not addresses.try_login("3.3.3.3", name, 0.0)
     assert addresses.try_login("3.3.3.3", "f", 0.0) == pytest.approx(10)
     assert not addresses.try_login("3.3.3.3", "f", 10.1)
+
+
+def test_who_tries_at_an_account_keeps_nobody_out_where_they_were_before() -> None:
+    addresses = Addresses(replace(Bounds(), address_logins=Acts(9, 9), account_logins=Acts(2, 10)))
+    assert not addresses.try_login("1.1.1.1", "ann", 0.0)
+    addresses.logged_in("1.1.1.1", "ann", 0.0)
+    for _ in range(2):
+        assert not addresses.try_login("6.6.6.6", "ann", 1.0)
+    assert addresses.try_login("6.6.6.6", "ann", 1.0) > 0
+    assert addresses.try_login("2.2.2.2", "ann", 1.0) > 0
+    assert not addresses.try_login("1.1.1.1", "ann", 1.0)
+    for _ in range(8):
+        assert not addresses.try_login("1.1.1.1", "ann", 1.0)
+    assert addresses.try_login("1.1.1.1", "ann", 1.0) > 0  # but there too not for ever
 
 
 def test_limits_that_are_changed_hold_from_then_on() -> None:

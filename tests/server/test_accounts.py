@@ -306,6 +306,36 @@ def test_a_users_file_broken_while_the_server_runs_leaves_the_last_good_one(
     assert accounts_server.wire().login("Bob", "456")["purpose"] == "welcome"
 
 
+def test_a_users_file_that_cannot_even_be_looked_at_leaves_the_last_good_one(
+    accounts_server: ChatServer,
+) -> None:
+    path = accounts_server.data / "users.json"
+    good = path.read_text()
+    path.unlink()
+    path.symlink_to(path)
+    for _ in range(2):
+        assert accounts_server.wire().login("Alice", "123")["purpose"] == "welcome"
+    assert accounts_server.said.count("stay in force") == 1
+    path.unlink()
+    path.write_text(good.replace("Bob", "Rob"))
+    assert accounts_server.wire().login("Rob", "456")["purpose"] == "welcome"
+    assert accounts_server.wire().login("Bob", "456")["error"] == "AUTH_FAILED"
+
+
+def test_whose_role_was_taken_away_does_not_bring_it_back(accounts_server: ChatServer) -> None:
+    path = accounts_server.data / "users.json"
+    kept = json.loads(path.read_text())
+    kept["Alice"]["role"] = "admin"
+    path.write_text(json.dumps(kept))
+    alice = accounts_server.wire()
+    assert alice.login("Alice", "123")["purpose"] == "welcome"
+    del kept["Alice"]["role"]
+    path.write_text(json.dumps(kept))
+    alice.send(purpose="register", ref="r", change=True, **keys("another"))
+    alice.until("ok", ref="r")
+    assert "role" not in json.loads(path.read_text())["Alice"]
+
+
 @pytest.mark.parametrize("left", ["", "\n", None])
 def test_while_the_users_file_is_empty_or_away_nobodys_account_is_gone(
     accounts_server: ChatServer, left: str | None

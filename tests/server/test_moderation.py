@@ -143,6 +143,7 @@ def test_a_muted_person_says_nothing_and_reads_on(server: ChatServer) -> None:
     refused = ask(ann, "message", text="after")
     assert refused["error"] == "MUTED" and "calm down" in refused["text"]
     assert ask(ann, "edit", seq=seq, text="by a trick")["error"] == "MUTED"
+    assert ask(ann, "redact", seq=seq)["error"] == "MUTED"
     assert ask(ann, "away", text="by another")["error"] == "MUTED"
     ask(ann, "enter", room="#lab")
     assert ask(ann, "topic", room="#lab", text="by a third")["error"] == "MUTED"
@@ -231,6 +232,17 @@ def test_bans_that_overlap_each_hold(server: ChatServer) -> None:
         other = server.wire()
         other.send(purpose="join", nick="other", id=1, time=0)
         other.error("BANNED")
+        server.kill()
+        server.start()
+
+
+def test_a_ban_takes_the_place_of_the_one_before(server: ChatServer) -> None:
+    alice, ann = login(server, "Alice"), server.joined("ann")
+    assert ask(alice, "ban", nick="ann", address=True)["purpose"] == "ok"
+    ann.ended()
+    assert ask(alice, "ban", nick="ann")["purpose"] == "ok"
+    for _ in range(2):
+        server.joined("other").close()
         server.kill()
         server.start()
 

@@ -167,10 +167,14 @@ class Exchange:
     def challenge(self, client_first: str) -> str:
         """Return server-first for ``client_first``. Raises ``ScramError`` if it is malformed
         or names somebody else than the login does."""
+        parts = client_first.split(",", 3)
+        if not client_first.isascii() or len(parts) < 4:
+            raise ScramError("this is no first message of a client (RFC 5802)")
+        # Before all else: to prepare a name (RFC 4013) takes by its length, and this one is short.
+        if key(parts[2]) != f"n={key(self.login.nick)}":
+            raise ScramError("the SCRAM message names another nick than the login")
         try:
             self._server.set_client_first(client_first)
-            if f",n={key(self.login.nick)}," not in key(client_first):
-                raise ScramError("the SCRAM message names another nick than the login")
             return str(self._server.get_server_first())
         except (ScramException, ValueError, LookupError) as problem:
             raise ScramError(str(problem)) from None

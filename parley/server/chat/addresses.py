@@ -11,6 +11,8 @@ from collections import Counter
 from parley.server.ground.bounds import Bounds
 from parley.server.ground.limits import Buckets
 
+_AT_HOME = 10_000  # accounts with a network that are remembered
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -28,6 +30,7 @@ class Addresses:
         self._registrations: Buckets[str] = Buckets(bounds.address_registrations.rate)
         self._failures: Buckets[str] = Buckets(bounds.address_logins.rate)
         self._account_failures: Buckets[str] = Buckets(bounds.account_logins.rate)
+        self._at_home: dict[tuple[str, str], None] = {}  # accounts, and where they have logged in
         self._bounds = bounds
 
     @property
@@ -92,19 +95,25 @@ class Addresses:
         return self._registrations.take(network_of(address), mono)
 
     def try_login(self, address: str, nick_key: str, mono: float) -> float:
-        """Count a login as failed when it begins, so that many at once are no way round."""
+        """Count a login as failed when it begins, so that many at once are no way round.
+
+        Where somebody has logged in before they are not kept out by who tries from elsewhere.
+        """
         network = network_of(address)
         wait = self._failures.take(network, mono)
-        if not wait:
+        if not wait and (nick_key, network) not in self._at_home:
             wait = self._account_failures.take(nick_key, mono)
-            if wait:
-                self._failures.give_back(network, mono)
         return wait
 
     def logged_in(self, address: str, nick_key: str, mono: float) -> None:
         """It did not fail."""
-        self._failures.give_back(network_of(address), mono)
-        self._account_failures.give_back(nick_key, mono)
+        network = network_of(address)
+        self._failures.give_back(network, mono)
+        if (nick_key, network) not in self._at_home:
+            self._account_failures.give_back(nick_key, mono)
+            if len(self._at_home) >= _AT_HOME:
+                del self._at_home[next(iter(self._at_home))]
+            self._at_home[nick_key, network] = None
 
     def _is_exempt(self, address: str) -> bool:
         return is_within(address, self._bounds.exempt)

@@ -16,14 +16,15 @@ class Bans:
     def apply(self, deed: Deed) -> None:
         """Take in a deed that the log has."""
         table = self._mutes if deed.do in ("mute", "unmute") else self._bans
+        if deed.do not in ("ban", "unban", "mute", "unmute"):
+            return
+        for name, deeds in list(table.items()):  # what it was before holds no more
+            deeds.pop(deed.slot, None)
+            if not deeds:
+                del table[name]
         if deed.do in ("ban", "mute"):
             for name in _names(deed):
                 table.setdefault(name, {})[deed.slot] = deed
-        elif deed.do in ("unban", "unmute"):
-            for name, deeds in list(table.items()):
-                deeds.pop(deed.slot, None)
-                if not deeds:
-                    del table[name]
 
     def banned(self, person: str | None, nick_key: str, address: str, moment: Moment) -> str | None:
         """Return who keeps these out, why and until when, as a sentence; None if nobody does."""

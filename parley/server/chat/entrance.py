@@ -218,6 +218,7 @@ class Entrance:
 
     def register(self, session: Session, request: Register, moment: Moment) -> None:
         """Make a guest's nick an account, or give an account new keys. Done by ``commit``."""
+        self._accounts.refresh()  # what it may do is not what it could before
         account = self._accounts.get(session.nick)
         if account is not None and not (request.change and session.account):
             text = f"{session.nick} is an account already"

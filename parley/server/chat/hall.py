@@ -31,6 +31,8 @@ REPLAY_WITHOUT_SINCE: Final = 50
 REPLAY_PER_TICK: Final = 2000
 """Messages read for replays in one tick: about 5 ms."""
 
+_LONG: Final = 512  # bytes of a text that cost as much as another message
+
 REPLAY_AGAIN: Final = 0.05
 """Seconds until a page is asked for again that the index did not have yet."""
 
@@ -267,7 +269,8 @@ class Hall:
             self.tell(session, History(others, end, replay=True))
         if end:
             self._arrived[session] = None
-        return len(messages) + 10 + 5 * len(streams)
+        read = sum(message.size for message in messages) // _LONG
+        return len(messages) + read + 10 + 5 * len(streams)
 
     def settle(self) -> None:
         """After a tick's ``flush``: who has been given everything hears the rest as it happens."""

@@ -11,16 +11,24 @@ from framing.names import is_nick, is_private, is_room
 from framing.requests import Search
 from parley.server.chat.hall import Hall
 from parley.server.chat.session import Session, State
+from parley.server.ground import clock
 from parley.server.ground.bounds import Bounds
 from parley.server.ground.clock import Moment
 from parley.server.index.archive import Archive
-from parley.server.index.index import IndexBehindError
+from parley.server.index.index import IndexBehindError, IndexUnavailableError
 from parley.server.index.lookup import Sight
 from parley.server.index.streams import Stream
 from parley.server.index.words import too_costly
 
 STRETCH: Final = 100_000
-"""Seqs that are looked through at once: a few milliseconds for the commonest words."""
+"""Most seqs that are looked through at once: a few milliseconds for the commonest words."""
+
+_FIRST: Final = 256
+"""Seqs that a search looks through first. While that is quick, twice as many each time: long
+messages that are nothing but what is asked for take a hundred times as long as others."""
+
+_SECONDS: Final = 0.004
+"""After so long a search goes on in the next tick."""
 
 _BYTES: Final = FRAME - 4096
 
@@ -36,6 +44,7 @@ class _Job:
     below: int
     found: list[Message] = field(default_factory=list)
     size: int = 0
+    stretch: int = _FIRST
 
 
 class Searching:
@@ -76,8 +85,8 @@ class Searching:
         span = self._archive.seqs_between(request.since, request.until)
         below = span.stop if request.before is None else min(span.stop, request.before)
         job = _Job(session, request, self._archive.sight(streams), span.start, below)
-        # The first stretch at once: it nearly always is enough.
-        if not self._go_on(job):
+        # It begins at once: that nearly always is enough.
+        if not self._work(job):
             self._jobs.append(job)
 
     def _busy(self, session: Session) -> str | None:
@@ -90,11 +99,15 @@ class Searching:
         return None
 
     def advance(self) -> None:
-        """Take the search that has waited longest a stretch further."""
+        """Take the search that has waited longest further."""
         if self._jobs:
             job = self._jobs.pop(0)
             try:
-                over = job.session.state is State.CLOSED or self._go_on(job)
+                over = job.session.state is State.CLOSED or self._work(job)
+            except IndexUnavailableError as problem:
+                over = True
+                word = ErrorWord.STORE_UNAVAILABLE
+                self._hall.refuse(job.session, word, str(problem), job.request.ref, retry_after=1.0)
             except IndexBehindError:
                 over = False
             if not over:
@@ -105,11 +118,22 @@ class Searching:
         """Whether ``advance`` has something to do."""
         return bool(self._jobs)
 
+    def _work(self, job: _Job) -> bool:
+        """Look through stretches, for a few milliseconds. Return whether the search has been
+        answered."""
+        until = clock.mono() + _SECONDS
+        while not self._go_on(job):
+            if clock.mono() >= until:
+                job.stretch = max(_FIRST, job.stretch // 2)
+                return False
+            job.stretch = min(STRETCH, job.stretch * 2)
+        return True
+
     def _go_on(self, job: _Job) -> bool:
         """Look through one stretch. Return whether the search has been answered."""
         request = job.request
         limit = min(request.limit, PAGE)
-        start = max(job.floor, job.below - STRETCH, 0)
+        start = max(job.floor, job.below - min(job.stretch, STRETCH), 0)
         nick = request.from_.removeprefix("@") if request.from_ is not None else None
         span = range(start, job.below)
         wanted = limit - len(job.found) + 1

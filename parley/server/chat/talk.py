@@ -96,6 +96,8 @@ class Talk:
         """Take a message back."""
         if self._too_fast(session, request.ref, moment) or self._changed_before(session, request):
             return
+        if self._is_muted(session, request.ref, moment):
+            return
         original = self._changeable(session, request)
         if original is not None:
             self._taking_back.add(request.seq)
@@ -103,7 +105,7 @@ class Talk:
             if original.origin.by != session.person:
                 deed = Deed(0, moment.utc, "redact", session.person, session.nick)
                 deed.who, deed.whom = original.origin.by, original.message.from_
-                deed.text = f"message {request.seq} in {original.message.to}"
+                deed.text = f"message {request.seq} in {self._named_for_moderators(original)}"
                 self._append(deed)
 
     def _change(
@@ -130,6 +132,13 @@ class Talk:
             message.redact_of = request.seq
         origin = Origin(request.ref, session.person, original.origin.for_)
         self._give(session, message, origin, moment)
+
+    def _named_for_moderators(self, said: Said) -> str:
+        """Return where something was said, for the list of acts."""
+        room = self._hall.rooms.get(said.message.to)
+        if said.message.to != LOBBY and (room is None or room.private):
+            return "a private room"
+        return said.message.to
 
     def _changeable(self, session: Session, request: Edit | Redact) -> Said | None:
         """Return the message that a request is about if the session may change it so; else
@@ -201,8 +210,7 @@ class Talk:
 
     def _size(self, session: Session, text: str, ref: str, moment: Moment) -> int:
         """Return the size of a text that may be said, in bytes; 0 if it is refused."""
-        if (until := self._bans.muted(session.person, session.key, moment)) is not None:
-            self._hall.refuse(session, ErrorWord.MUTED, f"you can say nothing {until}", ref)
+        if self._is_muted(session, ref, moment):
             return 0
         size = len(text) if text.isascii() else len(text.encode())
         if size > TEXT or (size * 6 > TEXT_ENCODED and _encoded_size(text) > TEXT_ENCODED):
@@ -212,6 +220,13 @@ class Talk:
         if not size:
             self._hall.refuse(session, ErrorWord.BAD_REQUEST, "a message has a text", ref)
         return size
+
+    def _is_muted(self, session: Session, ref: str, moment: Moment) -> bool:
+        """Tell whether a session can say nothing; if so it is refused here."""
+        until = self._bans.muted(session.person, session.key, moment)
+        if until is not None:
+            self._hall.refuse(session, ErrorWord.MUTED, f"you can say nothing {until}", ref)
+        return until is not None
 
     def _give(self, session: Session, message: Message, origin: Origin, moment: Moment) -> None:
         """Give a message to the log, unless it is there already or on its way."""
@@ -322,8 +337,18 @@ class Talk:
             for other in self._hall.people.sessions_of(session.person):
                 if other is not session:
                     self._hall.tell(other, HasRead(request.with_, seq))
-            if request.show and is_private(request.with_):
+            if request.show and is_private(request.with_) and not self._shows_much(session, moment):
                 self._show_read(session, request.with_[1:], seq)
+
+    def _shows_much(self, session: Session, moment: Moment) -> bool:
+        """Tell whether a session shows what it has read more often than it may ask for something:
+        others are not to be flooded with that."""
+        bucket = session.queries
+        limited = self.rate.rate and self.queries.rate
+        if limited and bucket is not None and bucket.wait(self.queries, moment.mono):
+            return True
+        self.count_query(session, moment)
+        return False
 
     def _show_read(self, session: Session, nick: str, seq: int) -> None:
         try:

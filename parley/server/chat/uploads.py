@@ -15,6 +15,7 @@ from framing.filenames import FileNameError, plain_name
 from framing.names import LOBBY, is_private, key
 from framing.requests import Put
 from parley.server.accounts.scram import Secret
+from parley.server.chat.addresses import network_of
 from parley.server.chat.bans import Bans
 from parley.server.chat.finding import Finding, NobodyError
 from parley.server.chat.hall import Hall
@@ -76,7 +77,7 @@ class Uploads:
             session.nick,
             session.id,
             session.address,
-            session.person if session.account else self._secret.name(session.address),
+            session.person if session.account else self._secret.name(network_of(session.address)),
             name,
             request.size,
             request.sha256,

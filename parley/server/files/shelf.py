@@ -190,13 +190,13 @@ class Shelf:
     def after(self, name: str | None) -> Iterator[Item]:
         """Yield the files that are on the disk, by name, from behind ``name`` on."""
         self.scan()
-        at = 0 if name is None else bisect_left(self._order, (public_id(name) + "\0", ""))
+        at = 0 if name is None else bisect_left(self._order, (name_key(name) + "\0", ""))
         for _, id_ in self._order[at:]:
             yield self._there[id_]
 
     def named(self, name: str) -> Iterator[Item]:
         """Yield the files of this name that are on the disk."""
-        key = public_id(name)
+        key = name_key(name)
         self.scan()
         for order, id_ in self._order[bisect_left(self._order, (key, "")) :]:
             if order != key:

@@ -88,8 +88,8 @@ class Bounds:
         default=Acts(10, 50),
         metadata=_why(
             "N/SECONDS",
-            "failed logins at one account, whatever the addresses: 17,000 guesses a day, while the "
-            "owner waits five seconds at most and is never locked out",
+            "failed logins at one account, whatever the addresses: 17,000 guesses a day. Where the "
+            "owner has logged in since the server's start they are not kept out by that",
         ),
     )
     address_registrations: Acts = field(

@@ -12,16 +12,18 @@ import msgspec
 from framing.codec import encode
 from framing.events import Message
 from framing.limits import FRAME, PAGE
-from framing.names import key
-from parley.server.index.index import Holder, Index
+from parley.server.index.index import Holder, Index, PastUnreadableError
 from parley.server.index.lookup import Lookup, Page, Sight
 from parley.server.index.streams import Stream
-from parley.server.log.log import Log
-from parley.server.log.records import Deed, Said
+from parley.server.log.log import Log, Span, UnreadableError
+from parley.server.log.records import Deed, Record, Said
 
 _PAGE_BYTES: Final = FRAME - 2048
 """Bytes of records in one page. A record's line is longer than the message in it, so that a
 page of this size fits a frame with all else that is there."""
+
+_SEARCH_BYTES: Final = 4 * FRAME
+"""Bytes of records that are read at once for a search."""
 
 
 class Archive:
@@ -42,31 +44,18 @@ class Archive:
     ) -> tuple[list[Message], bool]:
         """Return the last messages of ``streams`` before seq ``before``, ascending, and whether
         there is none older. At most ``limit``, at most ``PAGE``, and at most a frame's bytes."""
-        while True:
-            page = self._lookup.newest(streams, before, min(limit, PAGE), _PAGE_BYTES)
-            said = self._said(page)
-            if messages := _seen(self._current(said), streams):
-                fitting = _fitting(reversed(messages))
-                whole = len(fitting) == len(messages)
-                return fitting[::-1], page.end and whole
-            if page.end:
-                return [], True
-            before = said[0].seq
+        page = self._lookup.newest(streams, before, min(limit, PAGE), _PAGE_BYTES)
+        fitting = _fitting(self._current(self._said(page)[::-1]))
+        return fitting[::-1], page.end and len(fitting) == len(page.spans)
 
     def after(
         self, streams: Sequence[Stream], after: int, limit: int
     ) -> tuple[list[Message], bool]:
         """Return the first messages of ``streams`` after seq ``after``, and whether there is
         none newer. Bounded as ``newest`` is."""
-        while True:
-            page = self._lookup.after(streams, after, min(limit, PAGE), _PAGE_BYTES)
-            said = self._said(page)
-            if messages := _seen(self._current(said), streams):
-                fitting = _fitting(messages)
-                return fitting, page.end and len(fitting) == len(messages)
-            if page.end:
-                return [], True
-            after = said[-1].seq
+        page = self._lookup.after(streams, after, min(limit, PAGE), _PAGE_BYTES)
+        fitting = _fitting(self._current(self._said(page)))
+        return fitting, page.end and len(fitting) == len(page.spans)
 
     def before_newest(self, streams: Sequence[Stream], count: int) -> int:
         """Return the seq after which the last ``count`` messages of ``streams`` begin."""
@@ -78,7 +67,7 @@ class Archive:
         span = self._lookup.find_ref(nick_key, id_, ref, floor)
         if span is None:
             return None
-        record = self._log.read([span])[0]
+        record = self._read([span])[0]
         assert isinstance(record, Said)
         return record
 
@@ -93,22 +82,23 @@ class Archive:
     def said(self, seq: int) -> Said | None:
         """Return what was said at ``seq``, as it was; None if nothing was."""
         span = self._lookup.at(seq)
-        record = self._log.read([span])[0] if span is not None else None
+        record = self._read([span])[0] if span is not None else None
         return record if isinstance(record, Said) else None
 
     def is_redacted(self, seq: int) -> bool:
         """Tell whether the message ``seq`` was taken back."""
-        changes = self._changes([seq])
-        return seq in changes and changes[seq].message.redact_of is not None
+        change = self._lookup.changes([seq]).get(seq)
+        record = None if change is None else self._read([change.span])[0]
+        return isinstance(record, Said) and record.message.redact_of is not None
 
     def deeds(self) -> list[Deed]:
         """Return the deeds that make the state of rooms and people, ascending."""
-        return [d for d in self._log.read(self._lookup.deeds()) if isinstance(d, Deed)]
+        return [d for d in self._read(self._lookup.deeds()) if isinstance(d, Deed)]
 
     def acts(self, before: int, limit: int) -> tuple[list[Deed], bool]:
         """Return the last acts of moderation before a seq, and whether there is none older."""
         spans, end = self._lookup.acts(before, min(limit, PAGE))
-        return [d for d in self._log.read(spans) if isinstance(d, Deed)], end
+        return [d for d in self._read(spans) if isinstance(d, Deed)], end
 
     def sight(self, streams: Sequence[Stream]) -> Sight:
         """Prepare ``streams`` for searches in them."""
@@ -120,9 +110,11 @@ class Archive:
         """Look, from the newest on, at up to ``limit`` records with seqs in ``span`` that have
         all words of ``text``. Return, descending, those that are still what their message says,
         and the seq down to which all has been looked at."""
-        spans, reached = self._lookup.search(text, sight, nick, span, limit)
-        records = [record for record in self._log.read(spans) if isinstance(record, Said)]
-        changes = self._changes([_original(record.message) for record in records])
+        spans, reached = self._lookup.search(text, sight, nick, span, limit, _SEARCH_BYTES)
+        if not spans:
+            return [], reached
+        records = [record for record in self._read(spans) if isinstance(record, Said)]
+        changes = self._lookup.changes([_original(record.message) for record in records])
         found = []
         for record in reversed(records):
             change = changes.get(_original(record.message))
@@ -169,54 +161,50 @@ class Archive:
         return self._lookup.private_streams(person, most)
 
     def _said(self, page: Page) -> list[Message]:
-        records = self._log.read(page.spans)
+        records = self._read(page.spans)
         return [record.message for record in records if isinstance(record, Said)]
 
     def _current(self, messages: list[Message]) -> list[Message]:
-        """Return ``messages``, ascending, with the text of now in those that were changed."""
+        """Return ``messages`` with the text of now in those that were changed: the first of them,
+        if together the changes would be longer than a page."""
         if not messages:
             return messages
-        changes = self._changes([_original(message) for message in messages])
+        changes = self._lookup.changes([_original(message) for message in messages])
         if not changes:
             return messages
-        current = []
-        for message in messages:
+        size = 0
+        for count, message in enumerate(messages):
             change = changes.get(_original(message))
-            if change is None or change.seq == message.seq:
-                current.append(message)
-                continue
-            new = change.message
-            redacted = new.redact_of is not None
-            current.append(
-                msgspec.structs.replace(
-                    message,
-                    text=new.text,
-                    size=new.size,
-                    changed=new.seq,
-                    redacted=redacted,
-                    file=None if redacted else message.file,
-                )
-            )
-        return current
+            size += change.span.length if change is not None else 0
+            if size > _PAGE_BYTES and count:
+                messages = messages[:count]
+                break
+        wanted = {_original(message) for message in messages}
+        spans = sorted(change.span for seq, change in changes.items() if seq in wanted)
+        read = [record.message for record in self._read(spans) if isinstance(record, Said)]
+        news = {_original(new): new for new in read}
+        return [_changed(message, news.get(_original(message))) for message in messages]
 
-    def _changes(self, originals: list[int]) -> dict[int, Said]:
-        """Return the newest change of each of these messages that was changed."""
-        if not originals:
-            return {}
-        spans = self._lookup.changes(originals)
-        changes = {}
-        for record in self._log.read(spans):
-            if isinstance(record, Said):
-                changes[_original(record.message)] = record
-        return changes
+    def _read(self, spans: Sequence[Span]) -> list[Record]:
+        try:
+            return self._log.read(spans)
+        except UnreadableError as problem:
+            raise PastUnreadableError(str(problem)) from None
 
 
-def _seen(messages: list[Message], streams: Sequence[Stream]) -> list[Message]:
-    """Leave out changes of what was said before one could see it."""
-    floors = {name: floor for name, floor in streams if floor}
-    if not floors:
-        return messages
-    return [m for m in messages if _original(m) > floors.get(key(m.to), 0)]
+def _changed(message: Message, new: Message | None) -> Message:
+    """Return ``message`` as it is since the change ``new``, if there is one."""
+    if new is None or new.seq == message.seq:
+        return message
+    redacted = new.redact_of is not None
+    return msgspec.structs.replace(
+        message,
+        text=new.text,
+        size=new.size,
+        changed=new.seq,
+        redacted=redacted,
+        file=None if redacted else message.file,
+    )
 
 
 def _fitting(messages: Iterable[Message]) -> list[Message]:

@@ -55,6 +55,10 @@ class IndexUnavailableError(IndexBehindError):
     """The index cannot be written: the disk is full. Nothing is forgotten meanwhile."""
 
 
+class PastUnreadableError(IndexUnavailableError):
+    """Something of the log cannot be read back. The text says what, for people."""
+
+
 class Holder(NamedTuple):
     """The person who last held a guest nick, and the nick as they wrote it."""
 
@@ -246,7 +250,10 @@ class Index:
         """
         if not self.behind:
             return False
-        found = self._slice_before(self._low_offset)
+        try:
+            found = self._slice_before(self._low_offset)
+        except (OSError, ValueError) as problem:
+            raise IndexUnavailableError(f"the log cannot be read: {problem}") from None
         low, low_offset = found[0][0].seq, found[0][1].offset
         with self._transaction():
             self.tables.write(entry for entry in found if isinstance(entry[0], Said))

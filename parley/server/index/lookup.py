@@ -22,8 +22,11 @@ _NEAR: Final = 20  # seqs a message that messages of one page may lie apart to b
 
 _IN_CONVERSATION: Final = (
     "SELECT seq, start, length FROM entry JOIN place USING (seq)"
-    " WHERE stream = ? AND seq > ? AND seq {beyond} ? ORDER BY seq {order} LIMIT ?"
+    " WHERE stream = ?1 AND seq > ?2 AND seq {beyond} ?3 AND (original = 0 OR original > ?2)"
+    " ORDER BY seq {order} LIMIT ?4"
 )
+"""Who came in after something was said learns nothing of it by its change."""
+
 _IN_INBOX: Final = (
     "SELECT seq, start, length FROM words CROSS JOIN place ON seq = words.rowid"
     " WHERE words MATCH ? AND words.rowid > ? AND words.rowid {beyond} ?"
@@ -38,6 +41,13 @@ class Sight(NamedTuple):
 
     asked: list[tuple[int, int]]
     rooms: dict[int, int]
+
+
+class Change(NamedTuple):
+    """What changed a message: its seq, and where its record stands."""
+
+    seq: int
+    span: Span
 
 
 class Page(NamedTuple):
@@ -130,20 +140,20 @@ class Lookup:
         """Tell whether any of ``streams`` may have records that are not in yet."""
         return self._index.behind and any(stream.floor < self._index.low - 1 for stream in streams)
 
-    def changes(self, originals: Sequence[int]) -> list[Span]:
-        """Return where the newest change of each of these messages stands, of those that were
-        changed."""
+    def changes(self, originals: Sequence[int]) -> dict[int, Change]:
+        """Return the newest change of each of these messages that was changed, by its seq."""
         self._index.flush()
-        query = "SELECT start, length, original FROM change JOIN place USING (seq) WHERE original"
+        query = "SELECT original, seq, start, length FROM change JOIN place USING (seq)"
         wanted = set(originals)
         between = (min(wanted), max(wanted))
         if between[1] - between[0] <= _NEAR * len(wanted):
-            rows = self._index.db.execute(f"{query} BETWEEN ? AND ?", between).fetchall()
+            query += " WHERE original BETWEEN ? AND ?"
+            rows = self._index.db.execute(query, between).fetchall()
         else:
             rows = []
             for seq in wanted:
-                rows += self._index.db.execute(f"{query} = ?", (seq,)).fetchall()
-        return sorted(Span(start, length) for start, length, original in rows if original in wanted)
+                rows += self._index.db.execute(f"{query} WHERE original = ?", (seq,)).fetchall()
+        return {row[0]: Change(row[1], Span(*row[2:])) for row in rows if row[0] in wanted}
 
     def deeds(self) -> list[Span]:
         """Return where the deeds stand that make the state of rooms and people, ascending."""
@@ -168,7 +178,7 @@ class Lookup:
         after = max(stream.floor, self._index.read.up_to(person, stream.name) or 0)
         query = (
             "SELECT count(*) FROM (SELECT 1 FROM entry"
-            " WHERE stream = ? AND seq > ? AND counts LIMIT ?)"
+            " WHERE stream = ? AND seq > ? AND original = 0 LIMIT ?)"
         )
         count = 0
         for number in self._index.tables.numbers(stream.name):
@@ -210,11 +220,12 @@ class Lookup:
         return Sight(asked, rooms)
 
     def search(
-        self, text: str, sight: Sight, nick: str | None, span: range, limit: int
+        self, text: str, sight: Sight, nick: str | None, span: range, limit: int, size: int
     ) -> tuple[list[Span], int]:
         """Return where the newest messages stand, ascending, that have all words of ``text``,
-        by ``nick`` if one is given, with seqs in ``span``; and the seq down to which all has
-        been looked at. Those that were changed later are among them."""
+        by ``nick`` if one is given, with seqs in ``span``, up to ``limit`` or ``size`` bytes of
+        lines; and the seq down to which all has been looked at. Those that were changed later are
+        among them."""
         self._index.flush()
         if max(span.start, self._index.floor) < self._index.low - 1:
             raise IndexBehindError
@@ -240,12 +251,16 @@ class Lookup:
                     if mine == limit:
                         reached = max(reached, seq)
                         break
-        newest = sorted(seq for seq in seqs if seq >= reached)
+        newest = sorted((seq for seq in seqs if seq >= reached), reverse=True)
         if len(newest) > limit:
-            newest = newest[-limit:]
-            reached = newest[0]
-        query = "SELECT start, length FROM place WHERE seq = ?"
-        return [Span(*self._index.db.execute(query, (seq,)).fetchone()) for seq in newest], reached
+            newest = newest[:limit]
+            reached = newest[-1]
+        query = "SELECT seq, start, length FROM place WHERE seq = ?"
+        rows = [self._index.db.execute(query, (seq,)).fetchone() for seq in newest]
+        taken = _within(rows, size)
+        if len(taken) < len(rows):
+            reached = taken[-1][0]
+        return [Span(start, length) for _, start, length in reversed(taken)], reached
 
     def seqs_between(self, since: float | None, until: float | None) -> range:
         """Return seqs among which are all messages from ``since`` to ``until`` (UTC seconds), but

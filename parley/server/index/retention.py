@@ -28,6 +28,8 @@ _PARTS: Final = 8
 that up to an eighth more is kept than was asked."""
 
 _SLICE: Final = 32 * 1024  # bytes of the log taken out of the index at a time: about 10 ms
+_MARKS_AT_ONCE: Final = 500  # looked at in one step: about 10 ms
+_DEED: Final = b'{"purpose":"deed"'
 _AGAIN: Final = 60.0  # seconds until what failed is tried again
 
 logger = logging.getLogger(__name__)
@@ -43,15 +45,18 @@ class Keep(NamedTuple):
 
 
 class _Job:
-    """A file that is being dropped. ``marks`` are the lines of its
-    marks, with the deeds decoded; ``dropped``: it is gone, and the index is to be tidied."""
+    """A file that is being dropped. ``marks`` are the lines of the marks of what was dropped before
+    and of its own, of which so many have been ``looked`` at; ``kept`` are those still needed, with
+    the deeds decoded. ``dropped``: it is gone, and the index is to be tidied."""
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.at = address(number, 2)
         self.seq = 0
         self.dropped = False
-        self.marks: list[tuple[bytes, Deed | None]] = []
+        self.marks: list[bytes] = []
+        self.looked = 0
+        self.kept: list[tuple[bytes, Deed | None]] = []
 
 
 class Retention:
@@ -82,7 +87,9 @@ class Retention:
             if self._is_full(utc):
                 self._rotate()
             if not self._index.behind and (number := self._too_old(utc)) is not None:
-                self._job = _Job(number)
+                job = _Job(number)
+                job.marks += self._earlier_marks()
+                self._job = job
         except LogBrokenError:
             raise
         except (OSError, IndexUnavailableError) as problem:
@@ -98,6 +105,8 @@ class Retention:
                     self._job = None
             elif job.at < (end := self._log.files.end(job.number)):
                 self._take_out(job, end)
+            elif job.looked < len(job.marks):
+                self._look_at_marks(job)
             else:
                 self._drop(job, utc)
                 job.dropped = True
@@ -159,17 +168,24 @@ class Retention:
         for record, _ in found:
             job.seq = record.seq
             if isinstance(record, Guest | Deed):
-                line, _ = encode_line(record)
-                job.marks.append((line, record if isinstance(record, Deed) else None))
+                job.marks.append(encode_line(record)[0])
+
+    def _look_at_marks(self, job: _Job) -> None:
+        """Keep those of the next marks that are still needed. One that is not will never be again:
+        what made it void has come later."""
+        for line in job.marks[job.looked : job.looked + _MARKS_AT_ONCE]:
+            record = decode_line(line) if line.startswith(_DEED) else None
+            deed = record if isinstance(record, Deed) else None
+            if deed is None or deed.moderates or self._index.is_needed(deed):
+                job.kept.append((line, deed))
+        job.looked += _MARKS_AT_ONCE
 
     def _drop(self, job: _Job, utc: float) -> None:
         """Write down what outlives the file, and delete it."""
         lines = [encode_dropped(Dropped(job.seq, utc, job.number))]
         kept: list[tuple[Record, Span]] = []
         at = address(MARKS, len(b"[\n") + len(lines[0]))
-        for line, deed in [*self._earlier_marks(), *job.marks]:
-            if deed is not None and not (deed.moderates or self._index.is_needed(deed)):
-                continue
+        for line, deed in job.kept:
             at += len(b",\n")
             if deed is not None:
                 kept.append((deed, Span(at, len(line))))
@@ -182,15 +198,10 @@ class Retention:
         name = files.name(job.number).name
         logger.info("%s was dropped: messages up to seq %d are gone", name, job.seq)
 
-    def _earlier_marks(self) -> list[tuple[bytes, Deed | None]]:
-        """Return the lines of the file of marks, deeds decoded."""
+    def _earlier_marks(self) -> list[bytes]:
+        """Return the lines of the file of marks."""
         files = self._log.files
         if MARKS not in files.closed:
             return []
         data = files.read(address(MARKS, 0), files.closed[MARKS].size)
-        marks: list[tuple[bytes, Deed | None]] = []
-        for line in data.split(b"\n")[2:-1]:
-            text = line.rstrip(b",")
-            record = decode_line(text) if text.startswith(b'{"purpose":"deed"') else None
-            marks.append((text, record if isinstance(record, Deed) else None))
-        return marks
+        return [line.rstrip(b",") for line in data.split(b"\n")[2:-1]]

@@ -25,7 +25,7 @@ CREATE TABLE closed (number INTEGER PRIMARY KEY, size INTEGER, mtime_ns INTEGER)
 CREATE TABLE stream (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE);
 CREATE TABLE seen (name TEXT, stream INTEGER, PRIMARY KEY (name, stream)) WITHOUT ROWID;
 CREATE TABLE place (seq INTEGER PRIMARY KEY, start INTEGER, length INTEGER, room INTEGER);
-CREATE TABLE entry (stream INTEGER, seq INTEGER, counts INTEGER,
+CREATE TABLE entry (stream INTEGER, seq INTEGER, original INTEGER,
                     PRIMARY KEY (stream, seq)) WITHOUT ROWID;
 CREATE TABLE change (original INTEGER PRIMARY KEY, seq INTEGER, final INTEGER);
 CREATE TABLE deed (slot TEXT PRIMARY KEY, seq INTEGER, ends INTEGER) WITHOUT ROWID;
@@ -38,7 +38,8 @@ CREATE TABLE guest (token TEXT PRIMARY KEY, nick TEXT, person TEXT) WITHOUT ROWI
 CREATE TABLE holder (nick TEXT PRIMARY KEY, seq INTEGER, person TEXT, shown TEXT) WITHOUT ROWID;
 """
 
-# A stream's number is never given again: somebody may still be looking for it.
+# A stream's number is never given again: somebody may still be looking for it. ``original`` is the
+# seq of the message that is changed, 0 of one that changes none.
 
 _MOMENTS: Final = 64  # of so many seqs one is kept with its time
 _KEPT: Final = 20_000  # conversations whose numbers are kept in memory
@@ -119,7 +120,7 @@ class Tables:
     def write(self, found: Iterable[tuple[Record, Span]]) -> None:
         """Take in records. What is in already stays."""
         places: list[tuple[int, int, int, int]] = []
-        entries: list[tuple[int, int, bool]] = []
+        entries: list[tuple[int, int, int]] = []
         refs: list[tuple[str, int, str, int]] = []
         changes: list[tuple[int, int, bool]] = []
         moments: list[tuple[int, float]] = []
@@ -136,7 +137,7 @@ class Tables:
             original = message.edit_of or message.redact_of
             number, place, silent = self._keep(record)
             places.append((seq, start, length, number))
-            entries.append((number, seq, original is None))
+            entries.append((number, seq, original or 0))
             refs.append((message.from_.lower(), message.id, record.origin.ref, seq))
             if original is not None:
                 changes.append((original, seq, message.redact_of is not None))

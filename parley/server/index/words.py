@@ -28,6 +28,7 @@ BEGINNING_CHARS: Final = 3
 
 _SENDERS: Final = 10_000  # nicks whose word is kept
 _MERGED: Final = 32  # pages of the table put together at a time: about 2 ms
+_WORD: Final = re.compile(r"[^\W_]+")  # as the table takes a text apart
 _TERM: Final = re.compile(r'"([^"]*)"|([^\s"]+)')
 
 
@@ -131,9 +132,8 @@ def inbox_question(inbox: int) -> str:
 
 def too_costly(text: str) -> str | None:
     """Say what is wrong with a search that would hold everybody up; None if it is well."""
-    words = _plain(text).split()
-    if len(words) > WORDS_ASKED:
-        return f"a search has at most {WORDS_ASKED} words"
+    if len(_WORD.findall(_spaced(_plain(text)))) > WORDS_ASKED:
+        return f"a search has at most {WORDS_ASKED} words, or as many characters without spaces"
     beginnings = [bare for bare, star in _terms(text) if star]
     if len(beginnings) > BEGINNINGS_ASKED:
         return f"at most {BEGINNINGS_ASKED} words of a search may end in *"

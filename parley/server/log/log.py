@@ -16,6 +16,7 @@ The file may be closed under a number and another be begun (``rotate``): see
 start is read by ``parley.server.log.recovery``.
 """
 
+import logging
 import os
 import zlib
 from collections.abc import Iterable
@@ -27,12 +28,18 @@ from parley.server.ground.counts import Histogram
 from parley.server.log.records import Record, decode_line, encode_line, time_of
 from parley.server.log.segments import END, BetweenFilesError, Segments, Stamp, stamp_of
 
+logger = logging.getLogger(__name__)
+
 Fsync = Literal["always", "everysec", "never"]
 
 START = 1
 """Where the first separator of a file goes: behind its opening bracket."""
 
 _READ_TOGETHER = 64 * 1024  # bytes; records no further apart are read in one call
+
+
+class UnreadableError(Exception):
+    """Something cannot be read back: the disk refuses it, or has changed it. All else is there."""
 
 
 class StoreUnavailableError(OSError):
@@ -94,6 +101,7 @@ class Log:
         self._synced = position.seq
         self._queue: list[Record] = []
         self._unsynced_since: float | None = None
+        self._unreadable: set[int] = set()  # places that were complained of
         self.closed_as: Stamp | None = None
         """What ``history.json`` was when it was closed; None before."""
         self.syncs = Histogram()
@@ -191,7 +199,10 @@ class Log:
             self._sync()
 
     def read(self, spans: Iterable[Span]) -> list[Record]:
-        """Return the records at ``spans``, which ascend. Near ones are read in one call."""
+        """Return the records at ``spans``, which ascend. Near ones are read in one call.
+
+        Raises ``UnreadableError`` if the disk does not give them back as they were.
+        """
         records: list[Record] = []
         together: list[Span] = []
         for span in spans:
@@ -231,8 +242,15 @@ class Log:
 
     def _read_together(self, spans: list[Span]) -> list[Record]:
         base = spans[0].offset
-        data = self.read_bytes(base, spans[-1].offset + spans[-1].length)
-        return [decode_line(data[s.offset - base : s.offset - base + s.length]) for s in spans]
+        try:
+            data = self.read_bytes(base, spans[-1].offset + spans[-1].length)
+            return [decode_line(data[s.offset - base : s.offset - base + s.length]) for s in spans]
+        except (OSError, ValueError) as problem:
+            where = self.files.say(base)
+            if base not in self._unreadable:
+                self._unreadable.add(base)
+                logger.error("%s cannot be read: %s", where, problem)
+            raise UnreadableError(f"{where} cannot be read") from None
 
     def _write(self, data: bytes) -> None:
         """Write ``data`` at the end of the records, whole or not at all."""

@@ -77,6 +77,12 @@ class Segments:
         number, offset = split(start)
         return os.pread(self._fd(number), size, offset)
 
+    def say(self, place: int) -> str:
+        """Say where a place is, for people."""
+        number, offset = split(place)
+        path = self.path if number == self.number else self.name(number)
+        return f"{path.name} at byte {offset}"
+
     def end(self, number: int) -> int:
         """Return the address behind the last record of the closed file ``number``."""
         return address(number, self.closed[number].size - len(END))
