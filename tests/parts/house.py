@@ -65,7 +65,8 @@ class House:
         self.index = Index(self.data / "history.index", "boot")
         recovery = Recovery(self.data / "history.json", self.index.checkpoint)
         self.log = Log(recovery.files, recovery.position, "never", recovery.began)
-        self.index.start(self.log, recovery.tail, recovery.trusted is not None, recovery.floor)
+        self.trusted = recovery.trusted is not None
+        self.index.start(self.log, recovery.tail, self.trusted, recovery.floor)
         self.retention = Retention(Keep(), self.log, self.index)
         self.accounts = Accounts(self.data / "users.json")
         self.chat = Chat(

@@ -96,6 +96,23 @@ def test_the_log_is_known_by_its_time_after_an_end_in_order_and_not_after_a_cras
     assert known(house.index.db.close) is None
 
 
+def test_a_file_that_was_closed_when_the_index_could_not_be_written_is_known_later(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused() -> None:
+        raise IndexUnavailableError("database or disk is full")
+
+    joined(house, "ann")
+    with monkeypatch.context() as patched:
+        patched.setattr(house.index, "rotated", refused)
+        house.rotate()
+    assert 1 in house.log.files.closed
+    joined(house, "bob")
+    house.index.commit()
+    house.crash()
+    assert house.trusted
+
+
 def test_the_number_of_a_conversation_that_was_taken_back_is_never_anothers(house: House) -> None:
     for number in range(300):
         add(house, f"guest{number}", "eve", "x" * 1000)

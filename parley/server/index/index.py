@@ -88,6 +88,7 @@ class Index:
         self._waiting: list[Stored] = []
         self._written: list[Stored] = []  # and not committed
         self.checkpoint: Checkpoint | None = None
+        self._known_closed: dict[int, Stamp] | None = None  # as they stand in the file
         self.low = 1
         self.floor = 0
         self._low_offset = 0
@@ -155,7 +156,6 @@ class Index:
         self._log = log
         with self._transaction():
             self.tables.write(found)
-            self._know_closed()
             self._checkpoint(log.position, closed=False)
         # From now on there are questions between a write and its commit: what is written is kept in
         # memory until then, since one that had to make room for itself could find the disk full.
@@ -286,7 +286,6 @@ class Index:
     def rotated(self) -> None:
         """The log has begun another file: know the one that was closed. All had been written."""
         with self._transaction():
-            self._know_closed()
             self._checkpoint(self._log.position, closed=False)
 
     def forget(self, found: Sequence[tuple[Record, Span]]) -> None:
@@ -313,7 +312,6 @@ class Index:
                 "DELETE FROM deed WHERE seq <= ? AND seq NOT IN (SELECT seq FROM place)",
                 (self.floor,),
             )
-            self._know_closed()
             self._checkpoint(self._log.position, closed=False)
 
     def tidy(self, first: bool = False) -> bool:
@@ -381,6 +379,7 @@ class Index:
             yield
         except sqlite3.OperationalError as problem:
             self.tables.forget()
+            self._known_closed = None
             if self.db.in_transaction:
                 self.db.execute("ROLLBACK")
             self._waiting = self._written + self._waiting
@@ -390,14 +389,17 @@ class Index:
 
     # What is known of the log
 
-    def _know_closed(self) -> None:
-        closed = self._log.files.closed
+    def _know_closed(self, closed: dict[int, Stamp]) -> None:
         self.db.execute("DELETE FROM closed")
         rows = [(number, *stamp) for number, stamp in closed.items()]
         self.db.executemany("INSERT INTO closed VALUES (?, ?, ?)", rows)
+        self._known_closed = closed
 
     def _checkpoint(self, position: Position, closed: bool) -> None:
-        self.checkpoint = Checkpoint(position, dict(self._log.files.closed))
+        files = dict(self._log.files.closed)
+        if files != self._known_closed:
+            self._know_closed(files)
+        self.checkpoint = Checkpoint(position, files)
         values = {
             "version": _VERSION,
             "boot": self._boot,
