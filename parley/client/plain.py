@@ -110,7 +110,7 @@ class Plain:
         while not self._lines.empty():
             print(self._lines.get_nowait())
         if waiting:
-            print(not_stored(len(waiting)))
+            print(not_stored(waiting, self.session.memory.kept))
         return code
 
     def _unforeseen(self, _loop: object, context: dict[str, Any]) -> None:

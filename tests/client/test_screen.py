@@ -5,6 +5,8 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.client.conftest import Open
 from tests.client.terminal import Terminal
 from tests.conftest import ChatServer, Make
@@ -133,6 +135,31 @@ def test_what_could_not_be_sent_is_sent_by_the_next_run(
     assert server.messages == ["do not lose me"]
 
 
+@pytest.mark.parametrize("options", [(), ("--plain",)])
+def test_what_cannot_be_kept_is_said_with_its_text(
+    server: ChatServer, open_client: Open, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    (tmp_path / "config-ann").mkdir()
+    (tmp_path / "config-ann" / "identities").write_text("no folder")
+    ann = open_client(server, "ann", *options, columns=120)
+    ann.see("Connected" if options else "1 here", "nothing is remembered of this session")
+    server.kill()
+    ann.see("Not connected" if options else "again in")
+    ann.type("do not lose me\r")
+    ann.see("do not lose me")
+    if not options:
+        ann.type("/msg bob hello?\r")
+        ann.see("@bob ›", "… hello?")
+        ann.type("half a thought")
+        ann.see("@bob › half a thought")
+    ann.type("\x03")
+    ann.ended()
+    said = "2 messages are" if not options else "1 message is"
+    ann.see(f"{said} not stored, and could NOT be kept", "to #lobby: do not lose me")
+    if not options:
+        ann.see("to @bob: hello?", "could NOT be kept for the next start", "half a thought")
+
+
 def test_a_stopped_server_leaves_typing_alone(server: ChatServer, open_client: Open) -> None:
     ann = open_client(server, "ann")
     ann.see("1 here")
@@ -201,12 +228,23 @@ def test_no_server_is_said_and_tried_again(server: ChatServer, open_client: Open
 def test_a_second_window_of_the_same_id_ends_the_first(
     server: ChatServer, open_client: Open
 ) -> None:
-    first = open_client(server, "ann")
+    first = open_client(server, "ann", columns=120)
     first.see("1 here")
-    open_client(server, "ann").see("ann ●")
-    first.see("another client has joined as ann")
+    second = open_client(server, "ann", columns=120)
+    second.see("ann ●")
+    first.see("the same nick and id have joined from another", "ann with id 1, has ended")
+    second.type("half a thought")
+    second.see("› half a thought")
+    second.type("\x03")
+    second.ended()
+    first.type("/reconnect\r")
+    first.see("start the client again")
+    first.type("a thought of the first")
+    first.see("› a thought of the first")
     first.type("\x03")
     assert first.ended() == 4
+    first.see("could NOT be kept", "to #lobby: a thought of the first")
+    open_client(server, "ann").see("› half a thought", not_="of the first")
 
 
 def test_help_and_mistyped_commands(server: ChatServer, open_client: Open) -> None:

@@ -7,6 +7,7 @@ from framing.requests import (
 )
 from parley.client.commands.face import CannotError, Face, UsageError, say_outcome, say_refusal
 from parley.client.model.conversation import Kind
+from parley.client.session.happenings import Status
 
 
 def clear(face: Face, rest: str) -> None:
@@ -99,6 +100,8 @@ def set_(face: Face, rest: str) -> None:
 
 
 def reconnect(face: Face, rest: str) -> None:
+    if face.session.status is Status.ENDED:
+        raise CannotError("This session has ended: leave, and start the client again.")
     face.session.reconnect()
 
 

@@ -1,7 +1,10 @@
 """An entry as lines of plain text, each to be understood alone."""
 
 import time
+from collections.abc import Mapping, Sequence
 
+from parley.client.ground.clean import clean_name, clean_text
+from parley.client.ground.store import Waiting
 from parley.client.model.conversation import Conversation, Entry, Kind
 
 
@@ -25,10 +28,24 @@ def lines_of(conversation: Conversation, entry: Entry, nick: str) -> list[str]:
     return [f"{mark}[{at}] {who}: {first}", *(f"    {line}" for line in rest)]
 
 
-def not_stored(count: int) -> str:
-    """Say that ``count`` messages wait for the next start."""
-    what = "1 message is" if count == 1 else f"{count} messages are"
-    return f"{what} not stored yet; the next start sends {'it' if count == 1 else 'them'}."
+def not_stored(messages: Sequence[Waiting], kept: bool) -> str:
+    """Say that ``messages`` wait for the next start, or if they are not ``kept`` what they are."""
+    one = len(messages) == 1
+    what = "1 message is" if one else f"{len(messages)} messages are"
+    if kept:
+        return f"{what} not stored yet; the next start sends {'it' if one else 'them'}."
+    what = f"{what} not stored, and could NOT be kept for the next start:"
+    return "\n".join([what, *(_to(m.to, m.text) for m in messages)])
+
+
+def not_kept(drafts: Mapping[str, str]) -> str:
+    """Say what was being typed, by conversation, and could not be kept for the next start."""
+    what = "What was being typed could NOT be kept for the next start:"
+    return "\n".join([what, *(_to(*draft) for draft in drafts.items())])
+
+
+def _to(name: str, text: str) -> str:
+    return f"to {clean_name(name)}: " + clean_text(text).replace("\n", "\n    ")
 
 
 def found_line(name: str, entry: Entry, brief: bool = False) -> str:

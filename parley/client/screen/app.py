@@ -31,7 +31,7 @@ from parley.client.ground.faults import fault
 from parley.client.ground.preferences import Preferences
 from parley.client.ground.store import Store
 from parley.client.model.conversation import Conversation, Entry, Fate, Kind
-from parley.client.model.lines import not_stored
+from parley.client.model.lines import not_kept, not_stored
 from parley.client.model.model import Model
 from parley.client.screen import loading, outside, panes, switcher
 from parley.client.screen.asking import Asking
@@ -150,8 +150,12 @@ class Screen:
         ended = self.model.standing.change
         if ended.status is Status.ENDED and ended.text:
             print(clean(ended.text))
+        memory = self.session.memory
+        waiting += [] if memory.kept else self.session.outbox.refused
         if waiting:
-            print(not_stored(len(waiting)))
+            print(not_stored(waiting, memory.kept))
+        if memory.drafts and not memory.kept:
+            print(not_kept(memory.drafts))
         return code
 
     async def _run_session(self) -> int:

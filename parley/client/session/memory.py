@@ -22,7 +22,8 @@ class Memory:
     """What is known of the identity by ``settings``. ``outgoing`` are the own messages, which it
     fills with those of an earlier run; ``tell`` gets a sentence if nothing can be remembered.
 
-    ``cursor`` is the seq up to which all has come, None at the first time.
+    ``cursor`` is the seq up to which all has come, None at the first time. ``kept``: whether the
+    next run will find what is to be remembered.
     """
 
     def __init__(
@@ -35,7 +36,9 @@ class Memory:
         self._tell = tell
         self._identity = Identity()
         self._timer: asyncio.TimerHandle | None = None
-        self._failed = False
+        self.kept = True
+        self._told = False
+        self._stopped = False
         self.load()
 
     def load(self) -> None:
@@ -87,6 +90,11 @@ class Memory:
         self.cursor = seq
         self.save(at_once=False)
 
+    def stop(self) -> None:
+        """Remember nothing more: the file is another client's from now on."""
+        self._stopped = True
+        self.kept = False
+
     def save(self, at_once: bool) -> None:
         """Remember, now or within ``SAVE_EVERY``: always the latter while much is on its way, so
         that sending a long text does not write it out for each of its lines."""
@@ -101,6 +109,8 @@ class Memory:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._stopped:
+            return
         self._identity.cursor = self.cursor
         if self._settings.remember_waiting:
             self._identity.waiting = self._outgoing.all
@@ -109,7 +119,9 @@ class Memory:
             self._store.save_identity(
                 settings.host, settings.port, settings.nick, settings.id, self._identity
             )
+            self.kept = True
         except StoreError as problem:
-            if not self._failed:
-                self._failed = True
+            self.kept = False
+            if not self._told:
+                self._told = True
                 self._tell(f"{problem}: nothing is remembered of this session")

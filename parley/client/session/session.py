@@ -129,7 +129,7 @@ class Session:
     async def quit(self, patience: float) -> list[Waiting]:
         """Leave, after waiting up to ``patience`` seconds for what is still to be acknowledged.
 
-        Returns what was not: it is remembered, and sent at the next start.
+        Returns what was not: if ``memory`` has kept it, it is sent at the next start.
         """
         deadline = time.monotonic() + patience
         while (
@@ -313,9 +313,10 @@ class Session:
             await self._refused(event)
             return True
         if event.error == ErrorWord.EVICTED.value:
+            self.memory.stop()
             raise RefusedError(
-                f"another client has joined as {self.nick} with id {self.settings.id}: "
-                f"this one has ended. Give each window an id of its own",
+                f"{event.text}: this client, {self.nick} with id {self.settings.id}, has ended. "
+                f"If the other is yours too, give each an id of its own",
                 event.error,
             )
         if event.error in _OUT and event.ref is None:
