@@ -89,6 +89,21 @@ def test_what_was_read_elsewhere_is_no_longer_counted() -> None:
     assert model.lobby.unread == 0
 
 
+def test_who_comes_as_another_spelling_of_the_same_nick_is_the_same() -> None:
+    model = Model("Ann")
+    model.attend(False)
+    private = message(2, "psst, Ann", from_="ann")
+    private.to = "@bob"
+    model.take([message(1, "Ann is here", from_="ann"), private], 0.0)
+    assert list(model.conversations) == ["#lobby", "@bob"]
+    assert model.unread == model.alerts == 0
+    assert not any(e.mention for c in model.conversations.values() for e in c.entries)
+    model.take([message(3, "three")], 0.0)
+    model.take([message(4, "four", from_="ann")], 0.0)
+    model.take([HasRead("#lobby", 3)], 0.0)
+    assert model.unread == 0
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [("ann", True), ("Ann: hi", True), ("(ann)", True), ("joanna", False), ("ann_b", False),

@@ -135,7 +135,8 @@ class Conversation:
         self.version += 1
         if seq <= self._newest:
             there = next((e for e in reversed(self.entries) if e.seq == seq), None)
-            if there is not None and (there.nick, there.text) == (entry.nick, entry.text):
+            own = there is not None and key(there.nick) == key(entry.nick)
+            if there is not None and own and there.text == entry.text:
                 self.entries.remove(entry)
                 return
         self._move_behind_stored(entry)
@@ -169,14 +170,15 @@ class Conversation:
     def last_by(self, nick: str) -> Entry | None:
         """Return the last message of ``nick`` that has a place and was not taken back."""
         for entry in reversed(self.entries):
-            theirs = entry.kind is Kind.SAID and entry.nick.lower() == nick.lower()
+            theirs = entry.kind is Kind.SAID and key(entry.nick) == key(nick)
             if theirs and entry.seq and not entry.redacted:
                 return entry
         return None
 
     def read_elsewhere(self, seq: int, nick: str) -> None:
         """Another device has read up to ``seq``; what is by ``nick``, oneself, never counts."""
-        later = [e for e in self.entries if e.kind is Kind.SAID and e.seq > seq and e.nick != nick]
+        said = [e for e in self.entries if e.kind is Kind.SAID and e.seq > seq]
+        later = [e for e in said if key(e.nick) != key(nick)]
         self.unread = min(self.unread, len(later))
         self.mentions = min(self.mentions, sum(entry.mention for entry in later))
 

@@ -1,6 +1,7 @@
 """A message of the wire as an entry of a timeline: made safe, and told whether it names one."""
 
 from framing.events import Message
+from framing.names import key
 from parley.client.ground.clean import clean, clean_name, clean_text, sane
 from parley.client.model.conversation import Entry, Kind
 
@@ -20,8 +21,8 @@ def entry_of(message: Message, nick: str, past: bool) -> Entry:
     entry.redacted = message.redacted
     if message.file is not None and clean(message.file.name) == message.file.name:
         entry.file = message.file.name
-    if entry.nick != nick:
-        entry.mention = mentions(message.text, nick.lower())
+    if key(entry.nick) != key(nick):
+        entry.mention = mentions(message.text, key(nick))
     return entry
 
 
@@ -29,7 +30,7 @@ def place_of(message: Message, nick: str) -> str:
     """Name the conversation that a message belongs to, seen by ``nick``."""
     if not message.to.startswith("@"):
         return clean_name(message.to)
-    other = message.to[1:] if message.from_ == nick else message.from_
+    other = message.to[1:] if key(message.from_) == key(nick) else message.from_
     return f"@{clean_name(other)}"
 
 

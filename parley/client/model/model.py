@@ -204,7 +204,7 @@ class Model:
             where.change(original, clean_text(message.text), redacted, message.seq)
             return
         entry = self.entry(message, past)
-        if not self._add(where, entry) or entry.nick == self.nick:
+        if not self._add(where, entry) or key(entry.nick) == key(self.nick):
             return
         alert = where.private or entry.mention
         looked_at = self.attentive and where is self.current

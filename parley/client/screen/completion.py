@@ -87,6 +87,7 @@ class ChatCompleter(Completer):
                     yield Completion(name, -len(typed), display_meta=table.TABLE[name].summary)
 
     def _nicks(self, typed: str, after: str, replaced: int) -> Iterable[Completion]:
+        own = key(self._model.nick)
         for person in self._model.people.known:
-            if key(person.nick).startswith(typed.lower()) and person.nick != self._model.nick:
+            if key(person.nick).startswith(typed.lower()) and key(person.nick) != own:
                 yield Completion(person.nick + after, -replaced, display_meta=person.status)

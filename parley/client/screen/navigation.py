@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from framing.names import key
 from parley.client.model.conversation import Conversation
 from parley.client.model.model import Model
 from parley.client.screen.composer import Composer
@@ -33,7 +34,7 @@ class Navigation:
 
     def to_name(self, name: str) -> None:
         """Go to a room, or to ``@nick`` if that is not oneself."""
-        if name != f"@{self._model.nick}":
+        if key(name) != key(f"@{self._model.nick}"):
             self.switch(self._model.conversation(name))
 
     def to_number(self, number: int) -> None:

@@ -12,6 +12,7 @@ from typing import Final
 from prompt_toolkit.formatted_text import OneStyleAndTextTuple, StyleAndTextTuples
 from prompt_toolkit.mouse_events import MouseEvent, MouseEventType
 
+from framing.names import key
 from parley.client.files.job import Job
 from parley.client.ground.cells import cut, width_of
 from parley.client.model.conversation import Conversation, Fate
@@ -140,7 +141,7 @@ def people(model: Model, width: int, height: int, now: float, go: Go) -> StyleAn
         if person.status == "away" and connected and person.since and now - person.since >= 60:
             length = f" {span(now - person.since)}"
         style = "class:people.away" if away else of_nick(person.nick)
-        if person.nick == model.nick:
+        if key(person.nick) == key(model.nick):
             style += " class:own"
         name = cut(person.nick, width - 2 - len(length))
         gap = " " * (width - 2 - len(length) - width_of(name)) if length else ""

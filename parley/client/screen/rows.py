@@ -9,6 +9,7 @@ from typing import Final
 
 from prompt_toolkit.formatted_text import OneStyleAndTextTuple
 
+from framing.names import key
 from parley.client.ground.cells import cut, in_cells, width_of, wrap
 from parley.client.model.conversation import Entry, Fate, Kind
 from parley.client.screen.style import of_nick
@@ -61,7 +62,7 @@ def rows_of(
 
 def _said(entry: Entry, width: int, own: str, most: int) -> list[Line]:
     column = nick_column(width)
-    mine = entry.nick == own
+    mine = key(entry.nick) == key(own)
     nick = cut(entry.nick, column)
     nick_style = of_nick(entry.nick) + (" class:own" if mine else "")
     text = entry.text

@@ -40,7 +40,7 @@ class SwitchCompleter(Completer):
             yield Completion(conversation.name, -length, display_meta=count)
         for person in model.people.online:
             name = f"@{person.nick}"
-            if person.nick != model.nick and key(name) not in model.conversations:
+            if key(person.nick) != key(model.nick) and key(name) not in model.conversations:
                 yield Completion(name, -length, display_meta=_status(person))
 
 
