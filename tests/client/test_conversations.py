@@ -141,6 +141,37 @@ def test_one_comes_back_to_no_conversation_that_is_gone(
     ann.see("#lobby ›", "#board is private", not_="@bob")
 
 
+def test_what_is_typed_behind_a_leave_is_not_lost(server: ChatServer, open_client: Open) -> None:
+    ann = open_client(server, "ann", columns=120)
+    ann.see("1 here")
+    ann.type("/join lab\r")
+    ann.see("#lab ›", "2 #lab", "1 here")
+    ann.type("\x1b1")
+    ann.see("#lobby ›")
+    ann.type("begun, ")
+    ann.see("#lobby › begun,")
+    ann.type("\x1b2")
+    ann.see("#lab ›", not_="begun,")
+    server.signal(signal.SIGSTOP)
+    ann.type("/leave\rhalf a thought")
+    ann.see("#lab › half a thought")
+    server.signal(signal.SIGCONT)
+    ann.see("#lobby › begun,", "half a thought", not_="2 #lab")
+    ann.type(" more\r")
+    ann.see("✓ begun,", "half a thought more")
+    ann.type("/join lab\r")
+    ann.see("#lab ›", "2 #lab", "1 here")
+    server.signal(signal.SIGSTOP)
+    ann.type("/leave\rtoo late\r")
+    ann.see("#lab ›", "… too late")
+    server.signal(signal.SIGCONT)
+    ann.see("#lab ›", "too late", "not sent: ")
+    ann.type("/leave\r")
+    ann.see("#lobby ›", "1 not sent", not_="2 #lab")
+    ann.type("/join lab\r/retry\r")
+    ann.see("#lab ›", "✓ too late", not_="not sent")
+
+
 def test_a_private_conversation_is_closed_and_comes_again_whole(
     server: ChatServer, open_client: Open
 ) -> None:

@@ -1,18 +1,24 @@
 """What a conversation holds, without a screen."""
 
+from dataclasses import replace
+
 import pytest
 
-from framing.events import HasRead, Message
+from framing.events import HasRead, History, Message
 from parley.client.commands.face import UsageError
 from parley.client.commands.searching import parse_search
 from parley.client.model import conversation as rooms
 from parley.client.model.entries import mentions
 from parley.client.model.model import Model
-from parley.client.session.happenings import Queued, Stored
+from parley.client.session.happenings import Dropped, Failed, Queued, Stored
 
 
 def message(seq: int, text: str, from_: str = "bob", **fields: object) -> Message:
     return Message(seq, from_, 1, "#lobby", text, 1e9 + seq, len(text), **fields)  # type: ignore[arg-type]
+
+
+def private(seq: int, text: str, from_: str = "bob", to: str = "@ann") -> Message:
+    return Message(seq, from_, 1, to, text, 1e9 + seq, len(text))
 
 
 def test_places_of_another_log_mean_nothing() -> None:
@@ -89,12 +95,29 @@ def test_what_was_read_elsewhere_is_no_longer_counted() -> None:
     assert model.lobby.unread == 0
 
 
+def test_what_is_refused_after_its_conversation_was_closed_brings_it_again() -> None:
+    model = Model("ann")
+    mine = Queued("a", "@bob", "mine", 1e9)
+    model.take([private(1, "old"), mine, Queued("b", "@bob", "too", 2e9)], 0.0)
+    model.take_out("@Bob")
+    assert "@bob" not in model.conversations
+    model.take([Failed("a", "no"), Failed("b", "no")], 0.0)
+    there = model.conversations["@bob"]
+    assert [entry.text for entry in there.entries] == ["mine", "too"] and not there.complete
+    model.take_out("@bob")
+    model.take([replace(mine, ref="c"), Stored("c", 9, 1e9), Dropped("b")], 0.0)  # /retry, /drop
+    assert [entry.seq for entry in model.conversations["@bob"].entries] == [9]
+    assert not model.fates.open
+    page = History([private(1, "old"), private(9, "mine", "ann", "@bob")], True)
+    model.older(model.conversations["@bob"], page)
+    assert [entry.text for entry in model.conversations["@bob"].entries] == ["old", "mine"]
+
+
 def test_who_comes_as_another_spelling_of_the_same_nick_is_the_same() -> None:
     model = Model("Ann")
     model.attend(False)
-    private = message(2, "psst, Ann", from_="ann")
-    private.to = "@bob"
-    model.take([message(1, "Ann is here", from_="ann"), private], 0.0)
+    psst = private(2, "psst, Ann", "ann", "@bob")
+    model.take([message(1, "Ann is here", from_="ann"), psst], 0.0)
     assert list(model.conversations) == ["#lobby", "@bob"]
     assert model.unread == model.alerts == 0
     assert not any(e.mention for c in model.conversations.values() for e in c.entries)

@@ -65,13 +65,23 @@ def leave(face: Face, rest: str) -> Awaitable[None] | None:
         return None
     if not name.startswith("#"):
         raise UsageError("Which room?")
-    return _left(face, name, face.session.request(lambda ref: Leave(ref, name)))
+    known = _open(face, name)
+    return _left(face, name, known, face.session.request(lambda ref: Leave(ref, name)))
 
 
-async def _left(face: Face, name: str, answer: Awaitable[AnyEvent]) -> None:
+async def _left(face: Face, name: str, known: set[str], answer: Awaitable[AnyEvent]) -> None:
+    """Take a room out, unless something was said to it meanwhile: that stays, to be copied.
+    ``known`` are the refs of what was open before."""
     answered = await answer
-    if _is_not_in(face, name, answered) or not say_refusal(face, answered):
+    if not _is_not_in(face, name, answered) and say_refusal(face, answered):
+        return
+    if _open(face, name) <= known:
         _take_out(face, name)
+
+
+def _open(face: Face, name: str) -> set[str]:
+    """Return the refs of what was said to a conversation and is not acknowledged."""
+    return {entry.ref for place, entry in face.model.fates.open if key(place.name) == key(name)}
 
 
 def _is_not_in(face: Face, name: str, answer: AnyEvent) -> bool:
@@ -83,10 +93,14 @@ def _is_not_in(face: Face, name: str, answer: AnyEvent) -> bool:
 
 
 def _take_out(face: Face, name: str) -> None:
-    gone = face.model.conversation(name)
+    gone, lobby = face.model.conversation(name), face.model.lobby
+    memory = face.session.memory
     if face.model.current is gone:
-        face.go(face.model.lobby)
-    face.session.memory.keep_draft(gone.name, "")
+        # What is typed behind /leave is meant for where that leads.
+        typed = [draft for draft in (lobby.draft, memory.drafts.get(gone.name)) if draft]
+        lobby.draft = "\n".join(typed)
+        face.go(lobby)
+    memory.keep_draft(gone.name, "")
     face.model.take_out(name)
 
 

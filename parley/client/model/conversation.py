@@ -202,6 +202,21 @@ class Conversation:
         self._newest = self.seen = 0
         self.complete = False
 
+    def close(self) -> None:
+        """It is looked at no longer. Own messages that are not stored stay, should it come again:
+        the rest is the server's to bring."""
+        kept = [entry for entry in self.entries if entry.fate in (Fate.SENT, Fate.FAILED)]
+        self.prepended -= len(self.entries) - len(kept)
+        self.entries = kept
+        self._chars = sum(len(entry.text) for entry in kept)
+        self._own.clear()
+        self._newest = self.unread = self.mentions = 0
+        self.marker = self.members = None
+        self.complete = False
+        self.draft = ""
+        self.typing.clear()
+        self.version += 1
+
     def trim(self, following: bool) -> None:
         """Let the oldest go if there is very much; scrolling up brings them again. Own messages
         that are not stored stay: the server does not have them."""

@@ -1,5 +1,6 @@
 """What becomes of own messages, as it is shown: on the way, stored, refused."""
 
+from framing.names import key
 from parley.client.ground.clean import REASON_CHARS, clean, clean_text
 from parley.client.ground.times import in_own_time
 from parley.client.model.conversation import Conversation, Entry, Fate, Kind
@@ -16,6 +17,11 @@ class Fates:
     def open(self) -> list[tuple[Conversation, Entry]]:
         """Those that are not acknowledged, and those that were refused."""
         return list(self._open.values())
+
+    def place(self, name: str) -> Conversation | None:
+        """Return the conversation of this name if the fate of anything in it is open."""
+        places = (place for place, _ in self._open.values() if key(place.name) == key(name))
+        return next(places, None)
 
     def queued(self, event: Queued, where: Conversation, nick: str) -> Entry:
         """Return the entry of a message that is to be sent. A retry takes the place of what was
@@ -37,12 +43,14 @@ class Fates:
             where, entry = self._open.pop(event.ref)
             where.stored(entry, event.seq, event.time)
 
-    def failed(self, event: Failed) -> None:
-        """One was refused."""
-        if event.ref in self._open:
-            where, entry = self._open[event.ref]
-            entry.fate, entry.why = Fate.FAILED, clean(in_own_time(event.text[:REASON_CHARS]))
-            where.version += 1
+    def failed(self, event: Failed) -> Conversation | None:
+        """One was refused. Return its conversation."""
+        if event.ref not in self._open:
+            return None
+        where, entry = self._open[event.ref]
+        entry.fate, entry.why = Fate.FAILED, clean(in_own_time(event.text[:REASON_CHARS]))
+        where.version += 1
+        return where
 
     def dropped(self, event: Dropped) -> None:
         """One that was refused is not to be sent again."""

@@ -78,10 +78,12 @@ class Model:
     # For faces
 
     def conversation(self, name: str) -> Conversation:
-        """Return the conversation of this name, made if need be."""
+        """Return the conversation of this name, made if need be. One that was taken out comes again
+        while the fate of an own message in it is open."""
         found = self.conversations.get(key(name))
         if found is None:
-            found = self.conversations[key(name)] = Conversation(name)
+            found = self.fates.place(name) or Conversation(name)
+            self.conversations[key(name)] = found
         return found
 
     def show(self, conversation: Conversation) -> None:
@@ -134,7 +136,9 @@ class Model:
             elif isinstance(event, Queued):
                 self._queued(event)
             elif isinstance(event, Failed):
-                self.fates.failed(event)
+                where = self.fates.failed(event)
+                if where is not None:
+                    self.conversation(where.name)  # should it have been taken out
             elif isinstance(event, Dropped):
                 self.fates.dropped(event)
             elif isinstance(event, History):
@@ -228,6 +232,8 @@ class Model:
         gone = self.conversations.pop(key(name), None)
         if gone is self.current:
             self.show(self.lobby)
+        if gone is not None:
+            gone.close()
 
     def _history(self, page: History) -> None:
         if page.replay:
