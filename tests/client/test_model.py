@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from framing.events import HasRead, History, Message
+from framing.events import HasRead, History, Left, Limits, Message, User, Welcome
 from parley.client.commands.face import UsageError
 from parley.client.commands.searching import parse_search
 from parley.client.model import conversation as rooms
@@ -44,8 +44,13 @@ def test_very_much_lets_the_oldest_go_and_pages_bring_it_again(
     assert kept == list(range(kept[0], 101)) and 10 <= len(kept) <= 21
     assert not model.lobby.complete and model.lobby.oldest == kept[0]
     assert model.lobby.prepended == -(kept[0] - 1)
-    model.attend(False)  # who reads further up loses nothing
+    model.attend(False)  # nobody looks, the end is in sight
     for seq in range(101, 201):
+        model.take([message(seq, "x" * 50)], 0.0)
+    assert 10 <= len(model.lobby.entries) <= 21 and model.lobby.unread == 100
+    kept = [entry.seq for entry in model.lobby.entries]
+    model.attend(False, following=False)  # who reads further up loses nothing
+    for seq in range(201, 301):
         model.take([message(seq, "x" * 50)], 0.0)
     assert model.lobby.entries[0].seq == kept[0]
 
@@ -125,6 +130,22 @@ def test_who_comes_as_another_spelling_of_the_same_nick_is_the_same() -> None:
     model.take([message(4, "four", from_="ann")], 0.0)
     model.take([HasRead("#lobby", 3)], 0.0)
     assert model.unread == 0
+
+
+def test_who_leaves_a_room_gives_no_reason() -> None:
+    model = Model("ann")
+    model.take([Left("bob", 1, 1e9, "left", "#lobby"), Left("cyd", 1, 1e9, "odd", "#lobby")], 0.0)
+    assert [entry.text for entry in model.lobby.entries] == ["bob left, cyd left (odd)"]
+
+
+def test_an_accounts_unread_conversation_has_the_nick_as_it_is_written() -> None:
+    model = Model("bob")
+    limits = Limits(65536, 16000, 500, 10.0, 40, 90.0)
+    users = [User("Alice", "online", 1e9, [1])]
+    unread = {"@alice": 2, "@zed": 1}
+    told = Welcome("bob", 1, 9, "", 1, "", "", ["#lobby"], users, 1, unread, limits, "", 1e9, True)
+    model.take([told], 0.0)
+    assert [c.name for c in model.conversations.values()] == ["#lobby", "@Alice", "@zed"]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ _LONGEST: Final = 400
 """Characters from which a line takes no more."""
 
 _REASONS: Final = {
+    "left": "left",
     "disconnect": "left",
     "lost": "lost the connection",
     "timeout": "was no longer heard of",

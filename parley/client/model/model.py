@@ -66,7 +66,8 @@ class Model:
         self.account = False
         self.lobby = self.conversation(LOBBY)
         self.current = self.lobby
-        self.attentive = True  # whether the person looks at the end of ``current``
+        self.following = True  # whether the end of ``current`` is in sight
+        self.attentive = True  # whether the person looks at it
         self.shows_comings = True
         self.alerts = 0  # private messages and mentions from others so far
         self.last_alert: Entry | None = None
@@ -95,8 +96,10 @@ class Model:
             before.marker = None
         self.attend(True)
 
-    def attend(self, attentive: bool) -> None:
-        """The person looks at the end of the current conversation, or no longer does."""
+    def attend(self, attentive: bool, following: bool = True) -> None:
+        """The person looks at the end of the current conversation, or no longer does;
+        ``following``: whether it is in sight, looked at or not."""
+        self.following = following
         self.attentive = attentive
         if attentive:
             self.current.read()
@@ -114,7 +117,7 @@ class Model:
         """Add an entry and tell of it. False if it is there already."""
         if not where.add(entry):
             return False
-        where.trim(self.attentive or where is not self.current)
+        where.trim(self.following or where is not self.current)
         if self.entered is not None:
             self.entered(where, entry)
         return True
@@ -264,12 +267,17 @@ class Model:
                 conversation.unread = 0
             for name, count in event.unread.items():
                 if conversation_like(name):
-                    self.conversation(clean_name(name)).unread = count
+                    self.conversation(self._as_written(clean_name(name))).unread = count
             if self.attentive:
                 self.current.read()
         self.resumed = self.resumed or self.standing.been_online
         self.standing.welcomed()
         self._missed.clear()
+
+    def _as_written(self, name: str) -> str:
+        """Return the name of a conversation with the nick as its owner writes it, if known."""
+        person = self.people.get(name[1:]) if name.startswith("@") else None
+        return name if person is None else f"@{person.nick}"
 
     def _changed(self, change: Change, time: float) -> None:
         said = self.standing.changed(change)

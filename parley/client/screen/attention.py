@@ -47,7 +47,8 @@ class Attention:
 
     def attend(self) -> None:
         """Tell the model whether somebody looks at the end of the current conversation."""
-        self._model.attend(self._has_focus is not False and self._following())
+        following = self._following()
+        self._model.attend(self._has_focus is not False and following, following)
 
     def happened(self) -> None:
         """Ask for the person if something that is for them has come, unless the terminal says that
