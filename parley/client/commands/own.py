@@ -2,9 +2,6 @@
 
 import time
 
-from framing.requests import (
-    Away,
-)
 from parley.client.commands.face import CannotError, Face, UsageError, say_outcome, say_refusal
 from parley.client.model.conversation import Kind
 from parley.client.session.happenings import Status
@@ -15,12 +12,18 @@ def clear(face: Face, rest: str) -> None:
 
 
 async def away(face: Face, rest: str) -> None:
-    answer = await face.session.ask(lambda ref: Away(ref, rest or "away"))
-    say_outcome(face, answer, "You are away. /back ends that.")
+    await _be_away(face, rest or "away", "You are away. /back ends that.")
 
 
 async def back(face: Face, rest: str) -> None:
-    say_outcome(face, await face.session.ask(lambda ref: Away(ref)), "You are back.")
+    await _be_away(face, None, "You are back.")
+
+
+async def _be_away(face: Face, text: str | None, done: str) -> None:
+    try:
+        say_outcome(face, await face.session.be_away(text), done)
+    except ConnectionError:
+        face.model.note("Others learn of it as soon as you are connected again.", time.time())
 
 
 async def register(face: Face, rest: str) -> None:

@@ -81,6 +81,7 @@ class Conversation:
         self.asks_topic = False  # what comes of it is an answer, no news
         self.members: set[str] | None = None  # nick keys of who is in the room, if known
         self.typing: dict[str, float] = {}  # who is writing, and until when that is believed (UTC)
+        self.read_to = 0  # up to where it was looked at here
         self.told_read = 0  # up to where other devices have been told
         self.seen = 0  # up to where the other has read, who lets one know
         self._own: set[int] = set()
@@ -199,8 +200,14 @@ class Conversation:
         for entry in self.entries:
             entry.seq = 0
         self._own.clear()
-        self._newest = self.seen = 0
+        self._newest = self.seen = self.read_to = self.told_read = 0
         self.complete = False
+
+    def reconnected(self) -> None:
+        """Nobody knows what has become of what was told over the last connection, and who has come
+        and gone meanwhile."""
+        self.told_read = 0
+        self.members = None
 
     def close(self) -> None:
         """It is looked at no longer. Own messages that are not stored stay, should it come again:
@@ -210,7 +217,7 @@ class Conversation:
         self.entries = kept
         self._chars = sum(len(entry.text) for entry in kept)
         self._own.clear()
-        self._newest = self.unread = self.mentions = 0
+        self._newest = self.unread = self.mentions = self.read_to = self.told_read = 0
         self.marker = self.members = None
         self.complete = False
         self.draft = ""
@@ -243,3 +250,4 @@ class Conversation:
     def read(self) -> None:
         """All in it has been looked at. The line stays, so that one sees where one was."""
         self.unread = self.mentions = 0
+        self.read_to = self._newest

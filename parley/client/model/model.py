@@ -242,6 +242,11 @@ class Model:
         if page.replay:
             for message in page.messages:
                 self._said(message, past=True)
+        if page.replay and page.end and self.account:
+            # What was read here and could not be told is not unread.
+            for conversation in self.conversations.values():
+                if conversation.read_to:
+                    conversation.read_elsewhere(conversation.read_to, self.nick)
 
     def entry(self, message: Message, past: bool = True) -> Entry:
         """Return a message as an entry, and remember the file it shares."""
@@ -262,6 +267,8 @@ class Model:
         self.people.welcomed(event.users, event.users_total)
         for room in event.rooms:
             self.conversation(clean_name(room))
+        for conversation in self.conversations.values():
+            conversation.reconnected()
         if event.account:
             for conversation in self.conversations.values():
                 conversation.unread = 0

@@ -140,9 +140,9 @@ class Screen:
             terminal.report_focus(self.app.output, False)
         for job in self.work.running:
             self.work.cancel(job)
+        self.attention.end()
         waiting = await self.session.quit(_PATIENCE)
         code = await session
-        self.attention.end()
         for task in self._tasks:
             task.cancel()
         self.app.output.set_title("")
@@ -203,6 +203,7 @@ class Screen:
         welcome = self.session.welcome
         if welcome is not None and welcome.users_total > len(welcome.users):
             self.start(loading.people(self))
+        self._load_room()
         room, self._room = self._room, None
         if room is not None:
             self._run_line(f"/join {room}")
@@ -221,6 +222,10 @@ class Screen:
         """The current conversation is another one."""
         self.attention.attend()
         self._fill()
+        self._load_room()
+
+    def _load_room(self) -> None:
+        """Ask about the current room what is not known of it."""
         now = self.model.current
         if now.name.startswith("#") and now.members is None:
             self.start(loading.room(self, now))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 
 from prompt_toolkit.output import Output
 
-from framing.requests import Away, Read
+from framing.requests import Read
 from parley.client.ground import terminal
 from parley.client.ground.clean import clean
 from parley.client.ground.preferences import Preferences
@@ -74,13 +74,7 @@ class Attention:
     def watch(self) -> None:
         """Once a second, from now on: tell one's other devices what has been read, and everybody
         if one is away by now."""
-        current = self._model.current
-        read = self._model.account and self._model.attentive
-        if read and current.newest > current.told_read:
-            with contextlib.suppress(ConnectionError):
-                show = self._preferences["receipts"] == "on"
-                self._session.send_raw(Read(current.name, current.newest, show))
-                current.told_read = current.newest
+        self._tell_read()
         minutes = self._preferences["autoaway"]
         idle = time.monotonic() - self._last_key
         if minutes != "off" and idle > int(minutes) * 60 and not self._is_away:
@@ -89,10 +83,24 @@ class Attention:
         self._second = asyncio.get_running_loop().call_later(1.0, self.watch)
 
     def end(self) -> None:
-        """Watch no longer."""
+        """Watch no longer, and tell what has been read."""
+        self._tell_read()
         if self._second is not None:
             self._second.cancel()
 
+    def _tell_read(self) -> None:
+        if not self._model.account:
+            return
+        if self._model.attentive:
+            self._model.current.read()
+        show = self._preferences["receipts"] == "on"
+        with contextlib.suppress(ConnectionError):
+            for conversation in self._model.conversations.values():
+                seq = conversation.read_to
+                if seq > conversation.told_read:
+                    self._session.send_raw(Read(conversation.name, seq, show))
+                    conversation.told_read = seq
+
     async def _set_away(self, text: str | None) -> None:
         with contextlib.suppress(ConnectionError):
-            await self._session.ask(lambda ref: Away(ref, text))
+            await self._session.be_away(text)

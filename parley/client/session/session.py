@@ -15,7 +15,7 @@ from framing.codec import decode_event
 from framing.errors import BodyError, ErrorWord, UnknownPurposeError
 from framing.events import AnyEvent, Challenge, Error, History, Message, Ok, Pong, Shutdown, Welcome
 from framing.names import key
-from framing.requests import AnyRequest, Disconnect, Ping, ShutdownAck
+from framing.requests import AnyRequest, Away, Disconnect, Ping, ShutdownAck
 from parley.client.ground.store import Store, Waiting
 from parley.client.session.batch import Batch
 from parley.client.session.connecting import Connecting
@@ -70,6 +70,7 @@ class Session:
         self._reconnecting = Reconnecting(settings, self._changed)
         self._running: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()
+        self._away: str | None = None
 
     # What a face asks
 
@@ -110,6 +111,15 @@ class Session:
             self._joining.registered(password)
             self.memory.token = None
             self.memory.save(at_once=True)
+        return answer
+
+    async def be_away(self, text: str | None) -> AnyEvent:
+        """Let everybody know that one is away, and why, or without ``text`` back: now, and again
+        after each time that the connection broke. Raises ``ConnectionError`` as ``ask``."""
+        before, self._away = self._away, text
+        answer = await self.ask(lambda ref: Away(ref, text))
+        if isinstance(answer, Error):
+            self._away = before
         return answer
 
     def warn_if_exposed(self) -> None:
@@ -259,6 +269,8 @@ class Session:
         elif isinstance(event, History):
             if event.replay:
                 event.messages = self.memory.news(event.messages)
+                if event.end and self.memory.cursor is None and self.welcome is not None:
+                    self.memory.move(self.welcome.seq)  # nothing was said before one came
             self._pending.answer(event.ref, event)
         elif isinstance(event, Ok):
             self.outbox.acknowledged(event)
@@ -303,6 +315,8 @@ class Session:
         self._reconnecting.online()
         memory.save(at_once=True)
         self._change(Change(Status.ONLINE))
+        if self._away is not None:
+            self._send(Away(self._pending.new_ref(), self._away))
         self.outbox.connected(event.limits, self._send)
 
     async def _take_error(self, event: Error) -> bool:
