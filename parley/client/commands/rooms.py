@@ -69,9 +69,11 @@ def leave(face: Face, rest: str) -> Awaitable[None] | None:
     return _left(face, name, known, face.session.request(lambda ref: Leave(ref, name)))
 
 
-async def _left(face: Face, name: str, known: set[str], answer: Awaitable[AnyEvent]) -> None:
-    """Take a room out, unless something was said to it meanwhile: that stays, to be copied.
-    ``known`` are the refs of what was open before."""
+async def _left(
+    face: Face, name: str, known: set[tuple[str, Fate]], answer: Awaitable[AnyEvent]
+) -> None:
+    """Take a room out, unless something was said to it or refused meanwhile: that stays, to be
+    copied. ``known`` is what was open before."""
     answered = await answer
     if not _is_not_in(face, name, answered) and say_refusal(face, answered):
         return
@@ -79,9 +81,10 @@ async def _left(face: Face, name: str, known: set[str], answer: Awaitable[AnyEve
         _take_out(face, name)
 
 
-def _open(face: Face, name: str) -> set[str]:
-    """Return the refs of what was said to a conversation and is not acknowledged."""
-    return {entry.ref for place, entry in face.model.fates.open if key(place.name) == key(name)}
+def _open(face: Face, name: str) -> set[tuple[str, Fate]]:
+    """Return the refs of what was said to a conversation and is not acknowledged, and its fates."""
+    open_ = face.model.fates.open
+    return {(entry.ref, entry.fate) for place, entry in open_ if key(place.name) == key(name)}
 
 
 def _is_not_in(face: Face, name: str, answer: AnyEvent) -> bool:
