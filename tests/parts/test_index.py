@@ -4,7 +4,7 @@ by what it knows the log again."""
 import contextlib
 import os
 import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -71,29 +71,33 @@ def add(house: House, by: str, to: str, text: str) -> None:
     house.index.add(house.log.commit(0.0))
 
 
-def test_the_log_is_known_by_its_time_after_an_end_in_order_and_not_after_a_crash(
+def test_the_log_is_known_by_its_time_until_somebody_writes_to_it(
     house: House, tmp_path: Path
 ) -> None:
-    def known(how: Callable[[], None]) -> Stamp | None:
-        joined(house, "ann")
-        house.index.commit()
-        how()
+    path, away = tmp_path / "history.json", tmp_path / "away"
+
+    def known() -> Stamp | None:
         again = Index(tmp_path / "history.index", "boot")
         assert again.checkpoint is not None
         again.db.close()
-        house.crash()
         return again.checkpoint.last
 
-    def end() -> None:
-        house.log.close()
-        path.rename(tmp_path / "away")  # another file stands there when the index is closed
-        path.write_bytes((tmp_path / "away").read_bytes())
-        house.index.close()
-        house.log.files.fd = os.open(path, os.O_RDWR)  # for the crash
-
-    path = tmp_path / "history.json"
-    assert known(end) == stamp_of((tmp_path / "away").stat()) != stamp_of(path.stat())
-    assert known(house.index.db.close) is None
+    joined(house, "ann")
+    house.index.commit()
+    house.index.db.close()  # as if it were killed
+    assert known() == stamp_of(path.stat())
+    house.crash()
+    joined(house, "bob")  # and killed before the index was committed
+    house.index.db.close()
+    assert known() != stamp_of(path.stat())
+    house.crash()
+    house.log.close()
+    path.rename(away)
+    path.write_bytes(away.read_bytes())  # another file stands there when the index is closed
+    house.index.close()
+    assert known() == stamp_of(away.stat()) != stamp_of(path.stat())
+    house.log.files.fd = os.open(path, os.O_RDWR)
+    house.crash()
 
 
 def test_a_file_that_was_closed_when_the_index_could_not_be_written_is_known_later(

@@ -102,7 +102,7 @@ class Index:
             if usable:
                 position = Position(kept["end"], kept["seq"], kept["crc"], kept["number"])
                 closed = db.execute("SELECT number, size, mtime_ns FROM closed").fetchall()
-                last = Stamp(kept["size"], kept["mtime_ns"]) if kept["closed"] else None
+                last = Stamp(kept["size"], kept["mtime_ns"])
                 self.checkpoint = Checkpoint(position, {n: Stamp(*of) for n, *of in closed}, last)
                 self.low = kept["low"]
                 self.floor = kept["floor"]
@@ -353,9 +353,6 @@ class Index:
                 self.db.execute("PRAGMA synchronous=FULL")
                 with self._transaction():
                     self._checkpoint(self._log.position, closed=True)
-                    last = self._log.closed_as or Stamp(0, 0)
-                    values = [("size", last.size), ("mtime_ns", last.mtime_ns)]
-                    self.db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values)
                 self._sync()
                 closed = True
         self.db.close()
@@ -399,7 +396,8 @@ class Index:
         files = dict(self._log.files.closed)
         if files != self._known_closed:
             self._know_closed(files)
-        self.checkpoint = Checkpoint(position, files)
+        last = self._log.stamp
+        self.checkpoint = Checkpoint(position, files, last)
         values = {
             "version": _VERSION,
             "boot": self._boot,
@@ -408,6 +406,8 @@ class Index:
             "end": position.end,
             "seq": position.seq,
             "crc": position.crc,
+            "size": last.size,
+            "mtime_ns": last.mtime_ns,
             "floor": self.floor,
             "low": self.low,
             "low_offset": self._low_offset,

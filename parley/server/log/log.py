@@ -102,8 +102,7 @@ class Log:
         self._queue: list[Record] = []
         self._unsynced_since: float | None = None
         self._unreadable: set[int] = set()  # places that were complained of
-        self.closed_as: Stamp | None = None
-        """What ``history.json`` was when it was closed; None before."""
+        self._closed_as: Stamp | None = None
         self.syncs = Histogram()
         """How long the syncs took."""
 
@@ -131,6 +130,11 @@ class Log:
     def position(self) -> Position:
         """The log as it is on the disk now."""
         return Position(self._end, self._seq, self._crc, self.files.number)
+
+    @property
+    def stamp(self) -> Stamp:
+        """What ``history.json`` is now, or was when it was closed."""
+        return self._closed_as or stamp_of(os.fstat(self.files.fd))
 
     def append(self, record: Record) -> None:
         """Queue ``record`` for the next ``commit``, which gives it its place."""
@@ -237,7 +241,7 @@ class Log:
         """Sync what the policy has left unsynced, and close the files."""
         if self._unsynced_since is not None:
             self._sync()
-        self.closed_as = stamp_of(os.fstat(self.files.fd))
+        self._closed_as = stamp_of(os.fstat(self.files.fd))
         self.files.close()
 
     def _read_together(self, spans: list[Span]) -> list[Record]:

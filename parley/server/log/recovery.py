@@ -13,7 +13,7 @@ nothing is changed. If none does, all of it is the write that broke off.
 A start that trusts a ``Checkpoint`` reads only what came after it. The trust is
 earned by the CRC-32 of everything before in ``history.json``. Files that nobody has written to
 since are known by their sizes and times: the numbered ones, and a ``history.json`` of hundreds of
-megabytes if it was closed in order.
+megabytes.
 """
 
 import logging
@@ -43,8 +43,8 @@ from parley.server.log.segments import EMPTY, END, MARKS, Segments, Stamp, addre
 _CHUNK = 1024 * 1024  # bytes read at a time
 LONG = 256 * 1024 * 1024
 """Bytes of ``history.json`` whose CRC-32 is taken at each start, so that a disk that has changed
-some is found out: a quarter of a second. A longer one that was closed in order is taken as it
-is."""
+some is found out: a quarter of a second. A longer one to which nobody has written since is taken as
+it is."""
 
 TORN_LINES = 3
 """A write that broke off leaves part of one line, and pages that did not come to the disk leave
