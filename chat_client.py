@@ -8,9 +8,11 @@ back by itself, and one model of what there is to show (``model``). The faces: t
 """
 
 import asyncio
+import signal
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Protocol
 
 import platformdirs
 
@@ -21,9 +23,19 @@ from parley.client.options import Options, parse, whom
 from parley.client.session.joining import Settings
 
 
+class Face(Protocol):
+    """What shows a session."""
+
+    async def run(self) -> int:
+        """Run until the person leaves. Return the exit code."""
+
+    def leave(self) -> None:
+        """End the run, in order."""
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the program. Return its exit code: 0 ended well, 2 bad usage, 3 cannot connect,
-    4 refused by the server."""
+    4 refused by the server, 128 and its number if a signal has ended it."""
     options = parse(arguments)
     store = Store()
     last = whom(options, store)
@@ -60,10 +72,11 @@ def main(arguments: list[str] | None = None) -> int:
                 plain = Plain(
                     settings, store, preferences, options.to or LOBBY, downloads, options.room
                 )
-                return asyncio.run(plain.run())
+                return asyncio.run(_until_told(plain))
         from parley.client.screen.app import Screen
 
-        return asyncio.run(Screen(settings, store, preferences, downloads, options.room).run())
+        screen = Screen(settings, store, preferences, downloads, options.room)
+        return asyncio.run(_until_told(screen))
     except KeyboardInterrupt:
         if without:
             print("chat_client: interrupted", file=sys.stderr)
@@ -85,7 +98,23 @@ async def _headless(settings: Settings, store: Store, options: Options) -> int:
     )
     to = options.to or options.room or LOBBY
     face = Headless(settings, store, to, options.room, errands, options.jsonl, options.wait)
-    return await face.run()
+    return await _until_told(face)
+
+
+async def _until_told(face: Face) -> int:
+    """Run ``face``, which leaves when a signal says so."""
+    told: list[int] = []
+
+    def leave(number: int) -> None:
+        told.append(number)
+        if len(told) == 1:
+            face.leave()
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
+            asyncio.get_running_loop().add_signal_handler(number, leave, number)
+    code = await face.run()
+    return 128 + told[0] if told else code
 
 
 def _from_file(path: Path) -> Callable[[str], Awaitable[str | None]]:

@@ -98,7 +98,8 @@ class Headless:
         self._wait = wait
         self._code = OK
         self._online = asyncio.Event()
-        self._out_closed = asyncio.Event()
+        self._ends = asyncio.Event()
+        self._told = False
         self.session = Session(settings, store, self._happened)
 
     async def run(self) -> int:
@@ -113,6 +114,11 @@ class Headless:
         finally:
             self._cancel_files()
 
+    def leave(self) -> None:
+        """End the run: what is not acknowledged by now is complained of."""
+        self._told = True
+        self._ends.set()
+
     def _cancel_files(self) -> None:
         if self._files is not None:
             for job in self._files.running:
@@ -121,13 +127,13 @@ class Headless:
     async def _run(self) -> int:
         session = asyncio.create_task(self.session.run())
         work = asyncio.create_task(self._work())
-        closed = asyncio.create_task(self._out_closed.wait())
-        await asyncio.wait({session, work, closed}, return_when=asyncio.FIRST_COMPLETED)
+        ends = asyncio.create_task(self._ends.wait())
+        await asyncio.wait({session, work, ends}, return_when=asyncio.FIRST_COMPLETED)
         self._cancel_files()
         if not session.done():
             await self._acknowledged()
             await self._leave()
-        for task in (work, closed):
+        for task in (work, ends):
             task.cancel()
         try:
             await session
@@ -137,7 +143,7 @@ class Headless:
         except ConnectionError as problem:
             self._complain(str(problem))
             return REFUSED if getattr(problem, "word", None) else CANNOT_CONNECT
-        for task in (work, closed):
+        for task in (work, ends):
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         return self._code
@@ -147,7 +153,7 @@ class Headless:
         server's rate."""
         left, since = len(self.session.outbox.waiting), time.monotonic()
         while left and time.monotonic() - since < self._wait:
-            if self.session.status is Status.ENDED:
+            if self._told or self.session.status is Status.ENDED:
                 return
             await asyncio.sleep(0.02)
             now = len(self.session.outbox.waiting)
@@ -320,7 +326,7 @@ class Headless:
         except BrokenPipeError:
             # Nobody reads any more. Python must not find the pipe broken again when it ends.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            self._out_closed.set()
+            self._ends.set()
 
     def _complain(self, text: str) -> None:
         print(f"chat_client: {clean(text)}", file=sys.stderr, flush=True)

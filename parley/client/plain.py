@@ -213,6 +213,9 @@ class Plain:
                     )
                 except (EOFError, KeyboardInterrupt):
                     return
+                except OSError:
+                    terminal.gone()
+                    return
             if line == "\0":
                 await asyncio.sleep(0)
                 continue

@@ -38,7 +38,7 @@ class Terminal:
         self.raw = b""
         self.config = config
         self.code: int | None = None
-        self.pid, self._fd = pty.fork()
+        self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.environ.update(
                 {"TERM": "xterm-256color", "PARLEY_CONFIG_DIR": str(config), "TZ": "UTC",
@@ -56,20 +56,20 @@ class Terminal:
         os.kill(self.pid, signal.SIGWINCH)
 
     def _size(self, columns: int, lines: int) -> None:
-        fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
     def type(self, keys: str) -> None:
         """Type ``keys``; Enter is ``\\r``, Alt is ``\\x1b`` before a key, ``\\udcff`` is the byte
         0xff."""
-        os.write(self._fd, keys.encode(errors="surrogateescape"))
+        os.write(self.fd, keys.encode(errors="surrogateescape"))
 
     def read(self, seconds: float) -> bool:
         """Take what the program writes, for at most ``seconds``. False at its end."""
-        ready, _, _ = select.select([self._fd], [], [], seconds)
+        ready, _, _ = select.select([self.fd], [], [], seconds)
         if not ready:
             return True
         try:
-            data = os.read(self._fd, 65536)
+            data = os.read(self.fd, 65536)
         except OSError:
             data = b""
         if not data:
@@ -80,7 +80,7 @@ class Terminal:
             self.stream.feed(part)
             at = f"\x1b[{self.screen.cursor.y + 1};{self.screen.cursor.x + 1}R"
             with contextlib.suppress(OSError):
-                os.write(self._fd, at.encode())
+                os.write(self.fd, at.encode())
         self.stream.feed(rest)
         return True
 
@@ -130,10 +130,22 @@ class Terminal:
         self.code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         return self.code
 
+    def hung_up(self, patience: float = PATIENCE) -> int:
+        """Close the terminal, as one closes a window, wait for the end and return the exit code."""
+        os.close(self.fd)
+        self.fd = -1
+        deadline = time.monotonic() + patience
+        while (ended := os.waitpid(self.pid, os.WNOHANG))[0] == 0:
+            assert time.monotonic() < deadline, f"it does not end:\n{self.text}"
+            time.sleep(0.02)
+        self.code = os.waitstatus_to_exitcode(ended[1])
+        return self.code
+
     def close(self) -> None:
         """Be done with it."""
         if self.code is None:
             with contextlib.suppress(ProcessLookupError, ChildProcessError):
                 os.kill(self.pid, signal.SIGKILL)
                 os.waitpid(self.pid, 0)
-        os.close(self._fd)
+        if self.fd >= 0:
+            os.close(self.fd)

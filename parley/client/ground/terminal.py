@@ -5,7 +5,9 @@ kitty, foot, WezTerm and Ghostty understand too. A terminal that does not know o
 """
 
 import base64
+import os
 import re
+import sys
 from typing import Final
 
 from prompt_toolkit.input.ansi_escape_sequences import ANSI_SEQUENCES
@@ -21,6 +23,13 @@ CLIPBOARD: Final = 74_994
 
 ANSI_SEQUENCES["\x1b[I"] = FOCUS_IN
 ANSI_SEQUENCES["\x1b[O"] = FOCUS_OUT
+
+
+def gone() -> None:
+    """The terminal is there no longer: what is still written goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def report_focus(output: Output, wanted: bool) -> None:

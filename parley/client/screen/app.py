@@ -136,6 +136,8 @@ class Screen:
         session.add_done_callback(self._session_ended)
         try:
             await self.app.run_async(set_exception_handler=False)
+        except (EOFError, OSError):
+            terminal.gone()
         finally:
             terminal.report_focus(self.app.output, False)
         for job in self.work.running:
@@ -324,7 +326,7 @@ class Screen:
 
     def leave(self) -> None:
         """End the program."""
-        if not self.app.is_done:
+        if self.app.is_running and not self.app.is_done:
             self.app.exit()
 
     def go(self, conversation: Conversation) -> None:
