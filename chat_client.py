@@ -8,6 +8,7 @@ back by itself, and one model of what there is to show (``model``). The faces: t
 """
 
 import asyncio
+import io
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -37,6 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the program. Return its exit code: 0 ended well, 2 bad usage, 3 cannot connect,
     4 refused by the server, 128 and its number if a signal has ended it."""
     options = parse(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal's encoding may not know every letter
+        sys.stdout.reconfigure(errors="replace")
     store = Store()
     last = whom(options, store)
     try:

@@ -10,6 +10,7 @@ import contextlib
 import functools
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -76,10 +77,17 @@ class Plain:
         self.model.show(self.model.conversation(to))
         self.model.entered = self._entered
         self._own: list[tuple[Conversation, Entry]] = []
-        self._lines: asyncio.Queue[str] = asyncio.Queue()
+        self._lines: deque[str] = deque()  # to be printed
+        self._printable = asyncio.Event()
         self._leaving = asyncio.Event()
         self._prompts: PromptSession[str] = PromptSession(erase_when_done=True)
         self._prompting = asyncio.Lock()
+        self._reading = False
+        self._questions = 0  # that wait for their turn
+        self._draft = self.session.memory.drafts.get(to, "")
+        if "\n" in self._draft:
+            self._draft = ""  # the screen's
+        self._kept = to if self._draft else None  # whose draft is here
         self._dumb = is_dumb_terminal()
         self._alerts = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -96,22 +104,37 @@ class Plain:
         await asyncio.wait({session, *tasks}, return_when=asyncio.FIRST_COMPLETED)
         for job in self.work.running:
             self.work.cancel(job)
-        waiting = [] if session.done() else await self.session.quit(_PATIENCE)
-        for task in tasks:
+        for task in (*tasks, *self._tasks):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        self._keep_draft()
+        waiting = [] if session.done() else await self.session.quit(_PATIENCE)
         code = 0
         try:
             await session
         except RefusedError:
             code = 4
         printer.cancel()
-        while not self._lines.empty():
-            print(self._lines.get_nowait())
         if waiting:
-            print(not_stored(waiting, self.session.memory.kept))
+            self._print(not_stored(waiting, self.session.memory.kept))
+        self._print_all()
         return code
+
+    def _keep_draft(self) -> None:
+        """Keep what is being typed for the next start, and show it: if another client is in as
+        this one now, only what that one keeps stays."""
+        self._forget_kept()
+        draft = sendable(self._draft)
+        if draft:
+            self._print(f"Not sent: {clean(draft)}")
+            self.session.memory.keep_draft(self.model.current.name, draft)
+            self.session.memory.save_now()
+
+    def _forget_kept(self) -> None:
+        if self._kept is not None:
+            self.session.memory.keep_draft(self._kept, "")
+            self._kept = None
 
     def _unforeseen(self, _loop: object, context: dict[str, Any]) -> None:
         self._print(f"{fault(context.get('exception'), context['message'])}. It goes on.")
@@ -131,25 +154,30 @@ class Plain:
         return await self._ask("Another nick: ", hidden=False)
 
     async def _ask(self, prompt: str, hidden: bool) -> str | None:
-        app = get_app() if self._dumb else self._prompts.app
-        draft = self._prompts.default_buffer.text
-        if app.is_running:
-            app.exit(result="\0")  # make room for the question
-        async with self._prompting:
-            try:
-                # A dumb terminal shows each key as it is typed, what is hidden too.
-                unseen = self._dumb and hidden
-                asked: PromptSession[str] = PromptSession(output=DummyOutput() if unseen else None)
-                if unseen:  # not asked before the terminal has stopped to echo
-                    asked.app.after_render += functools.partial(self._ask_once, prompt)
-                answer = await asked.prompt_async(
-                    prompt, is_password=hidden, set_exception_handler=False
-                )
-                return sendable(answer)
-            except (EOFError, KeyboardInterrupt):
-                return None
-            finally:
-                self._draft = draft
+        if self._reading:
+            app = get_app() if self._dumb else self._prompts.app
+            if app.is_running and not app.is_done:
+                self._draft = self._prompts.default_buffer.text
+                app.exit(result="\0")  # make room for the question
+        self._questions += 1
+        try:
+            await self._prompting.acquire()
+        finally:
+            self._questions -= 1
+        try:
+            # A dumb terminal shows each key as it is typed, what is hidden too.
+            unseen = self._dumb and hidden
+            asked: PromptSession[str] = PromptSession(output=DummyOutput() if unseen else None)
+            if unseen:  # not asked before the terminal has stopped to echo
+                asked.app.after_render += functools.partial(self._ask_once, prompt)
+            answer = await asked.prompt_async(
+                prompt, is_password=hidden, set_exception_handler=False
+            )
+            return sendable(answer)
+        except (EOFError, KeyboardInterrupt):
+            return None
+        finally:
+            self._prompting.release()
 
     def _ask_once(self, prompt: str, app: Application[str]) -> None:
         if app.render_counter == 1:
@@ -199,27 +227,38 @@ class Plain:
 
     # Reading and printing
 
-    _draft = ""
-
     async def _read(self) -> None:
         while True:
-            draft, self._draft = self._draft, ""
             async with self._prompting:
+                if self._questions:
+                    continue  # they come first
                 try:
-                    line = await self._prompts.prompt_async(
-                        lambda: f"{self.model.current.name}> ",
-                        default=draft,
-                        set_exception_handler=False,
-                    )
+                    line = await self._read_line()
                 except (EOFError, KeyboardInterrupt):
                     return
                 except OSError:
                     terminal.gone()
                     return
             if line == "\0":
-                await asyncio.sleep(0)
                 continue
+            self._forget_kept()
             self._run(line)
+
+    async def _read_line(self) -> str:
+        """Read a line, beginning with the draft. Whatever ends it sooner, the draft is kept."""
+        draft, self._draft = self._draft, ""
+        self._reading = True
+        try:
+            return await self._prompts.prompt_async(
+                lambda: f"{self.model.current.name}> ",
+                default=draft,
+                set_exception_handler=False,
+            )
+        except BaseException:
+            self._draft = self._prompts.default_buffer.text
+            raise
+        finally:
+            self._reading = False
 
     def _run(self, line: str) -> None:
         before = self.model.current
@@ -307,19 +346,28 @@ class Plain:
             self._print(line + state)
 
     def _print(self, line: str) -> None:
-        self._lines.put_nowait(line)
+        self._lines.append(line)
+        self._printable.set()
 
     async def _write(self) -> None:
-        """Print what there is to print, all that has gathered at once, above the prompt."""
+        """Print what there is to print above the prompt."""
         while True:
-            lines = [await self._lines.get()]
-            while not self._lines.empty():
-                lines.append(self._lines.get_nowait())
-            text = "\n".join(lines)
-            if self._prompts.app.is_running:
-                await run_in_terminal(functools.partial(print, text))
-            else:
-                print(text, flush=True)
+            await self._printable.wait()
+            try:
+                if self._dumb:
+                    self._print_all()
+                else:
+                    await run_in_terminal(self._print_all)
+            except OSError:
+                terminal.gone()
+
+    def _print_all(self) -> None:
+        """Print all that has gathered, at once."""
+        self._printable.clear()
+        lines = list(self._lines)
+        self._lines.clear()
+        if lines:
+            print("\n".join(lines), flush=True)
 
 
 def _first_line(text: str) -> str:

@@ -65,6 +65,64 @@ def test_a_dumb_terminal_gets_lines_and_no_escapes(
     assert bob.ended() == 0
 
 
+def test_a_question_leaves_what_is_typed_and_what_comes_whole(
+    server: ChatServer, open_client: Open
+) -> None:
+    bob = server.joined("bob")
+    ann = open_client(server, "ann", "--plain", columns=100)
+    ann.see("Connected", "#lobby>")
+    ann.type("/register\rhalf a th")
+    ann.see("New password for ann:", not_="half a th")
+    bob.say("first")
+    bob.say("second")
+    ann.see("bob: first", "bob: second", "New password for ann:")
+    assert [ann.line(word)[0] for word in ("bob: first", "bob: second")] == ["[", "["]
+    assert ann.line("New password").strip() == "New password for ann:"
+    ann.type("secret 123\r")
+    ann.see("Once more:")
+    ann.type("secret 123\r")
+    ann.see("#lobby> half a th")
+    ann.type("ought\r")
+    ann.see("ann: half a thought")
+    ann.see("#lobby>", not_="#lobby> half")
+
+
+def test_what_was_being_typed_at_the_end_is_there_at_the_next_start(
+    server: ChatServer, open_client: Open
+) -> None:
+    ann = open_client(server, "ann", "--plain", columns=100)
+    ann.see("Connected", "#lobby>")
+    ann.type("half a th")
+    ann.see("#lobby> half a th")
+    other = open_client(server, "ann", "--plain", columns=100)  # the same one from elsewhere
+    assert ann.ended() == 4
+    assert "Ended: another client has joined" in ann.text and "Not sent: half a th" in ann.text
+    other.see("Connected", "#lobby>")
+    other.type("another th\x03")
+    assert other.ended() == 0
+    assert "Not sent: another th" in other.text
+    again = open_client(server, "ann", "--plain", columns=100)
+    again.see("#lobby> another th")
+    again.type("ought\r")
+    again.see("ann: another thought")
+    again.type("\x04")
+    assert again.ended() == 0 and "Not sent" not in again.text
+    once_more = open_client(server, "ann", "--plain", columns=100)
+    once_more.see("Connected", "#lobby>", not_="#lobby> another")
+
+
+def test_a_terminal_that_does_not_know_every_letter_gets_the_rest(
+    server: ChatServer, open_client: Open
+) -> None:
+    bob = server.joined("bob")
+    latin = {"LC_ALL": "en_US.ISO-8859-1", "PYTHONIOENCODING": "iso-8859-1:strict"}
+    ann = open_client(server, "ann", "--plain", columns=100, **latin)
+    ann.see("Connected")
+    bob.say("a \N{GRINNING FACE} face")
+    bob.say("and on")
+    ann.see("bob: a ? face", "bob: and on")
+
+
 def test_bytes_that_are_no_text_are_marked_and_lose_nothing(
     server: ChatServer, open_client: Open
 ) -> None:
