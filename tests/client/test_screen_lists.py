@@ -84,6 +84,24 @@ def test_what_was_found_goes_on_to_older_ones(make_server: Make, open_client: Op
     line.see("There are older ones: before:DAY", "bob: needle 119")
 
 
+def test_enter_answers_a_question_over_what_was_found(
+    server: ChatServer, open_client: Open, demo_users: str
+) -> None:
+    server.joined("ann").say("the needle is here")
+    bob = open_client(server, "Bob", columns=100)
+    bob.see("needle")
+    bob.type("/search needle\r")
+    bob.see("Found for needle", "Enter opens")
+    server.stop()
+    (server.data / "users.json").write_text(demo_users)
+    server.start()
+    bob.see("Password for Bob:")
+    bob.type("456\r")
+    bob.see("Bob ●", "Found for needle", not_="Password")
+    bob.type("\r")
+    bob.see("▶", not_="Enter opens")
+
+
 def test_a_search_on_a_narrow_screen_shows_what_was_found(
     server: ChatServer, open_client: Open
 ) -> None:

@@ -226,7 +226,7 @@ def chat_keys(screen: Screen) -> KeyBindings:
     def _(event: KeyPressEvent) -> None:
         screen.pager.close()
 
-    @keys.add("enter", filter=choosing_line, eager=True)
+    @keys.add("enter", filter=reading & choosing_line, eager=True)
     def _(event: KeyPressEvent) -> None:
         screen.pager.take()
 
