@@ -60,7 +60,7 @@ def parse(arguments: list[str] | None = None) -> Options:
         "codes: 0 ended well, 2 bad usage, 3 cannot connect, 4 refused by the server.",
     )
     add = parser.add_argument
-    add("host", nargs="?", metavar="HOST", help="the server's name or address")
+    add("host", nargs="?", type=host, metavar="HOST", help="the server's name or address")
     add("port", nargs="?", type=port, metavar="PORT", help="its port, usually 10500")
     add("nick", nargs="?", type=nick, metavar="NICK", help="what to be called")
     add("id", nargs="?", type=number, metavar="ID", help="a number for this device or window")
@@ -119,7 +119,7 @@ def parse(arguments: list[str] | None = None) -> Options:
     group = parser.add_argument_group("files")
     group.add_argument(
         "--downloads",
-        type=Path,
+        type=_path,
         metavar="DIR",
         help="where fetched files go (default: your folder for downloads; with --get: this one)",
     )
@@ -131,7 +131,7 @@ def parse(arguments: list[str] | None = None) -> Options:
     which.add_argument("--no-tls", action="store_true", help="do not, whatever was before")
     group.add_argument(
         "--ca",
-        type=Path,
+        type=_path,
         metavar="FILE",
         help="trust what the CA in FILE (PEM) vouches for, instead of those of this system",
     )
@@ -144,11 +144,15 @@ def parse(arguments: list[str] | None = None) -> Options:
     group = parser.add_argument_group("accounts")
     group.add_argument(
         "--password-file",
-        type=Path,
+        type=_path,
         metavar="FILE",
         help="read the password from FILE's first line",
     )
-    found = parser.parse_args(arguments)
+    try:
+        found = parser.parse_args(arguments)
+    except (OSError, UnicodeDecodeError) as problem:
+        why = problem.strerror if isinstance(problem, OSError) else "it is no text"
+        parser.error(f"cannot read {config_file()}: {why}")
     if found.no_tls and (found.ca or found.fingerprint):
         parser.error("--no-tls with --ca or --fingerprint: these are for TLS")
     return Options(
@@ -204,7 +208,7 @@ def whom(options: Options, store: Store) -> Last:
     print("Return takes what stands in [brackets].")
     try:
         return Last(
-            options.host or _ask("Server", known.host, str),
+            options.host or _ask("Server", known.host, host),
             options.port if options.port is not None else _ask("Port", known.port, port),
             options.nick or _ask("What do you want to be called", known.nick, nick),
             options.id if options.id is not None else known.id,
@@ -224,6 +228,17 @@ def _ask(question: str, default: Answer | None, check: Callable[[str], Answer]) 
             return check(answer)
         except configargparse.ArgumentTypeError as problem:
             print(f"  {problem}")
+
+
+def host(text: str) -> str:
+    """Return a name or address that can be looked up. Raises ``ArgumentTypeError``."""
+    try:
+        text.encode("idna")
+    except UnicodeError:
+        raise configargparse.ArgumentTypeError(
+            f"{text!r} is no host: a part of the name is empty or over 63 characters long"
+        ) from None
+    return text
 
 
 def port(text: str) -> int:
@@ -262,6 +277,13 @@ def _conversation(text: str) -> str:
     if not (is_room(text) or is_private(text)):
         raise configargparse.ArgumentTypeError(f"{text!r} is no #room and no @nick")
     return text
+
+
+def _path(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise configargparse.ArgumentTypeError(f"{text}: there is nobody of that name") from None
 
 
 def _fingerprint(text: str) -> str:

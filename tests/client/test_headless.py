@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from parley.client.options import parse
 from tests.conftest import ROOT, ChatServer, Make
 from tests.wire import Wire
 
@@ -183,6 +184,46 @@ def test_exit_codes_and_their_sentences(
     assert told.returncode == 2 and "must be given" in told.stderr
     other = make_server()
     assert "Traceback" not in done.stderr and other
+
+
+@pytest.mark.parametrize("host", ["chat..example", "a" * 64 + ".example"])
+def test_what_is_no_host_is_said(host: str, config: Path) -> None:
+    bare = [sys.executable, str(ROOT / "chat_client.py")]
+    given = [host, "10500", "ann", "1", "--send", "x"]
+    done = subprocess.run([*bare, *given], capture_output=True, text=True)
+    assert done.returncode == 2 and f"{host!r} is no host" in done.stderr
+    config.mkdir(exist_ok=True)
+    last = {"host": host, "port": 10500, "nick": "ann", "id": 1}
+    (config / "last.json").write_text(json.dumps(last))
+    given = ["--send", "x", "--wait", "0.1"]
+    done = subprocess.run([*bare, *given], capture_output=True, text=True, input="")
+    assert (done.returncode, done.stderr) == (3, f"chat_client: {host} is no name of a host\n")
+
+
+def test_a_path_in_the_config_file_may_begin_at_home(
+    config: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config.mkdir()
+    (config / "client.conf").write_text("downloads = ~/chat\nca = ~/ca.pem\npassword-file = ~/p\n")
+    found = parse([])
+    assert found.downloads == tmp_path / "chat"
+    assert (found.ca, found.password_file) == (tmp_path / "ca.pem", tmp_path / "p")
+    with pytest.raises(SystemExit, match="2"):
+        parse(["--downloads", "~nobody-of-this-name/chat"])
+
+
+@pytest.mark.parametrize("kind", ["a folder", "no text"])
+def test_a_config_file_that_cannot_be_read_is_named(config: Path, kind: str) -> None:
+    file = config / "client.conf"
+    if kind == "a folder":
+        file.mkdir(parents=True)
+    else:
+        config.mkdir()
+        file.write_bytes(b"theme = \xff\n")
+    done = run(1, "ann", "1", "--send", "x")
+    assert done.returncode == 2
+    assert f"cannot read {file}: " in done.stderr and "Traceback" not in done.stderr
 
 
 def test_what_answers_is_no_chat_server() -> None:

@@ -82,6 +82,8 @@ class Connecting:
             )
         except ssl.SSLCertVerificationError:
             raise
+        except UnicodeError:
+            raise OSError(f"{self._settings.host} is no name of a host") from None
         except (ssl.SSLError, ConnectionResetError, ConnectionAbortedError) as problem:
             if context is None:
                 raise
