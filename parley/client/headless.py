@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import os
 import shutil
-import stat
 import sys
 import time
 from collections.abc import Coroutine, Sequence
@@ -30,6 +29,7 @@ from parley.client.files.job import CancelledByPersonError, Job, State
 from parley.client.files.paths import expanded, taken
 from parley.client.files.work import FileRefusedError, Work
 from parley.client.ground.clean import clean, clean_text, sane, sendable
+from parley.client.ground.piping import LONGEST, lines, write
 from parley.client.ground.store import Store
 from parley.client.session.happenings import (
     Change,
@@ -47,6 +47,8 @@ from parley.client.session.joining import Settings
 from parley.client.session.session import Session
 
 OK: Final = 0
+CANNOT_WRITE: Final = 1
+CANNOT_READ: Final = 2
 CANNOT_CONNECT: Final = 3
 REFUSED: Final = 4
 
@@ -171,7 +173,12 @@ class Headless:
         """Send what is to be sent."""
         await self._online.wait()
         if (room := self._room) is not None:
-            answer = await self.session.ask(lambda ref: Enter(ref, room))
+            try:
+                answer = await self.session.ask(lambda ref: Enter(ref, room))
+            except ConnectionError as problem:
+                self._complain(f"cannot enter {room}: {problem}")
+                self._code = CANNOT_CONNECT
+                return
             if isinstance(answer, Error):
                 self._complain(answer.text)
                 self._code = REFUSED
@@ -179,19 +186,14 @@ class Headless:
         if self._errands:
             await self._run_errands()
             return
-        loop = asyncio.get_running_loop()
-        mode = os.fstat(sys.stdin.fileno()).st_mode
-        if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(sys.stdin.fileno())):
-            # A plain file or /dev/null, which a loop cannot watch: reading it does not wait.
-            while line := await loop.run_in_executor(None, sys.stdin.buffer.readline):
-                if not await self._line(line):
-                    return
-            return
-        reader = asyncio.StreamReader(limit=1 << 20)
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-        while line := await reader.readline():
-            if not await self._line(line):
-                return
+        try:
+            async with contextlib.aclosing(lines(sys.stdin.fileno())) as coming:
+                async for line in coming:
+                    if not await self._line(line):
+                        return
+        except OSError as problem:
+            self._complain(f"cannot read what is to be sent: {problem.strerror}")
+            self._code = CANNOT_READ
 
     async def _run_errands(self) -> None:
         for text in self._errands.send:
@@ -252,6 +254,9 @@ class Headless:
         """Send one line of input. False if it was the last by its own word."""
         while len(self.session.outbox.waiting) >= _LINES_AHEAD:
             await asyncio.sleep(0.01)
+        if len(line) > LONGEST:
+            self._take_too_long()
+            return True
         if self._jsonl:
             self._take_json(line)
             return True
@@ -261,6 +266,14 @@ class Headless:
         if text.strip():
             self.session.outbox.say(text, self._to)
         return True
+
+    def _take_too_long(self) -> None:
+        text = f"not sent: a line of input is longer than {LONGEST} bytes"
+        self._complain(text)
+        if self._jsonl:
+            self._print_json(msgspec.json.encode({"purpose": "invalid", "text": text}))
+        else:
+            self._code = REFUSED
 
     def _take_json(self, line: bytes) -> None:
         if not line.strip():
@@ -321,15 +334,18 @@ class Headless:
 
     def _print(self, line: bytes) -> None:
         try:
-            sys.stdout.buffer.write(line)
-            sys.stdout.buffer.flush()
-        except BrokenPipeError:
-            # Nobody reads any more. Python must not find the pipe broken again when it ends.
+            write(sys.stdout.fileno(), line)
+        except OSError as problem:
+            # Python must not find it broken again when it ends.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            if not isinstance(problem, BrokenPipeError):  # nobody reads any more
+                self._complain(f"cannot write what is said: {problem.strerror}")
+                self._code = CANNOT_WRITE
             self._ends.set()
 
     def _complain(self, text: str) -> None:
-        print(f"chat_client: {clean(text)}", file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError):
+            print(f"chat_client: {clean(text)}", file=sys.stderr, flush=True)
 
 
 def _as_json(event: Happening) -> bytes:

@@ -32,8 +32,6 @@ _AGAIN: Final = frozenset(
     )
 )
 
-_NO_FRAME: Final = "with its control characters it is longer than a frame"
-
 
 class Outbox:
     """The own messages of one session. ``new_ref`` makes refs; ``batch`` is told what becomes of
@@ -138,12 +136,14 @@ class Outbox:
         messages, again_in = self._outgoing.due(time.monotonic())
         for message in messages:
             say = Say(message.ref, message.text, message.to, message.time)
-            if len(encode(say)) <= self._frame:
+            size = len(encode(say))
+            if size <= self._frame:
                 self._send(say)
                 continue
             # The server could only hang up, each time that it is sent.
-            self._outgoing.fail(message.ref, _NO_FRAME)
-            self._batch.add(Failed(message.ref, _NO_FRAME))
+            why = f"it takes {size} bytes to send, longer than a frame, which holds {self._frame}"
+            self._outgoing.fail(message.ref, why)
+            self._batch.add(Failed(message.ref, why))
             self._memory.save(at_once=True)
         if again_in is not None and self._timer is None:
             loop = asyncio.get_running_loop()

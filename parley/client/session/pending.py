@@ -19,6 +19,10 @@ class Pending:
         self._count += 1
         return f"{self._prefix}-{self._count}"
 
+    def is_own(self, ref: str) -> bool:
+        """Whether a request of this session has had ``ref``."""
+        return ref.startswith(f"{self._prefix}-")
+
     def expect(self, ref: str) -> asyncio.Future[AnyEvent]:
         """Return the answer to come. It is a ``ConnectionError`` if it never will, or is none."""
         answer: asyncio.Future[AnyEvent] = asyncio.get_running_loop().create_future()

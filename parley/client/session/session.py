@@ -287,8 +287,8 @@ class Session:
         elif isinstance(event, Shutdown):
             self._send(ShutdownAck())
         elif isinstance(event, Pong):
-            self._pending.answer(event.ref, event)
-            return
+            if self._pending.is_own(event.ref):
+                return
         else:
             self._pending.answer(getattr(event, "ref", None), event)
         self._batch.add(event)
