@@ -44,7 +44,7 @@ def test_a_password_is_asked_hidden(accounts_server: ChatServer, open_client: Op
     bob.type("/users\r")
     bob.see("Alice", "offline, registered", "3 in all")
     bob.type("/msg ann\r")
-    bob.see("Now writing to @ann.")
+    bob.see("Now writing to @ann.", "@ann>")
     bob.type("\x04")
     assert bob.ended() == 0
 
@@ -104,7 +104,7 @@ def test_what_was_being_typed_at_the_end_is_there_at_the_next_start(
     again = open_client(server, "ann", "--plain", columns=100)
     again.see("#lobby> another th")
     again.type("ought\r")
-    again.see("ann: another thought")
+    again.see("ann: another thought", "#lobby>")
     again.type("\x04")
     assert again.ended() == 0 and "Not sent" not in again.text
     once_more = open_client(server, "ann", "--plain", columns=100)
@@ -129,7 +129,7 @@ def test_bytes_that_are_no_text_are_marked_and_lose_nothing(
     ann = open_client(server, "ann", "--plain")
     ann.see("Connected")
     ann.type("gr\udcfc\udcdfe\r")
-    ann.see("ann: gr\ufffd\ufffde")
+    ann.see("ann: gr\ufffd\ufffde", "#lobby>")
     ann.type("\x04")
     ann.ended()
     ann = open_client(server, "ann")
