@@ -22,6 +22,7 @@ from prompt_toolkit.output import DummyOutput
 from prompt_toolkit.output.plain_text import PlainTextOutput
 from prompt_toolkit.utils import is_dumb_terminal
 
+from framing.names import key
 from parley.client.commands import table
 from parley.client.commands.face import Older
 from parley.client.files.job import Job, State
@@ -303,7 +304,8 @@ class Plain:
 
     def _changed(self, change: Change) -> None:
         if change.status is Status.ONLINE:
-            people = [p.nick for p in self.model.people.online if p.nick != self.model.nick]
+            mine = key(self.model.nick)
+            people = [p.nick for p in self.model.people.online if key(p.nick) != mine]
             who = ", ".join(people[:20]) if people else "nobody else"
             more = f" and {len(people) - 20} more" if len(people) > 20 else ""
             room, self._room = self._room, None

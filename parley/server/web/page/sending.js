@@ -9,7 +9,7 @@ import { Outgoing } from "./outgoing.js";
 /** Refusals of a message that another try may change. */
 const AGAIN = new Set(["LIMIT_EXCEEDED", "STORE_UNAVAILABLE", "SHUTTING_DOWN", "INTERNAL_ERROR"]);
 
-const NO_FRAME = "with its control characters it is longer than a frame";
+const NO_FRAME = "it takes more bytes to send than a frame holds";
 
 export class Sending {
   /**
