@@ -55,7 +55,7 @@ VERSION: Final = "0.1.0"
 
 _OTHER_DESCRIPTORS: Final = 100
 """Descriptors that are no clients': the log's files, the index, listeners, the selector, clients
-that are being turned away, who asks for health and metrics."""
+that are being turned away, who asks for health and metrics. Of very few, half are clients'."""
 
 logger = logging.getLogger(__name__)
 
@@ -379,7 +379,7 @@ def _most_clients(options: Options) -> int:
     """Return how many clients there may be: as asked, or as the descriptors allow."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return options.max_clients or max(1, hard - _OTHER_DESCRIPTORS)
+    return options.max_clients or max(1, hard - min(_OTHER_DESCRIPTORS, hard // 2))
 
 
 def _boot() -> str:

@@ -96,7 +96,7 @@ def test_what_was_being_typed_at_the_end_is_there_at_the_next_start(
     ann.see("#lobby> half a th")
     other = open_client(server, "ann", "--plain", columns=100)  # the same one from elsewhere
     assert ann.ended() == 4
-    assert "Ended: another client has joined" in ann.text and "Not sent: half a th" in ann.text
+    assert "Ended: the same nick and id have" in ann.text and "Not sent: half a th" in ann.text
     other.see("Connected", "#lobby>")
     other.type("another th\x03")
     assert other.ended() == 0

@@ -127,28 +127,28 @@ def test_what_is_typed_behind_join_goes_to_the_room(visit: Visit, web_server: Ch
 def test_a_room_that_one_may_not_enter_is_none_to_be_in(
     visit: Visit, web_server: ChatServer
 ) -> None:
-    hal = web_server.joined("hal")
-    for room in ("#den", "#attic"):
-        hal.send(purpose="enter", ref=room, room=room, private=True)
-        hal.until("ok", ref=room)
-    ina = visit("ina")
+    rob = web_server.joined("rob")
+    for room in ("#vault", "#cellar"):
+        rob.send(purpose="enter", ref=room, room=room, private=True)
+        rob.until("ok", ref=room)
+    kit = visit("kit")
     with slow(web_server):
-        ina.say("/join den")
-        ina.say("/join attic")
-    ina.told("#attic is private")
-    expect(ina.page.locator("#title")).to_have_text("#lobby")
-    for name in ("den", "attic"):
-        expect(ina.page.locator("#conversations")).not_to_contain_text(name)
+        kit.say("/join vault")
+        kit.say("/join cellar")
+    kit.told("#cellar is private")
+    expect(kit.page.locator("#title")).to_have_text("#lobby")
+    for name in ("vault", "cellar"):
+        expect(kit.page.locator("#conversations")).not_to_contain_text(name)
     with slow(web_server):
-        ina.say("/join den")
-        ina.say("for few")
-    ina.told("#den is private")
-    expect(ina.page.locator("#title")).to_have_text("#den")
-    expect(ina.sees("for few")).to_contain_text("there is no room #den")
-    ina.say("/leave")
-    expect(ina.page.locator("#title")).to_have_text("#lobby")
-    expect(ina.page.locator("#conversations")).not_to_contain_text("den")
-    assert not web_server.messages
+        kit.say("/join vault")
+        kit.say("for few")
+    kit.told("#vault is private")
+    expect(kit.page.locator("#title")).to_have_text("#vault")
+    expect(kit.sees("for few")).to_contain_text("there is no room #vault")
+    kit.say("/leave")
+    expect(kit.page.locator("#title")).to_have_text("#lobby")
+    expect(kit.page.locator("#conversations")).not_to_contain_text("vault")
+    assert "for few" not in web_server.messages
 
 
 def test_typing_and_away_are_seen(visit: Visit) -> None:
