@@ -4,6 +4,7 @@ by what it knows the log again."""
 import contextlib
 import os
 import resource
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -104,11 +105,11 @@ def test_a_file_that_was_closed_when_the_index_could_not_be_written_is_known_lat
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused() -> None:
-        raise IndexUnavailableError("database or disk is full")
+        raise sqlite3.OperationalError("database or disk is full")
 
     joined(house, "ann")
     with monkeypatch.context() as patched:
-        patched.setattr(house.index, "rotated", refused)
+        patched.setattr(house.index, "_know_closed", refused)
         house.rotate()
     assert 1 in house.log.files.closed
     joined(house, "bob")

@@ -88,7 +88,7 @@ class Index:
         self._waiting: list[Stored] = []
         self._written: list[Stored] = []  # and not committed
         self.checkpoint: Checkpoint | None = None
-        self._known_closed: dict[int, Stamp] | None = None  # as they stand in the file
+        self._rotated = False  # and the file may not know it yet
         self.low = 1
         self.floor = 0
         self._low_offset = 0
@@ -156,6 +156,7 @@ class Index:
         self._log = log
         with self._transaction():
             self.tables.write(found)
+            self._know_closed()
             self._checkpoint(log.position, closed=False)
         # From now on there are questions between a write and its commit: what is written is kept in
         # memory until then, since one that had to make room for itself could find the disk full.
@@ -284,9 +285,12 @@ class Index:
     # Files that are closed, and dropped
 
     def rotated(self) -> None:
-        """The log has begun another file: know the one that was closed. All had been written."""
+        """The log has begun another file: know the one that was closed. All had been written. If
+        that cannot be done now, it is with what is written next."""
+        self._rotated = True
         with self._transaction():
             self._checkpoint(self._log.position, closed=False)
+        self._rotated = False
 
     def forget(self, found: Sequence[tuple[Record, Span]]) -> None:
         """Take out messages, the oldest that are in: they are being dropped.
@@ -304,6 +308,7 @@ class Index:
 
     def dropped(self, marks: Iterable[tuple[Record, Span]]) -> None:
         """A file was dropped; ``marks``, of all that is dropped, stand there now."""
+        self._rotated = False  # until this is written too the files are not to be known
         with self._transaction():
             self.db.execute("DELETE FROM place WHERE seq <= ?", (self.floor,))
             places = [(record.seq, *span, 0) for record, span in marks]
@@ -312,6 +317,7 @@ class Index:
                 "DELETE FROM deed WHERE seq <= ? AND seq NOT IN (SELECT seq FROM place)",
                 (self.floor,),
             )
+            self._know_closed()
             self._checkpoint(self._log.position, closed=False)
 
     def tidy(self, first: bool = False) -> bool:
@@ -376,7 +382,6 @@ class Index:
             yield
         except sqlite3.OperationalError as problem:
             self.tables.forget()
-            self._known_closed = None
             if self.db.in_transaction:
                 self.db.execute("ROLLBACK")
             self._waiting = self._written + self._waiting
@@ -386,18 +391,17 @@ class Index:
 
     # What is known of the log
 
-    def _know_closed(self, closed: dict[int, Stamp]) -> None:
+    def _know_closed(self) -> None:
+        closed = self._log.files.closed
         self.db.execute("DELETE FROM closed")
         rows = [(number, *stamp) for number, stamp in closed.items()]
         self.db.executemany("INSERT INTO closed VALUES (?, ?, ?)", rows)
-        self._known_closed = closed
 
     def _checkpoint(self, position: Position, closed: bool) -> None:
-        files = dict(self._log.files.closed)
-        if files != self._known_closed:
-            self._know_closed(files)
+        if self._rotated:
+            self._know_closed()
         last = self._log.stamp
-        self.checkpoint = Checkpoint(position, files, last)
+        self.checkpoint = Checkpoint(position, dict(self._log.files.closed), last)
         values = {
             "version": _VERSION,
             "boot": self._boot,
