@@ -33,6 +33,7 @@ from framing.requests import (
     WhoIs,
 )
 from parley.server.chat.chat import Chat
+from parley.server.chat.hall import LONG
 from parley.server.chat.session import State
 from parley.server.doors.door import Interlude
 from parley.server.doors.peer import Peer
@@ -82,10 +83,6 @@ _COSTS: Final[dict[type, int]] = {
     Read: 2,
 }
 """What requests cost beside a short message, as time: a page takes up to 2 ms."""
-
-_LONG: Final = 512
-"""Characters of a text that cost a tick as much as another short message: it must not bring more
-than clients can be sent."""
 
 _REFUSED: Final = 3  # what a body costs that is no request: it is read twice, to say why
 
@@ -214,7 +211,7 @@ class Intake:
                     joined = True
                     door.welcomed()
                 if isinstance(request, (Say, Edit)):
-                    spent += len(request.text) // _LONG
+                    spent += len(request.text) // LONG
                 count += _COSTS.get(kind, 0)
             except Interlude as interlude:
                 interludes += 1

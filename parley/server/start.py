@@ -31,8 +31,7 @@ from parley.server.gate import Gate
 from parley.server.ground.durable import make_directory, sync_directory
 from parley.server.ground.limits import Rate
 from parley.server.index.archive import Archive
-from parley.server.index.index import Index, IndexBehindError
-from parley.server.index.lookup import Lookup
+from parley.server.index.index import Index, IndexBehindError, PastUnreadableError
 from parley.server.index.retention import Retention
 from parley.server.log.compact import compact
 from parley.server.log.log import Log, LogBrokenError
@@ -228,7 +227,7 @@ def _open_log(options: Options) -> tuple[Log, Index]:
         return _open_with_index(options)
     except sqlite3.OperationalError:
         raise  # the disk, not what is on it
-    except (sqlite3.DatabaseError, UnicodeDecodeError) as problem:
+    except (sqlite3.DatabaseError, UnicodeDecodeError, PastUnreadableError) as problem:
         logger.warning("%s: %s; making it again", options.data / "history.index", problem)
         remove_index(options.data)
         return _open_with_index(options)
@@ -246,7 +245,7 @@ def _open_with_index(options: Options) -> tuple[Log, Index]:
     recovery = Recovery(path, index.checkpoint)
     log = Log(recovery.files, recovery.position, options.fsync, recovery.began)
     index.start(log, recovery.tail, recovery.trusted is not None, recovery.floor)
-    Lookup(index).deeds()  # if it is damaged, it is better known here
+    Archive(log, index).deeds()  # if it is damaged, it is better known here
     if index.behind:
         logger.info("making the index of %d records, newest first; the chat goes on", log.seq)
     return log, index

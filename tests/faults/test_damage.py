@@ -4,6 +4,7 @@ made again where they are derived; nothing that was acknowledged is cut off sile
 What a torn end of history.json does is in ``tests/parts/test_log.py``, byte by byte.
 """
 
+import contextlib
 import itertools
 import json
 import random
@@ -104,7 +105,7 @@ def test_what_the_disk_has_changed_while_it_runs_is_refused_to_who_asks_for_it_a
         file.write(b"\xff" * 7)
     for _ in range(2):
         ann.send(purpose="history", ref="h", **{"with": "#lobby"}, limit=10)
-        assert "history.json at byte" in ann.error("STORE_UNAVAILABLE")["text"]
+        assert "tell whoever runs this server" in ann.error("STORE_UNAVAILABLE")["text"]
     ann.send(purpose="history", ref="ok", **{"with": "#lobby"}, limit=2)
     assert [one["text"] for one in ann.until("history")["messages"]] == ["second", "third"]
     assert ann.say("fourth")["purpose"] == "ok"
@@ -112,6 +113,21 @@ def test_what_the_disk_has_changed_while_it_runs_is_refused_to_who_asks_for_it_a
     with path.open("r+b") as file:
         file.seek(at)
         file.write(whole[at : at + 7])
+
+
+def test_an_index_that_leads_elsewhere_is_made_again(server: ChatServer) -> None:
+    ann = server.joined("ann")
+    ann.send(purpose="enter", ref="e", room="#lab")
+    ann.until("ok", ref="e")
+    assert server.stop() == 0
+    with contextlib.closing(sqlite3.connect(server.data / "history.index")) as index:
+        index.execute("UPDATE place SET start = start + 1 WHERE seq IN (SELECT seq FROM deed)")
+        index.commit()
+    server.start()
+    assert "making it again" in server.said
+    bob = server.joined("bob")
+    bob.send(purpose="rooms", ref="r")
+    assert "#lab" in {room["room"] for room in bob.until("rooms")["rooms"]}
 
 
 def test_history_damaged_before_its_tail_is_refused_in_each_of_its_files(

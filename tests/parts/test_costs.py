@@ -1,6 +1,5 @@
 """What one person asks for costs everybody no more than a page does, however it was prepared."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,13 +32,6 @@ from parley.server.log.log import Span
 from tests.parts.house import Client, House
 
 LONG = "x" * 15_000
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    made = House(tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.fixture

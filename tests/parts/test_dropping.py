@@ -1,8 +1,6 @@
 """What the index keeps of messages that were dropped: nothing, in the end."""
 
 import random
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -11,13 +9,6 @@ from framing.requests import Enter, Join, Leave, ListRooms, Say, Search
 from parley.server.chat import searching
 from parley.server.index import retention
 from tests.parts.house import House
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    made = House(tmp_path)
-    yield made
-    made.close()
 
 
 def test_words_that_were_dropped_take_no_space(house: House) -> None:

@@ -21,13 +21,6 @@ from parley.server.log.segments import Stamp, stamp_of
 from tests.parts.house import Client, House
 
 
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    made = House(tmp_path)
-    yield made
-    made.close()
-
-
 @contextlib.contextmanager
 def full_disk() -> Iterator[None]:
     """No file grows: SQLite's log is begun anew by each of its transactions."""

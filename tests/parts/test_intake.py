@@ -2,10 +2,6 @@
 
 import gc
 import socket
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from framing.codec import encode
 from framing.frames import encode_frame
@@ -19,13 +15,6 @@ from parley.server.intake import Intake
 from parley.server.net.backlog import Backlog
 from parley.server.net.loop import Loop
 from tests.parts.house import House
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    made = House(tmp_path)
-    yield made
-    made.close()
 
 
 class Host:

@@ -1,10 +1,5 @@
 """Private conversations in the index: kept once, seen from both sides, gone when dropped."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from framing.events import History
 from framing.limits import MAX_SEQ
 from framing.requests import Join, PageOf, Redact, Say, Search
@@ -12,13 +7,6 @@ from parley.server.index.lookup import Lookup
 from parley.server.index.streams import Stream, inbox_stream
 from parley.server.index.words import inbox_question
 from tests.parts.house import Client, House
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    made = House(tmp_path)
-    yield made
-    made.close()
 
 
 def joined(house: House, nick: str) -> Client:

@@ -1,8 +1,6 @@
 """Sharing, in one tick: what meets what."""
 
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,13 +15,6 @@ from parley.server.index.index import IndexUnavailableError
 from parley.server.net.loop import Loop
 from tests.files.carrying import sha256
 from tests.parts.house import Client, House
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    made = House(tmp_path)
-    yield made
-    made.close()
 
 
 def joined(house: House, nick: str) -> Client:

@@ -129,20 +129,15 @@ class Accounts:
         """Read the file again if it has changed. A bad one is logged, and the last good
         accounts stay. One ``stat``: cheap enough for every login. ``again``: complain of a bad
         one even if that was done before."""
+        identity = self._identity()
         if again:
             self._refused = ()
+        if identity in (self._seen, self._refused):
+            return
         seen = self._seen
-        identity: tuple[int, ...] | None = None
         try:
-            identity = self._identity()
-            if identity in (self._seen, self._refused):
-                return
             self._read()
         except (AccountsError, OSError) as problem:
-            if identity is None and isinstance(problem, OSError):
-                identity = (problem.errno or 0,)  # it cannot even be looked at
-                if identity == self._refused:
-                    return
             logger.error("%s; the accounts read before stay in force", problem)
             self._refused = identity
             return
@@ -230,6 +225,8 @@ class Accounts:
             found = self.path.stat()
         except FileNotFoundError:
             return None
+        except OSError as problem:
+            return (problem.errno or 0,)  # who reads it will hear why
         return (found.st_ino, found.st_size, found.st_mtime_ns)
 
     def _read(self) -> None:

@@ -78,7 +78,7 @@ from parley.server.ground.clock import Moment
 from parley.server.ground.counts import Counts
 from parley.server.ground.limits import Rate
 from parley.server.index.archive import Archive
-from parley.server.index.index import IndexUnavailableError, NextTickError, PastUnreadableError
+from parley.server.index.index import IndexUnavailableError, NextTickError
 from parley.server.log.records import Deed, Guest, Record
 
 SHORT_TEXT_BYTES = 1000
@@ -253,8 +253,8 @@ class Chat:
     ) -> None:
         """The past that a request asks for cannot be looked up, and not soon."""
         ref = getattr(request, "ref", None)
-        text = f"sorry: {problem}" if isinstance(problem, PastUnreadableError) else _NO_STORE
-        self._hall.refuse(session, ErrorWord.STORE_UNAVAILABLE, text, ref, retry_after=1.0)
+        word = ErrorWord.STORE_UNAVAILABLE
+        self._hall.refuse(session, word, problem.told, ref, retry_after=1.0)
 
     def broken(self, session: Session, problem: FrameError, moment: Moment) -> None:
         """The session's bytes were no frame: it can only be told so and closed."""

@@ -31,7 +31,9 @@ REPLAY_WITHOUT_SINCE: Final = 50
 REPLAY_PER_TICK: Final = 2000
 """Messages read for replays in one tick: about 5 ms."""
 
-_LONG: Final = 512  # bytes of a text that cost as much as another message
+LONG: Final = 512
+"""Characters, or bytes, of a text that cost a tick as much as another short message: it must bring
+no more than clients can be sent."""
 
 REPLAY_AGAIN: Final = 0.05
 """Seconds until a page is asked for again that the index did not have yet."""
@@ -269,7 +271,7 @@ class Hall:
             self.tell(session, History(others, end, replay=True))
         if end:
             self._arrived[session] = None
-        read = sum(message.size for message in messages) // _LONG
+        read = sum(message.size for message in messages) // LONG
         return len(messages) + read + 10 + 5 * len(streams)
 
     def settle(self) -> None:

@@ -126,6 +126,12 @@ class Rooms:
         """Count the rooms that ``person`` has made."""
         return self._made.get(person, 0)
 
+    def is_public(self, name: str) -> bool:
+        """Tell whether everybody may know of what goes on in a room: of one that is gone nobody
+        knows whether they may."""
+        room = self.get(name)
+        return name == LOBBY or (room is not None and not room.private)
+
     def after(self, name_key: str, person: str) -> Iterator[Room]:
         """Yield the rooms that ``person`` may know of, by name, with keys over ``name_key``."""
         keys = self._keys[bisect.bisect_right(self._keys, name_key) :]

@@ -106,8 +106,8 @@ class Searching:
                 over = job.session.state is State.CLOSED or self._work(job)
             except IndexUnavailableError as problem:
                 over = True
-                word = ErrorWord.STORE_UNAVAILABLE
-                self._hall.refuse(job.session, word, str(problem), job.request.ref, retry_after=1.0)
+                word, ref = ErrorWord.STORE_UNAVAILABLE, job.request.ref
+                self._hall.refuse(job.session, word, problem.told, ref, retry_after=1.0)
             except IndexBehindError:
                 over = False
             if not over:

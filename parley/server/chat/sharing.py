@@ -387,8 +387,7 @@ class Sharing:
         """Say in the list of acts which file it was; of what is private, nothing."""
         if is_private(item.to):
             return "a private file"
-        room = self._hall.rooms.get(item.to)
-        if item.to != LOBBY and (room is None or room.private):
+        if not self._hall.rooms.is_public(item.to):
             return "a file in a private room"
         return f"file {item.name} in {item.to}"
 

@@ -105,7 +105,9 @@ class Talk:
             if original.origin.by != session.person:
                 deed = Deed(0, moment.utc, "redact", session.person, session.nick)
                 deed.who, deed.whom = original.origin.by, original.message.from_
-                deed.text = f"message {request.seq} in {self._named_for_moderators(original)}"
+                to = original.message.to
+                where = to if self._hall.rooms.is_public(to) else "a private room"
+                deed.text = f"message {request.seq} in {where}"
                 self._append(deed)
 
     def _change(
@@ -132,13 +134,6 @@ class Talk:
             message.redact_of = request.seq
         origin = Origin(request.ref, session.person, original.origin.for_)
         self._give(session, message, origin, moment)
-
-    def _named_for_moderators(self, said: Said) -> str:
-        """Return where something was said, for the list of acts."""
-        room = self._hall.rooms.get(said.message.to)
-        if said.message.to != LOBBY and (room is None or room.private):
-            return "a private room"
-        return said.message.to
 
     def _changeable(self, session: Session, request: Edit | Redact) -> Said | None:
         """Return the message that a request is about if the session may change it so; else
@@ -337,18 +332,10 @@ class Talk:
             for other in self._hall.people.sessions_of(session.person):
                 if other is not session:
                     self._hall.tell(other, HasRead(request.with_, seq))
-            if request.show and is_private(request.with_) and not self._shows_much(session, moment):
+            # Not more often than it may ask for something: others are not to be flooded with that.
+            if request.show and is_private(request.with_) and not self._query_wait(session, moment):
+                self.count_query(session, moment)
                 self._show_read(session, request.with_[1:], seq)
-
-    def _shows_much(self, session: Session, moment: Moment) -> bool:
-        """Tell whether a session shows what it has read more often than it may ask for something:
-        others are not to be flooded with that."""
-        bucket = session.queries
-        limited = self.rate.rate and self.queries.rate
-        if limited and bucket is not None and bucket.wait(self.queries, moment.mono):
-            return True
-        self.count_query(session, moment)
-        return False
 
     def _show_read(self, session: Session, nick: str, seq: int) -> None:
         try:
@@ -388,13 +375,17 @@ class Talk:
     def too_many_queries(self, session: Session, ref: str, moment: Moment) -> bool:
         """Tell whether a session must wait before it asks for a page or a list; if so it is
         refused here, if not, whoever answers counts it by ``count_query``."""
-        if not self.rate.rate or not self.queries.rate or session.queries is None:
-            return False
-        wait = session.queries.wait(self.queries, moment.mono)
+        wait = self._query_wait(session, moment)
         if wait:
             words = f"more than {self.queries.rate:g} queries a second: wait {max(0.1, wait):.1f} s"
             self._hall.refuse(session, ErrorWord.LIMIT_EXCEEDED, words, ref, wait)
         return wait > 0
+
+    def _query_wait(self, session: Session, moment: Moment) -> float:
+        """Return the seconds that a session must wait before its next query."""
+        if not self.rate.rate or not self.queries.rate or session.queries is None:
+            return 0.0
+        return session.queries.wait(self.queries, moment.mono)
 
     def count_query(self, session: Session, moment: Moment) -> None:
         """Count a query that has been answered."""

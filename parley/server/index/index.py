@@ -52,11 +52,16 @@ class NextTickError(IndexBehindError):
 
 
 class IndexUnavailableError(IndexBehindError):
-    """The index cannot be written: the disk is full. Nothing is forgotten meanwhile."""
+    """The index cannot be written: the disk is full. Nothing is forgotten meanwhile. ``told`` is
+    what to say to who has asked."""
+
+    told = "the server cannot look up the past now: try again"
 
 
 class PastUnreadableError(IndexUnavailableError):
-    """Something of the log cannot be read back. The text says what, for people."""
+    """Something of the log cannot be read back. The text says where."""
+
+    told = "a part of the history cannot be read: tell whoever runs this server"
 
 
 class Holder(NamedTuple):

@@ -56,6 +56,10 @@ class _Kept(NamedTuple):
     said: str
     silent: str
 
+    def place(self, text: str) -> str:
+        """Return the words of the place of a message with this text."""
+        return self.said if text else self.silent
+
 
 class Tables:
     """The tables in ``db``."""
@@ -135,15 +139,15 @@ class Tables:
             message = record.message
             seq = message.seq
             original = message.edit_of or message.redact_of
-            number, place, silent = self._keep(record)
-            places.append((seq, start, length, number))
-            entries.append((number, seq, original or 0))
+            kept = self._keep(record)
+            places.append((seq, start, length, kept.number))
+            entries.append((kept.number, seq, original or 0))
             refs.append((message.from_.lower(), message.id, record.origin.ref, seq))
             if original is not None:
                 changes.append((original, seq, message.redact_of is not None))
             if seq % _MOMENTS == 0:
                 moments.append((seq, message.time))
-            self.words.add(seq, message.text, place if message.text else silent, message.from_)
+            self.words.add(seq, message.text, kept.place(message.text), message.from_)
         self._insert("place", places)
         self._insert("entry", entries)
         self._insert("ref", refs)
@@ -208,17 +212,17 @@ class Tables:
     def _remove(self, said: Said) -> int:
         """Take out a message. Return the number of its conversation."""
         message = said.message
-        number, place, silent = self._keep(said)
+        kept = self._keep(said)
         seq = message.seq
         delete = self._db.execute
-        delete("DELETE FROM entry WHERE stream = ? AND seq = ?", (number, seq))
+        delete("DELETE FROM entry WHERE stream = ? AND seq = ?", (kept.number, seq))
         delete("DELETE FROM place WHERE seq = ?", (seq,))
         sent = (message.from_.lower(), message.id, said.origin.ref, seq)
         delete("DELETE FROM ref WHERE nick = ? AND id = ? AND ref = ? AND seq = ?", sent)
         if (original := message.edit_of or message.redact_of) is not None:
             delete("DELETE FROM change WHERE original = ? AND seq = ?", (original, seq))
-        self.words.remove(seq, message.text, place if message.text else silent, message.from_)
-        return number
+        self.words.remove(seq, message.text, kept.place(message.text), message.from_)
+        return kept.number
 
     def _remove_empty(self, number: int, said: Said) -> None:
         """Take out a private conversation, that of ``said``, if nothing of it is left: else what
