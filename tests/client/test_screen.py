@@ -135,6 +135,32 @@ def test_what_could_not_be_sent_is_sent_by_the_next_run(
     assert server.messages == ["do not lose me"]
 
 
+def test_what_waits_goes_once_under_the_nick_that_one_gets(
+    server: ChatServer, open_client: Open
+) -> None:
+    server.stop()
+    ann = open_client(server, "ann")
+    ann.see("again in")
+    ann.type("say this once\r")
+    ann.see("… say this once")
+    ann.type("q!\r")
+    ann.ended()
+    server.start()
+    other = server.joined("ann")
+    ann = open_client(server, "ann")
+    ann.see("ann is taken", "Another nick:")
+    ann.type("anna\r")
+    ann.see("anna ●", "✓ say this once")
+    ann.type("q!\r")
+    assert ann.ended() == 0
+    other.close()
+    ann = open_client(server, "ann")
+    ann.see("ann ●", "[History] say this once")
+    ann.type("another\r")
+    ann.see("✓ another")
+    assert server.messages == ["say this once", "another"]
+
+
 @pytest.mark.parametrize("options", [(), ("--plain",)])
 def test_what_cannot_be_kept_is_said_with_its_text(
     server: ChatServer, open_client: Open, tmp_path: Path, options: tuple[str, ...]
@@ -221,6 +247,7 @@ def test_no_server_is_said_and_tried_again(server: ChatServer, open_client: Open
     server.stop()
     ann = open_client(server, "ann")
     ann.see("no server is listening on", "again in")
+    ann.see("No server is listening on localhost", "is this its port?", "What you type is kept")
     server.start()
     ann.see("ann ●")
 

@@ -1,4 +1,4 @@
-"""The hunt's checker rejects what it must, and a minute of the hunt finds nothing."""
+"""The hunt's checker rejects what it must, and half a minute of the hunt finds nothing."""
 
 import copy
 import hashlib
@@ -72,8 +72,8 @@ def test_a_broken_run_is_rejected(good: Run, harm: Any, says: str) -> None:
     )
 
 
-def test_a_minute_of_the_hunt_finds_nothing() -> None:
-    command = [sys.executable, "-m", "benchmarks.hunt", "--minutes", "0.95"]
+def test_half_a_minute_of_the_hunt_finds_nothing() -> None:
+    command = [sys.executable, "-m", "benchmarks.hunt", "--minutes", "0.5"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
     assert "nothing violated" in done.stdout

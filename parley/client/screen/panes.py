@@ -175,6 +175,8 @@ def status(
     elif change.status is Status.WAITING:
         seconds = max(1, math.ceil((change.retry_at or now) - now))
         left = f" {nick} ○ again in {seconds} s · {change.text}"
+        if width_of(left) > width and left.endswith("?"):  # what may help stands above
+            left = left.rpartition(": ")[0]
         style = "class:status.trouble"
     elif change.status is Status.ENDED:
         left = f" ○ {change.text or 'ended'}"
@@ -249,7 +251,12 @@ def title(model: Model) -> str:
 
 def empty(model: Model) -> str:
     """Return what an empty conversation says."""
-    if model.standing.change.status is not Status.ONLINE:
+    change = model.standing.change
+    if change.status is Status.WAITING and not model.standing.been_online:
+        end = "" if change.text.endswith(("?", ".")) else "."
+        why = f"{change.text[:1].upper()}{change.text[1:]}{end}"
+        return f"{why} What you type is kept, and sent when you are in."
+    if change.status is not Status.ONLINE:
         return ""
     if model.current.private:
         return f"Nothing yet between you and {model.current.name[1:]}. Only you two can read this."

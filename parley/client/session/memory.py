@@ -6,10 +6,12 @@ times a second.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Final
 
 from framing.events import Message
+from framing.names import key
 from parley.client.ground.store import Identity, Store, StoreError
 from parley.client.session.joining import Settings
 from parley.client.session.outgoing import IN_FLIGHT, Outgoing
@@ -53,6 +55,20 @@ class Memory:
             self.cursor = None
         if settings.remember_waiting:
             self._outgoing.add(self._identity.waiting)
+
+    def moved_from(self, nick: str) -> None:
+        """One has been ``nick`` until now, and is called otherwise: what was not sent yet goes
+        along, and is not sent by the next run under that nick too."""
+        left = self._identity
+        self.load()
+        settings = self._settings
+        if key(nick) == key(settings.nick) or not settings.remember_waiting:
+            return
+        self.save_now()
+        if self.kept:
+            left.waiting = []
+            with contextlib.suppress(StoreError):
+                self._store.save_identity(settings.host, settings.port, nick, settings.id, left)
 
     @property
     def token(self) -> str | None:

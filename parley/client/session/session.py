@@ -349,5 +349,5 @@ class Session:
             await self._joining.refused(event, self._reconnecting.ever_online)
         except AgainNowError:
             if self.settings.nick != nick:
-                self.memory.load()
+                self.memory.moved_from(nick)
             raise
