@@ -236,6 +236,15 @@ def test_what_is_taken_back_stays_so_whatever_comes_with_it(server: ChatServer) 
     assert ask(ann, "edit", seq=0, text="x")["error"] == "NO_SUCH_MESSAGE"
 
 
+def test_a_refused_redact_leaves_the_message_to_be_taken_back(server: ChatServer) -> None:
+    ann, bob = server.joined("ann"), server.joined("bob")
+    seq = ann.say("insult", ref="used")["seq"]
+    ann.send(purpose="redact", ref="used", seq=seq)
+    ann.error("BAD_REQUEST")
+    assert ask(ann, "redact", seq=seq)["purpose"] == "ok"
+    assert ask(bob, "history", **{"with": "#lobby"})["messages"][0]["redacted"] is True
+
+
 def test_what_was_edited_away_is_not_given_to_who_comes_later(server: ChatServer) -> None:
     ann = server.joined("ann")
     seq = ann.say("hello")["seq"]

@@ -99,9 +99,8 @@ class Talk:
         if self._is_muted(session, request.ref, moment):
             return
         original = self._changeable(session, request)
-        if original is not None:
+        if original is not None and self._change(session, request, original, moment, "", 0):
             self._taking_back.add(request.seq)
-            self._change(session, request, original, moment, "", 0)
             if original.origin.by != session.person:
                 deed = Deed(0, moment.utc, "redact", session.person, session.nick)
                 deed.who, deed.whom = original.origin.by, original.message.from_
@@ -118,7 +117,8 @@ class Talk:
         moment: Moment,
         text: str,
         size: int,
-    ) -> None:
+    ) -> bool:
+        """Give a change to the log. Return whether it is on its way."""
         message = Message(
             seq=0,
             from_=session.nick,
@@ -133,7 +133,7 @@ class Talk:
         else:
             message.redact_of = request.seq
         origin = Origin(request.ref, session.person, original.origin.for_)
-        self._give(session, message, origin, moment)
+        return self._give(session, message, origin, moment)
 
     def _changeable(self, session: Session, request: Edit | Redact) -> Said | None:
         """Return the message that a request is about if the session may change it so; else
@@ -223,8 +223,9 @@ class Talk:
             self._hall.refuse(session, ErrorWord.MUTED, f"you can say nothing {until}", ref)
         return until is not None
 
-    def _give(self, session: Session, message: Message, origin: Origin, moment: Moment) -> None:
-        """Give a message to the log, unless it is there already or on its way."""
+    def _give(self, session: Session, message: Message, origin: Origin, moment: Moment) -> bool:
+        """Give a message to the log, unless it is there already or on its way. Return whether it
+        was given."""
         ref = origin.ref
         sent = (session.key, session.id, ref)
         under_way = self._under_way.get(sent)
@@ -232,17 +233,18 @@ class Talk:
             earlier, waiting = under_way
             if self._is_again(session, earlier, message):
                 waiting.append(session)
-            return
+            return False
         stored = self._archive.sent(*sent, session.floor)
         if stored is not None and not self._is_anothers(session, stored, message):
             if self._is_again(session, stored, message):
                 self._hall.tell(session, Ok(ref, stored.message.seq, stored.message.time))
-            return
+            return False
         if self.rate.rate:
             self._messages(session, moment).take(self.rate, moment.mono)
         said = Said(message, origin)
         self._under_way[sent] = said, [session]
         self._append(said)
+        return True
 
     def say_for(self, person: str, message: Message, ref: str, for_: str | None) -> None:
         """Give a message to the log that comes of something ``person`` did. All their sessions
