@@ -24,11 +24,13 @@ from framing.requests import (
     Search,
 )
 from parley.server.accounts.scram import Exchange, ScramError, Verifier
+from parley.server.chat.bans import Bans
 from parley.server.files.shelf import public_id
 from parley.server.ground.bounds import Acts, Bounds
 from parley.server.ground.limits import Rate
 from parley.server.index.words import WORDS_ASKED, too_costly
 from parley.server.log.log import Span
+from parley.server.log.records import Deed
 from tests.parts.house import Client, House
 
 LONG = "x" * 15_000
@@ -214,3 +216,21 @@ def test_the_list_of_acts_names_no_private_room(house: House) -> None:
     house.quiet()
     (told,) = [event for event in ann.events() if isinstance(event, ActsTold)]
     assert [act.text for act in told.acts] == [f"message {house.said[-2].seq} in a private room"]
+
+
+def test_who_is_muted_is_looked_for_among_those_of_the_same_slot_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+    slot = Deed.slot.fget  # type: ignore[attr-defined]
+
+    def counted(deed: Deed) -> str:
+        asked.append(deed.do)
+        return str(slot(deed))
+
+    monkeypatch.setattr(Deed, "slot", property(counted))
+    bans = Bans()
+    for number in range(200):
+        for do in ("mute", "ban", "mute"):
+            bans.apply(Deed(0, 0.0, do, "mod", "mod", who=f"~{number}", whom=f"n{number}"))
+    assert len(asked) <= 2 * 600

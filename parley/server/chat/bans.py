@@ -12,19 +12,22 @@ class Bans:
     def __init__(self) -> None:
         self._bans: dict[str, dict[str, Deed]] = {}
         self._mutes: dict[str, dict[str, Deed]] = {}
+        self._names: dict[str, list[str]] = {}  # under which a slot stands there
 
     def apply(self, deed: Deed) -> None:
         """Take in a deed that the log has."""
-        table = self._mutes if deed.do in ("mute", "unmute") else self._bans
         if deed.do not in ("ban", "unban", "mute", "unmute"):
             return
-        for name, deeds in list(table.items()):  # what it was before holds no more
-            deeds.pop(deed.slot, None)
-            if not deeds:
+        table = self._mutes if deed.do in ("mute", "unmute") else self._bans
+        slot = deed.slot
+        for name in self._names.pop(slot, ()):  # what it was before holds no more
+            del table[name][slot]
+            if not table[name]:
                 del table[name]
         if deed.do in ("ban", "mute"):
-            for name in _names(deed):
-                table.setdefault(name, {})[deed.slot] = deed
+            self._names[slot] = names = list(dict.fromkeys(_names(deed)))
+            for name in names:
+                table.setdefault(name, {})[slot] = deed
 
     def banned(self, person: str | None, nick_key: str, address: str, moment: Moment) -> str | None:
         """Return who keeps these out, why and until when, as a sentence; None if nobody does."""
