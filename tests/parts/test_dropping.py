@@ -92,3 +92,33 @@ def test_marks_are_looked_at_a_few_at_a_time_and_those_that_are_needed_stay(
     house.quiet()
     (found,) = [event for event in rooms.events() if isinstance(event, Rooms)]
     assert [room.room for room in found.rooms] == ["#lobby", *(f"#room{n}" for n in (0, 2, 4, 6))]
+
+
+def test_an_index_that_could_not_be_told_of_a_drop_is_made_again_whatever_is_closed_later(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = house.connect()
+    house.ask(client, Join("ann", 1, 0.0))
+    house.quiet()
+    house.ask(client, Enter("e", "#lab"))
+    house.quiet()
+    house.rotate()
+    remove = house.log.files.remove
+
+    def remove_and_refuse(number: int) -> None:
+        remove(number)
+        house.index.db.execute("PRAGMA query_only=ON")
+
+    monkeypatch.setattr(house.log.files, "remove", remove_and_refuse)
+    house.drop_oldest()
+    house.index.db.execute("PRAGMA query_only=OFF")
+    house.ask(client, Say("s", "later"))
+    house.quiet()
+    house.mono += 100  # it is tried again
+    house.rotate()
+    house.restart()
+    client = house.connect()
+    house.ask(client, Join("bob", 1, 0.0), ListRooms("r"))
+    house.quiet()
+    (rooms,) = [event for event in client.events() if isinstance(event, Rooms)]
+    assert "#lab" in {room.room for room in rooms.rooms}

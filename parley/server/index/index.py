@@ -94,6 +94,7 @@ class Index:
         self._written: list[Stored] = []  # and not committed
         self.checkpoint: Checkpoint | None = None
         self._rotated = False  # and the file may not know it yet
+        self._moved = False  # marks of what was dropped, and the file does not know where they are
         self.low = 1
         self.floor = 0
         self._low_offset = 0
@@ -313,7 +314,7 @@ class Index:
 
     def dropped(self, marks: Iterable[tuple[Record, Span]]) -> None:
         """A file was dropped; ``marks``, of all that is dropped, stand there now."""
-        self._rotated = False  # until this is written too the files are not to be known
+        self._moved = True  # until this is written too the files are not to be known
         with self._transaction():
             self.db.execute("DELETE FROM place WHERE seq <= ?", (self.floor,))
             places = [(record.seq, *span, 0) for record, span in marks]
@@ -324,6 +325,7 @@ class Index:
             )
             self._know_closed()
             self._checkpoint(self._log.position, closed=False)
+        self._moved = False
 
     def tidy(self, first: bool = False) -> bool:
         """Give back some of the space that removed words still take: after ``dropped``, until it
@@ -403,7 +405,7 @@ class Index:
         self.db.executemany("INSERT INTO closed VALUES (?, ?, ?)", rows)
 
     def _checkpoint(self, position: Position, closed: bool) -> None:
-        if self._rotated:
+        if self._rotated and not self._moved:
             self._know_closed()
         last = self._log.stamp
         self.checkpoint = Checkpoint(position, dict(self._log.files.closed), last)
