@@ -122,3 +122,28 @@ def test_an_index_that_could_not_be_told_of_a_drop_is_made_again_whatever_is_clo
     house.quiet()
     (rooms,) = [event for event in client.events() if isinstance(event, Rooms)]
     assert "#lab" in {room.room for room in rooms.rooms}
+
+
+@pytest.mark.parametrize("damage", ["changed", "cut"])
+def test_a_file_that_the_disk_has_damaged_ends_nothing_when_it_is_to_be_dropped(
+    house: House, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = house.connect()
+    house.ask(client, Join("ann", 1, 0.0))
+    for number in range(5):
+        house.ask(client, Say(f"r{number}", f"text {number}"))
+        house.quiet()
+    house.rotate()
+    path = house.data / "history-000001.json"
+    whole = path.read_bytes()
+    at = whole.index(b"text 3")
+    path.write_bytes(whole[:at] + (b"\xff" + whole[at + 1 :] if damage == "changed" else b""))
+    house.drop_oldest()
+    assert "history-000001.json at byte" in caplog.text
+    assert path.exists()
+    path.write_bytes(whole)
+    house.ask(client, Say("s", "later"))
+    house.quiet()
+    house.mono += 100  # it is tried again
+    house.drop_oldest()
+    assert not path.exists()

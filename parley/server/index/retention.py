@@ -10,7 +10,12 @@ slices too.
 import logging
 from typing import Final, NamedTuple
 
-from parley.server.index.index import Index, IndexUnavailableError, records_in
+from parley.server.index.index import (
+    Index,
+    IndexUnavailableError,
+    PastUnreadableError,
+    records_in,
+)
 from parley.server.log.log import Log, LogBrokenError, Span
 from parley.server.log.records import (
     Deed,
@@ -114,6 +119,10 @@ class Retention:
         except (OSError, IndexUnavailableError) as problem:
             self._job = None
             self._put_off(problem, utc)
+        except ValueError as problem:  # the disk has changed it
+            self._job = None
+            where = self._log.files.say(job.at)
+            self._put_off(PastUnreadableError(f"behind {where}: {problem}"), utc)
 
     def _put_off(self, problem: Exception, utc: float) -> None:
         logger.error("the history cannot be rotated: %s; trying again in %g s", problem, _AGAIN)

@@ -10,6 +10,7 @@ the offset in bytes in the lower 40. The file that grows has the number it will 
 so that an address stays what it is.
 """
 
+import errno
 import os
 from collections import OrderedDict
 from pathlib import Path
@@ -73,9 +74,15 @@ class Segments:
         return self.number << _BITS | offset
 
     def read(self, start: int, size: int) -> bytes:
-        """Return up to ``size`` bytes from the address ``start`` on, of one file."""
+        """Return ``size`` bytes from the address ``start`` on, of one file.
+
+        Raises ``OSError`` if the disk does not give them back, all of them.
+        """
         number, offset = split(start)
-        return os.pread(self._fd(number), size, offset)
+        data = os.pread(self._fd(number), size, offset)
+        if len(data) < size:
+            raise OSError(errno.EIO, f"{self.say(start)} and the next {size} are not all there")
+        return data
 
     def say(self, place: int) -> str:
         """Say where a place is, for people."""
