@@ -115,6 +115,28 @@ def test_what_the_disk_has_changed_while_it_runs_is_refused_to_who_asks_for_it_a
         file.write(whole[at : at + 7])
 
 
+def test_what_cannot_be_read_is_left_out_of_what_somebody_has_missed(server: ChatServer) -> None:
+    ann = server.joined("ann")
+    for text in ("first", "second", "third"):
+        ann.say(text)
+    path = server.data / "history.json"
+    whole = path.read_bytes()
+    at = whole.index(b'"second"')
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(b"\xff" * 8)
+    bob = server.wire()
+    bob.send(purpose="join", nick="bob", id=1, time=0)
+    assert "tell whoever runs this server" in bob.error("STORE_UNAVAILABLE")["text"]
+    page = bob.until("history")
+    assert [one["text"] for one in page["messages"]] == ["first", "third"] and page["end"]
+    ann.say("fourth")
+    assert bob.until("message")["text"] == "fourth"
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(whole[at : at + 8])
+
+
 def test_an_index_that_leads_elsewhere_is_made_again(server: ChatServer) -> None:
     ann = server.joined("ann")
     ann.send(purpose="enter", ref="e", room="#lab")

@@ -10,7 +10,6 @@ from typing import Final
 from framing.codec import encode
 from framing.errors import ErrorWord
 from framing.events import Error, Event, History, Joined, Left, Roster
-from framing.limits import PAGE
 from framing.names import is_room
 from parley.server.chat.answers import Answers
 from parley.server.chat.outbox import Audience, Outbox
@@ -257,9 +256,9 @@ class Hall:
         streams = self.rooms.streams(session.person)
         if session.cursor is None:
             session.cursor = self._archive.before_newest(streams, REPLAY_WITHOUT_SINCE)
-        messages, end = self._archive.after(streams, session.cursor, PAGE)
-        if messages:
-            session.cursor = messages[-1].seq
+        messages, session.cursor, end, told = self._archive.missed(streams, session.cursor)
+        if told is not None:
+            self.refuse(session, ErrorWord.STORE_UNAVAILABLE, told)
         # What it has said itself since it came it knows by the reply.
         mine = session.nick, session.id
         others = [m for m in messages if m.seq <= session.entered or (m.from_, m.id) != mine]

@@ -4,8 +4,9 @@ What was changed later is given as it is now: with its new text, or without any 
 taken back.
 """
 
+import contextlib
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -13,7 +14,7 @@ from framing.codec import encode
 from framing.events import Message
 from framing.limits import FRAME, PAGE
 from parley.server.index.index import Holder, Index, PastUnreadableError
-from parley.server.index.lookup import Lookup, Page, Sight
+from parley.server.index.lookup import Lookup, Sight
 from parley.server.index.streams import Stream
 from parley.server.log.log import Log, Span, UnreadableError
 from parley.server.log.records import Deed, Record, Said
@@ -24,6 +25,16 @@ page of this size fits a frame with all else that is there."""
 
 _SEARCH_BYTES: Final = 4 * FRAME
 """Bytes of records that are read at once for a search."""
+
+
+class Missed(NamedTuple):
+    """A page of what somebody has missed: all up to the seq ``upto``, whether there is no more, and
+    what to say to them if something of it cannot be read back."""
+
+    messages: list[Message]
+    upto: int
+    end: bool
+    told: str | None
 
 
 class Archive:
@@ -45,7 +56,7 @@ class Archive:
         """Return the last messages of ``streams`` before seq ``before``, ascending, and whether
         there is none older. At most ``limit``, at most ``PAGE``, and at most a frame's bytes."""
         page = self._lookup.newest(streams, before, min(limit, PAGE), _PAGE_BYTES)
-        fitting = _fitting(self._current(self._said(page)[::-1]))
+        fitting = _fitting(self._current(self._said(page.spans)[::-1]))
         return fitting[::-1], page.end and len(fitting) == len(page.spans)
 
     def after(
@@ -54,8 +65,40 @@ class Archive:
         """Return the first messages of ``streams`` after seq ``after``, and whether there is
         none newer. Bounded as ``newest`` is."""
         page = self._lookup.after(streams, after, min(limit, PAGE), _PAGE_BYTES)
-        fitting = _fitting(self._current(self._said(page)))
+        fitting = _fitting(self._current(self._said(page.spans)))
         return fitting, page.end and len(fitting) == len(page.spans)
+
+    def missed(self, streams: Sequence[Stream], after: int) -> Missed:
+        """Return the first messages of ``streams`` after seq ``after``. Bounded as ``newest`` is.
+
+        What cannot be read back is left out: who has missed it must not wait for it for ever.
+        """
+        page = self._lookup.after(streams, after, PAGE, _PAGE_BYTES)
+        told = None
+        try:
+            readable = self._current(self._said(page.spans))
+            whole = len(readable) == len(page.spans)
+        except PastUnreadableError as problem:
+            told = problem.told
+            readable, whole = self._readable(page.spans)
+        fitting = _fitting(readable)
+        whole = whole and len(fitting) == len(readable)
+        upto = max(after, page.last) if whole else fitting[-1].seq
+        return Missed(fitting, upto, page.end and whole, told)
+
+    def _readable(self, spans: Sequence[Span]) -> tuple[list[Message], bool]:
+        """Return the messages at ``spans`` that can be read, a page of them, and whether these are
+        all."""
+        readable: list[Message] = []
+        size = 0
+        for span in spans:
+            if size > _PAGE_BYTES:
+                return readable, False
+            with contextlib.suppress(PastUnreadableError):
+                messages = self._current(self._said([span]))
+                readable += messages
+                size += sum(message.size for message in messages)
+        return readable, True
 
     def before_newest(self, streams: Sequence[Stream], count: int) -> int:
         """Return the seq after which the last ``count`` messages of ``streams`` begin."""
@@ -160,8 +203,8 @@ class Archive:
         each with the key of the other's nick."""
         return self._lookup.private_streams(person, most)
 
-    def _said(self, page: Page) -> list[Message]:
-        records = self._read(page.spans)
+    def _said(self, spans: Sequence[Span]) -> list[Message]:
+        records = self._read(spans)
         return [record.message for record in records if isinstance(record, Said)]
 
     def _current(self, messages: list[Message]) -> list[Message]:

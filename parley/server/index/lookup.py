@@ -51,10 +51,12 @@ class Change(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Where the records of a page stand, ascending, and whether nothing remains beyond it."""
+    """Where the records of a page stand, ascending, whether nothing remains beyond it, and the seq
+    of the last of them (0: there are none)."""
 
     spans: list[Span]
     end: bool
+    last: int
 
 
 class Lookup:
@@ -108,7 +110,7 @@ class Lookup:
         if len(taken) == len(rows) and self._reaches_under(streams):
             raise IndexBehindError
         page = [Span(start, length) for _, start, length in reversed(taken)]
-        return Page(page, len(taken) == len(rows))
+        return Page(page, len(taken) == len(rows), taken[0][0] if taken else 0)
 
     def before_newest(self, streams: Sequence[Stream], count: int) -> int:
         """Return the seq after which the last ``count`` records of ``streams`` begin."""
@@ -125,7 +127,8 @@ class Lookup:
             raise IndexBehindError
         rows = self._rows(streams, after, "ASC", limit + 1)
         taken = _within(rows[:limit], size)
-        return Page([Span(start, length) for _, start, length in taken], len(taken) == len(rows))
+        page = [Span(start, length) for _, start, length in taken]
+        return Page(page, len(taken) == len(rows), taken[-1][0] if taken else 0)
 
     def at(self, seq: int) -> Span | None:
         """Return where the message ``seq`` is; None if there is none."""
