@@ -235,14 +235,8 @@ class Chat:
     def _is_muted(self, session: Session, request: AnyRequest, moment: Moment) -> bool:
         """Tell whether a session can say nothing; if so it is refused here. To be back from
         being away, or to ask for a topic, says nothing."""
-        text = getattr(request, "text", None)
-        if not (text or isinstance(request, Invite)):
-            return False
-        until = self._bans.muted(session.person, session.key, moment)
-        if until is not None:
-            ref = getattr(request, "ref", None)
-            self._hall.refuse(session, ErrorWord.MUTED, f"you can say nothing {until}", ref)
-        return until is not None
+        says = getattr(request, "text", None) or isinstance(request, Invite)
+        return bool(says) and self._talk.is_muted(session, getattr(request, "ref", None), moment)
 
     def malformed(self, session: Session, problem: BodyError) -> None:
         """A well-framed body was no request."""

@@ -96,7 +96,7 @@ class Talk:
         """Take a message back."""
         if self._too_fast(session, request.ref, moment) or self._changed_before(session, request):
             return
-        if self._is_muted(session, request.ref, moment):
+        if self.is_muted(session, request.ref, moment):
             return
         original = self._changeable(session, request)
         if original is not None and self._change(session, request, original, moment, "", 0):
@@ -205,7 +205,7 @@ class Talk:
 
     def _size(self, session: Session, text: str, ref: str, moment: Moment) -> int:
         """Return the size of a text that may be said, in bytes; 0 if it is refused."""
-        if self._is_muted(session, ref, moment):
+        if self.is_muted(session, ref, moment):
             return 0
         size = len(text) if text.isascii() else len(text.encode())
         if size > TEXT or (size * 6 > TEXT_ENCODED and _encoded_size(text) > TEXT_ENCODED):
@@ -216,7 +216,7 @@ class Talk:
             self._hall.refuse(session, ErrorWord.BAD_REQUEST, "a message has a text", ref)
         return size
 
-    def _is_muted(self, session: Session, ref: str, moment: Moment) -> bool:
+    def is_muted(self, session: Session, ref: str | None, moment: Moment) -> bool:
         """Tell whether a session can say nothing; if so it is refused here."""
         until = self._bans.muted(session.person, session.key, moment)
         if until is not None:

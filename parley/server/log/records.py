@@ -66,7 +66,7 @@ class Guest(msgspec.Struct, tag_field="purpose", tag="guest", omit_defaults=True
 
 class SharedFile(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A file on the shelf, in the conversation ``to``. ``size`` is in bytes, ``sha256`` in hex;
-    ``part`` is the name under which it was gathered, ``payer`` what stands for the address from
+    ``part`` is the name under which it was gathered, ``payer`` what stands for the network from
     which a guest brought it."""
 
     id: str
