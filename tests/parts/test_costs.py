@@ -28,6 +28,8 @@ from parley.server.chat.bans import Bans
 from parley.server.files.shelf import public_id
 from parley.server.ground.bounds import Acts, Bounds
 from parley.server.ground.limits import Rate
+from parley.server.index.archive import Archive
+from parley.server.index.streams import Stream, inbox_stream
 from parley.server.index.words import WORDS_ASKED, too_costly
 from parley.server.log.log import Span
 from parley.server.log.records import Deed
@@ -103,6 +105,27 @@ def test_of_messages_that_became_long_no_more_is_read_than_a_page(
             found = [*found, edges[-1]] if forth else [edges[0], *found]
     assert set(seqs) <= set(found)
     assert max(read) < FRAME + 2 * len(LONG)
+
+
+@pytest.mark.parametrize("to", ["#lobby", "@bob"])
+def test_what_came_last_is_found_without_a_look_at_all_before(house: House, to: str) -> None:
+    ann, _ = joined(house, "ann"), joined(house, "bob")
+    for number in range(2000):
+        house.ask(ann, Say(f"s{number}", "word", to))
+        house.tick()
+    house.quiet()
+    house.index.commit()
+    steps = 0
+
+    def step() -> None:
+        nonlocal steps
+        steps += 1
+
+    house.index.db.set_progress_handler(step, 1)
+    streams = [Stream("#lobby"), Stream(inbox_stream(ann.session.person))]
+    found, end = Archive(house.log, house.index).after(streams, house.index.seq - 5, 500)
+    assert len(found) == 5 and end
+    assert steps < 2000
 
 
 def test_a_search_reads_a_few_frames_at_most_and_finds_all(house: House, read: list[int]) -> None:

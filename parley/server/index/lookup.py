@@ -22,16 +22,19 @@ _NEAR: Final = 20  # seqs a message that messages of one page may lie apart to b
 
 _IN_CONVERSATION: Final = (
     "SELECT seq, start, length FROM entry JOIN place USING (seq)"
-    " WHERE stream = ?1 AND seq > ?2 AND seq {beyond} ?3 AND (original = 0 OR original > ?2)"
-    " ORDER BY seq {order} LIMIT ?4"
+    " WHERE stream = ?1 AND seq > ?2 AND seq < ?3 AND (original = 0 OR original > ?4)"
+    " ORDER BY seq {order} LIMIT ?5"
 )
 """Who came in after something was said learns nothing of it by its change."""
 
 _IN_INBOX: Final = (
     "SELECT seq, start, length FROM words CROSS JOIN place ON seq = words.rowid"
-    " WHERE words MATCH ? AND words.rowid > ? AND words.rowid {beyond} ?"
-    " ORDER BY words.rowid {order} LIMIT ?"
+    " WHERE words MATCH ?1 AND words.rowid > ?2 AND words.rowid < ?3"
+    " ORDER BY words.rowid {order} LIMIT ?5"
 )
+
+# Between one lower bound and one upper: of two lower ones SQLite goes to the first, and looks at
+# all between them.
 
 
 class Sight(NamedTuple):
@@ -284,7 +287,6 @@ class Lookup:
         """Return the first rows of all ``streams`` together, from ``seq`` on in this order. Of each
         no more is read than that needs, however many streams there are."""
         self._index.flush()
-        beyond = "<" if order == "DESC" else ">"
         asked: list[tuple[str, int | str, int]] = []
         for name, floor in streams:
             for number in self._index.tables.numbers(name):
@@ -293,10 +295,7 @@ class Lookup:
                 else:
                     asked.append((_IN_CONVERSATION, number, floor))
         size = limit if len(asked) <= _STREAMS_ASKED else _ROWS_AT_FIRST
-        each = [
-            self._rows_of(query.format(beyond=beyond, order=order), what, floor, seq, size)
-            for query, what, floor in asked
-        ]
+        each = [self._rows_of(query, what, floor, seq, order, size) for query, what, floor in asked]
         rows: list[tuple[int, int, int]] = []
         for row in heapq.merge(*each, reverse=order == "DESC"):
             if not rows or rows[-1] != row:
@@ -306,16 +305,28 @@ class Lookup:
         return rows
 
     def _rows_of(
-        self, query: str, what: int | str, floor: int, seq: int, size: int
+        self,
+        query: str,
+        what: int | str,
+        floor: int,
+        seq: int,
+        order: Literal["ASC", "DESC"],
+        size: int,
     ) -> Iterator[tuple[int, int, int]]:
         """Yield the rows of one stream, ``size`` at first: no question stays open meanwhile, since
         SQLite looks through all that are with each that begins."""
+        over, under = (floor, seq) if order == "DESC" else (max(floor, seq), MAX_SEQ)
+        query = query.format(order=order)
         while True:
-            rows = self._index.db.execute(query, (what, floor, seq, size)).fetchall()
+            bounds = (what, over, under, floor, size)
+            rows = self._index.db.execute(query, bounds).fetchall()
             yield from rows
             if len(rows) < size:
                 return
-            seq = rows[-1][0]
+            if order == "DESC":
+                under = rows[-1][0]
+            else:
+                over = rows[-1][0]
             size *= 4
 
 
