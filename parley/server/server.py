@@ -21,7 +21,7 @@ from parley.server.delivery import deliver
 from parley.server.gate import Gate
 from parley.server.ground import clock, garbage
 from parley.server.ground.clock import Moment
-from parley.server.index.index import Index, IndexUnavailableError
+from parley.server.index.index import Index, IndexUnavailableError, PastUnreadableError
 from parley.server.index.retention import Retention
 from parley.server.log.log import Log, StoreUnavailableError
 from parley.server.net.loop import Loop
@@ -34,6 +34,7 @@ _SWEEP: Final = 1.0  # seconds between two looks at the deadlines
 _INDEX_LAG: Final = 0.5  # seconds after which what the index was given outlives the process
 _INDEX_AT_ONCE: Final = 512  # records that wait for the index however busy the server is
 _INDEX_PATIENCE: Final = 10.0  # seconds that the disk has for the index when the server stops
+_FILL_AGAIN: Final = 60.0  # seconds until what the disk did not give back is asked for again
 _REFUSED_LATELY: Final = 10.0  # seconds for which a write of the log that failed tells against it
 
 logger = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ class Server:
         self._storing = True
         self._refused_at: float | None = None
         self._indexing = True
+        self._fill_at = 0.0
         self._signals = 0
         self._reload_wanted = False
         self.reload: Callable[[], None] = lambda: None
@@ -189,8 +191,12 @@ class Server:
                 index.flush()
             if self._index_due is None and index.uncommitted:
                 self._index_due = moment.mono + _INDEX_LAG
-            if index.behind and self._indexing and not index.fill():
+            if self._fills(moment.mono) and not index.fill():
                 logger.info("the index is complete")
+        except PastUnreadableError as problem:
+            again = f"trying again in {_FILL_AGAIN:g} s"
+            logger.error("the index is not complete: %s; %s", problem, again)
+            self._fill_at = moment.mono + _FILL_AGAIN
         except IndexUnavailableError as problem:
             if self._indexing:
                 logger.error("cannot write the index: %s; trying again", problem)
@@ -202,15 +208,20 @@ class Server:
             self.retention.step(moment.utc)
         self.gate.intake.retry_parked(moment.mono)
 
+    def _fills(self, mono: float) -> bool:
+        """Tell whether the index is to be filled further now."""
+        return self._index.behind and self._indexing and mono >= self._fill_at
+
     def _next_wake(self) -> float | None:
         """When the next tick must come even if no socket is ready; None: no need."""
-        filling = self._index.behind and self._indexing
+        filling = self._fills(self.gate.mono)
         working = filling or self.retention.under_way or self._transfers.busy
         working = working or self._log.waiting or any(quic.busy for quic in self._quic_files)
         if self.gate.intake.waiting or working or not self._chat.outbox.empty:
             return self.gate.mono
         parked = self.gate.intake.due
-        dues = (self._log.sync_due(), self._chat.due, self._index_due, self._stop_by, parked)
+        fill = self._fill_at if self._index.behind and self._indexing else None
+        dues = (self._log.sync_due(), self._chat.due, self._index_due, self._stop_by, parked, fill)
         return min((due for due in dues if due is not None), default=None)
 
     def _sweep(self) -> None:

@@ -260,6 +260,21 @@ def test_what_was_stored_is_never_taken_for_somebody_elses(fake: FakeServer, ann
     ann.see("✓ and I this", "bob said this")
 
 
+def test_what_will_never_be_taken_is_not_sent_for_ever(fake: FakeServer, ann: Terminal) -> None:
+    peer = fake.accept()
+    peer.welcome()
+    ann.see("1 here")
+    ann.type("for now\r")
+    ref = peer.until("message")["ref"]
+    refusal = {"purpose": "error", "code": 503, "error": "STORE_UNAVAILABLE", "ref": ref}
+    peer.send(**refusal, text="not now", retry_after=0.1)
+    assert peer.until("message")["ref"] == ref
+    peer.send(**refusal, text="a part of the history cannot be read")
+    ann.see("1 not sent", "a part of the history cannot be read")
+    ann.type("another\r")
+    assert peer.until("message")["text"] == "another"
+
+
 @pytest.mark.parametrize("nick", ["bob", "", "../../x", "n" * 3000], ids=lambda nick: nick[:9])
 def test_a_welcome_for_somebody_else_is_refused_and_writes_no_file(
     fake: FakeServer, ann: Terminal, nick: str

@@ -105,11 +105,13 @@ def test_what_the_disk_has_changed_while_it_runs_is_refused_to_who_asks_for_it_a
         file.write(b"\xff" * 7)
     for _ in range(2):
         ann.send(purpose="history", ref="h", **{"with": "#lobby"}, limit=10)
-        assert "tell whoever runs this server" in ann.error("STORE_UNAVAILABLE")["text"]
+        refused = ann.error("STORE_UNAVAILABLE")
+        assert "tell whoever runs this server" in refused["text"] and "retry_after" not in refused
     ann.send(purpose="history", ref="ok", **{"with": "#lobby"}, limit=2)
     assert [one["text"] for one in ann.until("history")["messages"]] == ["second", "third"]
     assert ann.say("fourth")["purpose"] == "ok"
     assert server.said.count("cannot be read") == 1
+    assert f"history.json at byte {whole.rindex(b'{', 0, at)}" in server.said
     with path.open("r+b") as file:
         file.seek(at)
         file.write(whole[at : at + 7])

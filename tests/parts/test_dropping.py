@@ -94,8 +94,9 @@ def test_marks_are_looked_at_a_few_at_a_time_and_those_that_are_needed_stay(
     assert [room.room for room in found.rooms] == ["#lobby", *(f"#room{n}" for n in (0, 2, 4, 6))]
 
 
-def test_an_index_that_could_not_be_told_of_a_drop_is_made_again_whatever_is_closed_later(
-    house: House, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("killed", [False, True])
+def test_an_index_that_could_not_be_told_of_a_drop_is_told_later_or_made_again(
+    house: House, monkeypatch: pytest.MonkeyPatch, killed: bool
 ) -> None:
     client = house.connect()
     house.ask(client, Join("ann", 1, 0.0))
@@ -114,9 +115,18 @@ def test_an_index_that_could_not_be_told_of_a_drop_is_made_again_whatever_is_clo
     house.index.db.execute("PRAGMA query_only=OFF")
     house.ask(client, Say("s", "later"))
     house.quiet()
-    house.mono += 100  # it is tried again
-    house.rotate()
-    house.restart()
+    if killed:
+        house.crash()
+    else:
+        house.rotate()
+        assert not house.retention.under_way  # it is not time yet
+        house.mono += 100
+        house.rotate()
+        while house.retention.under_way:
+            house.retention.step(house.moment.utc)
+        house.rotate()
+        house.restart()
+    assert house.trusted is not killed
     client = house.connect()
     house.ask(client, Join("bob", 1, 0.0), ListRooms("r"))
     house.quiet()

@@ -130,6 +130,33 @@ def test_the_number_of_a_conversation_that_was_taken_back_is_never_anothers(hous
     assert lookup.sight([Stream("@~ann bob")]).asked == shown
 
 
+@pytest.mark.parametrize("first", [False, True])
+def test_what_the_disk_has_changed_is_left_out_while_the_index_is_made(
+    house: House, first: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    joined(house, "ann")
+    for number in range(300):
+        add(house, f"guest{number}", "eve", "x" * 1000)
+    house.log.close()
+    house.index.db.close()
+    (house.data / "history.index").unlink()
+    house._open()
+    path = house.data / "history.json"
+    whole = path.read_bytes()
+    at = whole.index(b'"purpose"') if first else whole.index(b"guest7")
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(b"\xff")
+    assert house.index.behind
+    while house.index.fill():
+        pass
+    assert not house.index.behind
+    assert caplog.text.count("cannot be read") == 1
+    assert f"at byte {whole.rindex(b'{', 0, at)}" in caplog.text
+    left_out = [seq for seq in range(2, 302) if Lookup(house.index).at(seq) is None]
+    assert left_out == ([] if first else [9])  # the first is that of ann's coming
+
+
 def asked_to_prove(house: House, client: Client) -> Response:
     """Begin a login of Ann's. Return the answer to the challenge."""
     scram = ScramClient(["SCRAM-SHA-256"], "Ann", "secret")

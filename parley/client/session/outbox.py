@@ -120,7 +120,9 @@ class Outbox:
         ref = event.ref or ""
         if ref not in self._outgoing:
             return False
-        if event.error in _AGAIN:
+        # What cannot be read back will not be there in a second.
+        lasts = event.error == ErrorWord.STORE_UNAVAILABLE.value and event.retry_after is None
+        if event.error in _AGAIN and not lasts:
             self._outgoing.put_off(ref, event.retry_after or 1.0, time.monotonic())
         else:
             self._outgoing.fail(ref, event.text)

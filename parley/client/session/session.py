@@ -122,6 +122,11 @@ class Session:
             self._away = before
         return answer
 
+    @property
+    def is_away(self) -> bool:
+        """Whether one has said that one is away."""
+        return self._away is not None
+
     def warn_if_exposed(self) -> None:
         """Say that what has to do with a password is about to go over a connection that is not
         encrypted, if that is so and has not been said."""

@@ -20,6 +20,7 @@ written on.
 """
 
 import contextlib
+import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -33,6 +34,8 @@ from parley.server.log.log import START, Log, Position, Span, Stored
 from parley.server.log.records import Deed, Record, Said, decode_line
 from parley.server.log.recovery import Checkpoint
 from parley.server.log.segments import Stamp, address, split
+
+logger = logging.getLogger(__name__)
 
 _VERSION: Final = 6
 _SLICE: Final = 64 * 1024  # bytes of the log taken into the index at a time: about 10 ms
@@ -94,7 +97,6 @@ class Index:
         self._written: list[Stored] = []  # and not committed
         self.checkpoint: Checkpoint | None = None
         self._rotated = False  # and the file may not know it yet
-        self._moved = False  # marks of what was dropped, and the file does not know where they are
         self.low = 1
         self.floor = 0
         self._low_offset = 0
@@ -251,17 +253,22 @@ class Index:
         self.read.written()
 
     def fill(self) -> bool:
-        """Take in one slice more of the older records. Return False if none is left.
+        """Take in one slice more of the older records. Return False if none is left. What is no
+        record any more, since the disk has changed it, is left out.
 
-        Raises ``IndexUnavailableError`` as ``flush`` does.
+        Raises ``IndexUnavailableError`` as ``flush`` does, ``PastUnreadableError`` if the disk does
+        not give a slice back.
         """
         if not self.behind:
             return False
         try:
-            found = self._slice_before(self._low_offset)
-        except (OSError, ValueError) as problem:
-            raise IndexUnavailableError(f"the log cannot be read: {problem}") from None
-        low, low_offset = found[0][0].seq, found[0][1].offset
+            low_offset, data = self._slice_before(self._low_offset)
+        except OSError as problem:
+            raise PastUnreadableError(problem.strerror or str(problem)) from None
+        found = list(self._still_there(data, low_offset))
+        low = found[0][0].seq if found else self.low
+        if self._is_first(low_offset):
+            low = self.floor + 1
         with self._transaction():
             self.tables.write(entry for entry in found if isinstance(entry[0], Said))
             update = "UPDATE meta SET value = ? WHERE name = ?"
@@ -269,8 +276,9 @@ class Index:
         self.low, self._low_offset = low, low_offset
         return self.behind
 
-    def _slice_before(self, end: int) -> list[tuple[Record, Span]]:
-        """Return the last records before the address ``end``."""
+    def _slice_before(self, end: int) -> tuple[int, bytes]:
+        """Return the lines of the last records before the address ``end``, and the address at which
+        they begin."""
         number, offset = split(end)
         while offset <= START + 1:  # nothing stands before it in this file
             before = self._log.files.before(number)
@@ -286,7 +294,22 @@ class Index:
                 start += cut + 1
                 break
             size *= 2  # a record longer than a slice
-        return list(records_in(self._log.read_bytes(start, end), start))
+        return start, self._log.read_bytes(start, end)
+
+    def _is_first(self, start: int) -> bool:
+        """Tell whether nothing of the log stands before the address ``start``."""
+        number, offset = split(start)
+        return offset <= START + 1 and self._log.files.before(number) is None
+
+    def _still_there(self, data: bytes, start: int) -> Iterator[tuple[Record, Span]]:
+        """Yield the records in ``data`` but for those that are none any more, which are logged."""
+        for line, span in _lines_in(data, start):
+            try:
+                record = decode_line(line)
+            except ValueError as problem:
+                logger.error("%s cannot be read: %s", self._log.files.say(span.offset), problem)
+            else:
+                yield record, span
 
     # Files that are closed, and dropped
 
@@ -313,8 +336,12 @@ class Index:
         self.low = max(self.low, last + 1)
 
     def dropped(self, marks: Iterable[tuple[Record, Span]]) -> None:
-        """A file was dropped; ``marks``, of all that is dropped, stand there now."""
-        self._moved = True  # until this is written too the files are not to be known
+        """A file was dropped; ``marks``, of all that is dropped, stand there now.
+
+        Raises ``IndexUnavailableError`` as ``flush`` does: no file is to be closed before it is
+        tried again, or the index would lead into one that is gone.
+        """
+        self._rotated = False  # until this is written too the files are not to be known
         with self._transaction():
             self.db.execute("DELETE FROM place WHERE seq <= ?", (self.floor,))
             places = [(record.seq, *span, 0) for record, span in marks]
@@ -325,7 +352,6 @@ class Index:
             )
             self._know_closed()
             self._checkpoint(self._log.position, closed=False)
-        self._moved = False
 
     def tidy(self, first: bool = False) -> bool:
         """Give back some of the space that removed words still take: after ``dropped``, until it
@@ -405,7 +431,7 @@ class Index:
         self.db.executemany("INSERT INTO closed VALUES (?, ?, ?)", rows)
 
     def _checkpoint(self, position: Position, closed: bool) -> None:
-        if self._rotated and not self._moved:
+        if self._rotated:
             self._know_closed()
         last = self._log.stamp
         self.checkpoint = Checkpoint(position, dict(self._log.files.closed), last)
@@ -427,9 +453,15 @@ class Index:
 
 
 def records_in(data: bytes, start: int) -> Iterator[tuple[Record, Span]]:
-    """Yield the records in ``data``, whole lines of the log from the address ``start`` on."""
+    """Yield the records in ``data``, whole lines of the log from the address ``start`` on. Raises
+    ``ValueError`` if one is none."""
+    for line, span in _lines_in(data, start):
+        yield decode_line(line), span
+
+
+def _lines_in(data: bytes, start: int) -> Iterator[tuple[bytes, Span]]:
     for line in data.split(b"\n"):
         text = line.rstrip(b",\r \t")
         if text:
-            yield decode_line(text), Span(start, len(text))
+            yield text, Span(start, len(text))
         start += len(line) + 1

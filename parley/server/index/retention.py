@@ -52,12 +52,14 @@ class Keep(NamedTuple):
 class _Job:
     """A file that is being dropped. ``marks`` are the lines of the marks of what was dropped before
     and of its own, of which so many have been ``looked`` at; ``kept`` are those still needed, with
-    the deeds decoded. ``dropped``: it is gone, and the index is to be tidied."""
+    the deeds decoded. ``places``: it is gone, and the marks stand there now, as the index is to
+    know; ``dropped``: it does, and is to be tidied."""
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.at = address(number, 2)
         self.seq = 0
+        self.places: list[tuple[Record, Span]] | None = None
         self.dropped = False
         self.marks: list[bytes] = []
         self.looked = 0
@@ -73,12 +75,13 @@ class Retention:
         self._log = log
         self._index = index
         self._job: _Job | None = None
+        self._paused = False
         self._not_before = 0.0
 
     @property
     def under_way(self) -> bool:
         """Whether ``step`` has something to do."""
-        return self._job is not None
+        return self._job is not None and not self._paused
 
     def look(self, utc: float) -> None:
         """Close ``history.json`` if it is time, and begin to drop what is too old.
@@ -86,7 +89,10 @@ class Retention:
         ``utc`` is in seconds. What cannot be done is logged, and tried again later. Raises
         ``LogBrokenError`` if the disk cannot be trusted any more.
         """
-        if self.keep == Keep() or utc < self._not_before or self._job is not None:
+        if self.keep == Keep() or utc < self._not_before:
+            return
+        self._paused = False
+        if self._job is not None:
             return
         try:
             if self._is_full(utc):
@@ -108,16 +114,19 @@ class Retention:
             if job.dropped:
                 if not self._index.tidy():
                     self._job = None
+            elif job.places is not None:
+                self._tell_index(job, job.places)
             elif job.at < (end := self._log.files.end(job.number)):
                 self._take_out(job, end)
             elif job.looked < len(job.marks):
                 self._look_at_marks(job)
             else:
-                self._drop(job, utc)
-                job.dropped = True
-                self._index.tidy(first=True)
+                job.places = self._drop(job, utc)
+                self._tell_index(job, job.places)
         except (OSError, IndexUnavailableError) as problem:
-            self._job = None
+            if job.places is None:
+                self._job = None
+            self._paused = True
             self._put_off(problem, utc)
         except ValueError as problem:  # the disk has changed it
             self._job = None
@@ -189,8 +198,9 @@ class Retention:
                 job.kept.append((line, deed))
         job.looked += _MARKS_AT_ONCE
 
-    def _drop(self, job: _Job, utc: float) -> None:
-        """Write down what outlives the file, and delete it."""
+    def _drop(self, job: _Job, utc: float) -> list[tuple[Record, Span]]:
+        """Write down what outlives the file, and delete it. Return the deeds, and where they stand
+        now."""
         lines = [encode_dropped(Dropped(job.seq, utc, job.number))]
         kept: list[tuple[Record, Span]] = []
         at = address(MARKS, len(b"[\n") + len(lines[0]))
@@ -203,9 +213,15 @@ class Retention:
         files = self._log.files
         files.replace(MARKS, b"[\n" + b",\n".join(lines) + END)
         files.remove(job.number)
-        self._index.dropped(kept)
         name = files.name(job.number).name
         logger.info("%s was dropped: messages up to seq %d are gone", name, job.seq)
+        return kept
+
+    def _tell_index(self, job: _Job, places: list[tuple[Record, Span]]) -> None:
+        """Let the index know that the file is gone, and where the deeds stand now."""
+        self._index.dropped(places)
+        job.dropped = True
+        self._index.tidy(first=True)
 
     def _earlier_marks(self) -> list[bytes]:
         """Return the lines of the file of marks."""

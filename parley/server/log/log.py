@@ -245,16 +245,19 @@ class Log:
         self.files.close()
 
     def _read_together(self, spans: list[Span]) -> list[Record]:
-        base = spans[0].offset
+        at = base = spans[0].offset
+        records: list[Record] = []
         try:
             data = self.read_bytes(base, spans[-1].offset + spans[-1].length)
-            return [decode_line(data[s.offset - base : s.offset - base + s.length]) for s in spans]
+            for at, length in spans:
+                records.append(decode_line(data[at - base : at - base + length]))
         except (OSError, ValueError) as problem:
-            where = self.files.say(base)
-            if base not in self._unreadable:
-                self._unreadable.add(base)
+            where = self.files.say(at)
+            if at not in self._unreadable:
+                self._unreadable.add(at)
                 logger.error("%s cannot be read: %s", where, problem)
             raise UnreadableError(f"{where} cannot be read") from None
+        return records
 
     def _write(self, data: bytes) -> None:
         """Write ``data`` at the end of the records, whole or not at all."""

@@ -125,7 +125,9 @@ export class Sending {
   /** Take in an `error`. Return whether it was for one of these. */
   refusal({ ref, error, text, retry_after: after }) {
     if (!this._outgoing.has(ref)) return false;
-    if (AGAIN.has(error)) this._outgoing.putOff(ref, (after ?? 1) * 1000, performance.now());
+    // What cannot be read back will not be there in a second.
+    const lasts = error === "STORE_UNAVAILABLE" && typeof after !== "number";
+    if (AGAIN.has(error) && !lasts) this._outgoing.putOff(ref, (after ?? 1) * 1000, performance.now());
     else this._refused(ref, text);
     this.go();
     return true;
