@@ -65,7 +65,7 @@ class Plain:
         downloads: Path,
         room: str | None = None,
     ) -> None:
-        settings.ask_password = settings.ask_password or self.ask_password
+        settings.ask_password = settings.ask_password or self._ask_to_log_in
         settings.new_nick = self._new_nick
         settings.ask = self.ask
         self.preferences = preferences
@@ -149,6 +149,19 @@ class Plain:
     async def ask(self, prompt: str) -> str | None:
         """Ask for something on a line of its own."""
         return await self._ask(prompt, hidden=False)
+
+    async def _ask_to_log_in(self, prompt: str) -> str | None:
+        # Who knows the question may have answered before it was asked: that is for nobody's eyes.
+        early = [m.text for m in self.session.outbox.take_back()]
+        if early:
+            typing = self._prompts.default_buffer if self._reading else None
+            draft = self._draft if typing is None else typing.text
+            text = " ".join(filter(None, (draft, *early)))
+            if typing is None:
+                self._draft = text
+            else:
+                typing.text = text
+        return await self.ask_password(prompt)
 
     async def _new_nick(self, why: str) -> str | None:
         self._print(f"{clean(why)}.")

@@ -1,5 +1,8 @@
 """Line by line, in a real terminal."""
 
+import os
+import signal
+
 from tests.client.conftest import Open
 from tests.conftest import ChatServer
 
@@ -47,6 +50,25 @@ def test_a_password_is_asked_hidden(accounts_server: ChatServer, open_client: Op
     bob.see("Now writing to @ann.", "@ann>")
     bob.type("\x04")
     assert bob.ended() == 0
+
+
+def test_a_password_typed_before_it_is_asked_for_is_told_to_nobody(
+    accounts_server: ChatServer, open_client: Open
+) -> None:
+    os.kill(accounts_server.pid, signal.SIGSTOP)
+    try:
+        bob = open_client(accounts_server, "Bob", "--plain", columns=100)
+        bob.see("#lobby>")
+        bob.type("456\r")
+        bob.see("(not stored yet: 456)")
+    finally:
+        os.kill(accounts_server.pid, signal.SIGCONT)
+    bob.see("Password for Bob:")
+    bob.type("456\r")
+    bob.see("Connected as Bob.", "#lobby> 456")
+    bob.type("\x15hello\r")
+    bob.see("Bob: hello")
+    assert accounts_server.messages == ["hello"]
 
 
 def test_a_dumb_terminal_gets_lines_and_no_escapes(

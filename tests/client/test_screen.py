@@ -216,6 +216,25 @@ def test_a_password_is_asked_hidden_and_logs_in(
     alice.see("✓ it is me")
 
 
+def test_a_password_typed_before_it_is_asked_for_is_told_to_nobody(
+    accounts_server: ChatServer, open_client: Open
+) -> None:
+    os.kill(accounts_server.pid, signal.SIGSTOP)
+    try:
+        bob = open_client(accounts_server, "Bob")
+        bob.see("connecting")
+        bob.type("456\r")
+        bob.see("… 456")
+    finally:
+        os.kill(accounts_server.pid, signal.SIGCONT)
+    bob.see("Password for Bob:", not_="… 456")
+    bob.type("456\r")
+    bob.see("Bob ●", "› 456")
+    bob.type("\x15hello\r")
+    bob.see("✓ hello")
+    assert accounts_server.messages == ["hello"]
+
+
 def test_a_guest_registers_and_comes_back_with_the_password(
     server: ChatServer, open_client: Open
 ) -> None:

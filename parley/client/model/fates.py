@@ -53,7 +53,7 @@ class Fates:
         return where
 
     def dropped(self, event: Dropped) -> None:
-        """One that was refused is not to be sent again."""
+        """One is not to be sent, or not again."""
         if event.ref in self._open:
             where, entry = self._open.pop(event.ref)
             where.remove(entry)

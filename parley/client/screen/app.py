@@ -66,7 +66,7 @@ class Screen:
         downloads: Path,
         room: str | None = None,
     ) -> None:
-        settings.ask_password = settings.ask_password or self.ask_password
+        settings.ask_password = settings.ask_password or self._ask_to_log_in
         settings.new_nick = self._new_nick
         settings.ask = self.ask
         self.preferences = preferences
@@ -295,6 +295,12 @@ class Screen:
     async def ask_password(self, prompt: str) -> str | None:
         """Ask for a password, hidden, in the place of the input, which keeps its draft."""
         return await self.asking.ask(prompt, hidden=True)
+
+    async def _ask_to_log_in(self, prompt: str) -> str | None:
+        # Who knows the question may have answered before it was asked: that is for nobody's eyes.
+        for message in self.session.outbox.take_back():
+            self.composer.give_back(message.to, message.text)
+        return await self.ask_password(prompt)
 
     async def _new_nick(self, why: str) -> str | None:
         self.model.note(f"{clean(why)}.", time.time(), Kind.TROUBLE)

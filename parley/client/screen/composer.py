@@ -51,6 +51,16 @@ class Composer:
         """Show the draft of the current conversation."""
         self.buffer.set_document(Document(self._model.current.draft))
 
+    def give_back(self, name: str, text: str) -> None:
+        """Put a text that was entered behind the draft of the conversation it was for."""
+        where = self._model.conversation(name)
+        if where is self._model.current:
+            text = "\n".join(filter(None, (self.buffer.text, text)))
+            self.buffer.set_document(Document(text))
+        else:
+            where.draft = "\n".join(filter(None, (where.draft, text)))
+            self._session.memory.keep_draft(where.name, where.draft)
+
     def submit(self) -> None:
         """Send what is typed, or do what it says."""
         text = self.buffer.text.strip("\n")  # an Enter typed ahead, the end of what was pasted

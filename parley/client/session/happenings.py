@@ -59,7 +59,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """An own message that was refused will not be sent again."""
+    """An own message that was refused, or was taken back before it was sent, will not be sent."""
 
     ref: str
 

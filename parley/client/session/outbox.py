@@ -47,6 +47,7 @@ class Outbox:
         self._send: Callable[[Say], None] | None = None
         self._frame = FRAME
         self._timer: asyncio.TimerHandle | None = None
+        self._typed_ahead: list[str] | None = []  # None once the server's state is known
 
     @property
     def waiting(self) -> list[Waiting]:
@@ -73,6 +74,8 @@ class Outbox:
         ref = self._new_ref()
         message = Waiting(ref, to, text, round(time.time(), 3))
         self._outgoing.add([message])
+        if self._typed_ahead is not None:
+            self._typed_ahead.append(ref)
         self._memory.save(at_once=True)
         self._batch.emit(Queued(ref, to, text, message.time))
         self._send_due()
@@ -90,6 +93,20 @@ class Outbox:
         if self._outgoing.drop(ref):
             self._memory.save(at_once=True)
             self._batch.emit(Dropped(ref))
+
+    def settled(self) -> None:
+        """It is known whether the server is there: who types from now on sees what they do."""
+        self._typed_ahead = None
+
+    def take_back(self) -> list[Waiting]:
+        """Forget, and return, what was said in this run before ``settled``: none of it was sent."""
+        taken = self._outgoing.take_back(self._typed_ahead or ())
+        if taken:
+            self._typed_ahead = []
+            self._memory.save(at_once=True)
+            for message in taken:
+                self._batch.emit(Dropped(message.ref))
+        return taken
 
     def connected(self, limits: Limits, send: Callable[[Say], None]) -> None:
         """The server takes messages, within ``limits``, by ``send``: all go (again)."""

@@ -116,6 +116,11 @@ class Outgoing:
         del self._own[ref]
         return True
 
+    def take_back(self, refs: Iterable[str]) -> list[Waiting]:
+        """Forget those of these messages that are neither acknowledged nor refused. Return them."""
+        taken = [ref for ref in refs if ref in self._own and not self._own[ref].failed]
+        return [self._own.pop(ref).message for ref in taken]
+
     def due(self, now: float) -> tuple[list[Waiting], float | None]:
         """Return what is to be sent now, and in how many seconds to ask again, if that is known
         (else an acknowledgement must come first)."""

@@ -193,6 +193,8 @@ class Session:
 
     def _change(self, change: Change) -> None:
         self.status = change.status
+        if change.status in (Status.ONLINE, Status.WAITING):
+            self.outbox.settled()
         self._batch.add(change)
 
     async def _serve(self) -> None:
