@@ -24,6 +24,27 @@ def test_lines_come_above_what_is_being_typed(server: ChatServer, open_client: O
     ann.see("bob to ann: psst")
 
 
+def test_what_is_changed_or_taken_back_is_said_anew(server: ChatServer, open_client: Open) -> None:
+    bob = server.joined("bob")
+    bob.say("missed")
+    ann = open_client(server, "ann", "--plain", columns=100)
+    ann.see("bob: missed", "Connected as ann.")
+    seq = bob.say("frist")["seq"]
+    ann.see("bob: frist")
+    bob.send(purpose="edit", ref="e", seq=seq, text="first")
+    ann.see("bob: first (edited)")
+    bob.send(purpose="redact", ref="r", seq=seq)
+    ann.see("bob: (taken back)")
+    ann.type("mine\r")
+    ann.see("] ann: mine")
+    ann.type("/edit my own\r")
+    ann.see("] ann: my own (edited)")
+    ann.type("/redact\r")
+    ann.see("] ann: (taken back)")
+    assert ann.text.count("ann: my own") == ann.text.count("ann: (taken back)") == 1
+    assert ann.text.count("bob: first") == ann.text.count("bob: (taken back)") == 1
+
+
 def test_it_says_what_is_not_stored_and_comes_back(server: ChatServer, open_client: Open) -> None:
     ann = open_client(server, "ann", "--plain", columns=100)
     ann.see("Connected as ann. Here: nobody else.")

@@ -103,7 +103,7 @@ async def _changed(
     answer: Awaitable[AnyEvent],
 ) -> None:
     if not say_refusal(face, await answer):
-        where.change(seq, text, redacted, 0)
+        face.model.change(where, seq, text, redacted, 0)
 
 
 async def history(face: Face, rest: str) -> None:

@@ -156,17 +156,18 @@ class Conversation:
             between.sort(key=lambda e: e.fate is Fate.SENT)
             self.entries[at:end] = between
 
-    def change(self, seq: int, text: str, redacted: bool, newest: int) -> bool:
-        """Give the entry ``seq`` another text; ``newest`` is the place of the change. False if
-        that entry is not here."""
+    def change(self, seq: int, text: str, redacted: bool, newest: int) -> Entry | None:
+        """Give the entry ``seq`` another text; ``newest`` is the place of the change. Return it,
+        None if it is not here or said that already."""
         self._newest = max(self._newest, newest)
         for entry in reversed(self.entries):
             if entry.seq == seq:
+                news = (entry.text, entry.redacted) != (text, redacted)
                 entry.text, entry.changed, entry.redacted = text, not redacted, redacted
                 entry.mention = entry.mention and not redacted
                 self.version += 1
-                return True
-        return False
+                return entry if news else None
+        return None
 
     def last_by(self, nick: str) -> Entry | None:
         """Return the last message of ``nick`` that has a place and was not taken back."""

@@ -8,6 +8,8 @@ else.
 from collections.abc import Callable, Iterable
 from typing import Final
 
+import msgspec
+
 from framing.events import (
     Error,
     FileChanged,
@@ -29,7 +31,7 @@ from framing.names import LOBBY, key
 from parley.client.ground.clean import NAME_CHARS, REASON_CHARS, clean, clean_name, clean_text, sane
 from parley.client.ground.times import in_own_time
 from parley.client.model import comings
-from parley.client.model.conversation import Conversation, Entry, Kind
+from parley.client.model.conversation import Conversation, Entry, Fate, Kind
 from parley.client.model.entries import entry_of, place_of
 from parley.client.model.fates import Fates
 from parley.client.model.people import People
@@ -72,7 +74,8 @@ class Model:
         self.alerts = 0  # private messages and mentions from others so far
         self.last_alert: Entry | None = None
         self.entered: Callable[[Conversation, Entry], None] | None = None
-        """Told of each entry: a face that writes line by line needs no more."""
+        """Told of each entry, and again when it says something else: a face that writes line by
+        line needs no more."""
         self._missed: set[Conversation] = set()
         self.resumed = False  # whether one was here before: what is replayed was missed
 
@@ -187,6 +190,12 @@ class Model:
             elif isinstance(event, (Trouble, Error)):
                 self.note(clean(event.text[:REASON_CHARS]), time, Kind.TROUBLE)
 
+    def change(self, where: Conversation, seq: int, text: str, redacted: bool, newest: int) -> None:
+        """Give a message another text, or take it back; ``newest`` is the place of the change."""
+        entry = where.change(seq, text, redacted, newest)
+        if entry is not None and self.entered is not None:
+            self.entered(where, msgspec.structs.replace(entry, fate=Fate.NONE))
+
     def older(self, conversation: Conversation, page: History) -> None:
         """Add an older page that was asked for: what of it belongs there, in its order."""
         entries: list[Entry] = []
@@ -208,7 +217,7 @@ class Model:
         original = message.edit_of or message.redact_of
         if original is not None:
             redacted = message.redact_of is not None
-            where.change(original, clean_text(message.text), redacted, message.seq)
+            self.change(where, original, clean_text(message.text), redacted, message.seq)
             return
         entry = self.entry(message, past)
         if not self._add(where, entry) or key(entry.nick) == key(self.nick):
