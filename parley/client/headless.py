@@ -102,6 +102,7 @@ class Headless:
         self._online = asyncio.Event()
         self._ends = asyncio.Event()
         self._told = False
+        self._said_anew: set[int] = set()  # what came in a replay as it had been changed
         self.session = Session(settings, store, self._happened)
 
     async def run(self) -> int:
@@ -320,13 +321,19 @@ class Headless:
                     self._print_message(message, past=True)
 
     def _print_message(self, message: Message, past: bool) -> None:
-        if self._errands:
+        original = message.edit_of or message.redact_of
+        if self._errands or (past and original in self._said_anew):
             return
+        redacted = message.redacted or message.redact_of is not None
+        changed = message.changed is not None or message.edit_of is not None
+        if past and (redacted or changed):
+            self._said_anew.add(message.seq)
         nick = clean(message.from_)
         who = f"{nick} -> {clean(message.to)}" if message.to.startswith("@") else nick
         at = time.strftime("%H:%M", time.localtime(sane(message.time)))
         mark = "[History] " if past else ""
         text = clean_text(message.text).replace("\n", "\n    ")
+        text = "(taken back)" if redacted else f"{text} (edited)" if changed else text
         self._print(f"{mark}[{at}] {who}: {text}\n".encode())
 
     def _print_json(self, body: bytes) -> None:

@@ -120,6 +120,31 @@ def test_what_is_said_comes_out_a_line_each(server: ChatServer) -> None:
     assert bob.until("left")["reason"] == "disconnect"
 
 
+def test_what_is_changed_or_taken_back_comes_out_as_that(server: ChatServer) -> None:
+    bob = server.joined("bob")
+    first = [bob.say("frist")["seq"], bob.say("slip")["seq"]]
+    bob.send(purpose="edit", ref="e", seq=first[0], text="first")
+    bob.send(purpose="redact", ref="r", seq=first[1])
+    bob.until("ok", ref="r")
+    client = subprocess.Popen(
+        command(server, "ann", "1"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert client.stdin is not None and client.stdout is not None
+    line = client.stdout.readline()
+    assert line.endswith("] bob: first (edited)\n"), line
+    assert client.stdout.readline().endswith("] bob: (taken back)\n")
+    bob.until("joined")
+    last = bob.say("live")["seq"]
+    assert client.stdout.readline().endswith("] bob: live\n")
+    bob.send(purpose="edit", ref="e2", seq=last, text="life")
+    assert client.stdout.readline().endswith("] bob: life (edited)\n")
+    bob.send(purpose="redact", ref="r2", seq=last)
+    assert client.stdout.readline().endswith("] bob: (taken back)\n")
+    client.stdin.write("q!\n")
+    client.stdin.flush()
+    assert client.wait(20) == 0
+
+
 def test_a_room_is_entered_first(server: ChatServer) -> None:
     bob = server.joined("bob")
     bob.send(purpose="enter", ref="e", room="#lab", private=True)
