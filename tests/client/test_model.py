@@ -4,7 +4,18 @@ from dataclasses import replace
 
 import pytest
 
-from framing.events import HasRead, History, Left, Limits, Message, User, Welcome
+from framing.events import (
+    Arrival,
+    HasRead,
+    History,
+    Joined,
+    Left,
+    Limits,
+    Message,
+    Roster,
+    User,
+    Welcome,
+)
 from parley.client.commands.face import UsageError
 from parley.client.commands.searching import parse_search
 from parley.client.model import conversation as rooms
@@ -136,6 +147,20 @@ def test_who_leaves_a_room_gives_no_reason() -> None:
     model = Model("ann")
     model.take([Left("bob", 1, 1e9, "left", "#lobby"), Left("cyd", 1, 1e9, "odd", "#lobby")], 0.0)
     assert [entry.text for entry in model.lobby.entries] == ["bob left, cyd left (odd)"]
+
+
+def test_another_window_of_somebody_who_is_here_is_no_coming_or_going() -> None:
+    model = Model("ann")
+    model.take([Joined("bob", 1, 1e9), Joined("bob", 2, 1e9)], 0.0)
+    model.take([Left("bob", 1, 1e9, "disconnect")], 0.0)
+    assert [entry.text for entry in model.lobby.entries] == ["bob joined"]
+    assert [person.nick for person in model.people.online] == ["bob"]
+    model.take([Left("bob", 2, 1e9, "disconnect")], 0.0)
+    assert [entry.text for entry in model.lobby.entries] == ["bob joined, bob left"]
+    assert not model.people.online
+    many = [Arrival("cyd", 1), Arrival("cyd", 2)]
+    model.take([Roster(many, [], 1, 1e9), Joined("ann", 2, 1e9)], 0.0)
+    assert [e.text for e in model.lobby.entries] == ["bob joined, bob left, cyd joined, ann joined"]
 
 
 def test_an_accounts_unread_conversation_has_the_nick_as_it_is_written() -> None:

@@ -151,14 +151,12 @@ class Model:
                 self._history(event)
             elif isinstance(event, Joined):
                 where = self._comer(event.room, event.nick, True)
-                if event.room is None:
-                    self.people.came(event.nick, event.id, event.time)
-                self._coming(where, event.time, comings.joined(event))
+                if event.room is not None or self._came(event.nick, event.id, event.time):
+                    self._coming(where, event.time, comings.joined(event))
             elif isinstance(event, Left):
                 where = self._comer(event.room, event.nick, False)
-                if event.room is None:
-                    self.people.went(event.nick, event.id)
-                self._coming(where, event.time, comings.left(event))
+                if event.room is not None or self._went(event.nick, event.id):
+                    self._coming(where, event.time, comings.left(event))
             elif isinstance(event, IsTyping):
                 self._typing(event, time)
             elif isinstance(event, HasRead):
@@ -349,15 +347,24 @@ class Model:
         where = self.lobby
         for gone in event.left:
             where = self._comer(event.room, gone.nick, False)
-            if event.room is None:
-                self.people.went(gone.nick, gone.id)
         for come in event.joined:
             where = self._comer(event.room, come.nick, True)
-            if event.room is None:
-                self.people.came(come.nick, come.id, event.time)
         if event.room is None:
+            left = [gone for gone in event.left if self._went(gone.nick, gone.id)]
+            came = [c for c in event.joined if self._came(c.nick, c.id, event.time)]
+            event = msgspec.structs.replace(event, left=left, joined=came)
             self.people.total = event.online
-        self._coming(where, event.time, comings.several(event))
+        if event.left or event.joined:
+            self._coming(where, event.time, comings.several(event))
+
+    def _came(self, nick: str, id_: int, time: float) -> bool:
+        """A client of somebody has come. Return whether that is to be told: another one of who
+        is here is no news, unless it is of oneself."""
+        return self.people.came(nick, id_, time) or key(nick) == key(self.nick)
+
+    def _went(self, nick: str, id_: int) -> bool:
+        """A client of somebody has gone. Return whether that is to be told, as of ``_came``."""
+        return self.people.went(nick, id_) or key(nick) == key(self.nick)
 
     def _coming(self, where: Conversation, time: float, text: str) -> None:
         """Tell of a coming or going, on the line of the one before if that was just now."""

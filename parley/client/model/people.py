@@ -75,27 +75,31 @@ class People:
             told.append(person)
         return told
 
-    def came(self, nick: str, id_: int, time: float) -> None:
-        """Somebody has come, with one more client."""
+    def came(self, nick: str, id_: int, time: float) -> bool:
+        """Somebody has come, with one more client. False if they were here by another already."""
         time = sane(time)
         person = self._known.get(key(nick))
         self._online = None
         if person is None:
             person = self._known[key(nick)] = Person(clean_name(nick), "online", set(), time)
-        if not person.ids:
+        news = not person.ids
+        if news:
             person.status, person.since = "online", time
             self.total += 1
         person.ids.add(id_)
+        return news
 
-    def went(self, nick: str, id_: int) -> None:
-        """A client of somebody has gone."""
+    def went(self, nick: str, id_: int) -> bool:
+        """A client of somebody has gone. False if they are still here by another."""
         person = self._known.get(key(nick))
         self._online = None
         if person is not None and person.ids:
             person.ids.discard(id_)
-            if not person.ids:
-                person.status = "offline"
-                self.total -= 1
+            if person.ids:
+                return False
+            person.status = "offline"
+            self.total -= 1
+        return True
 
     def changed(self, event: Presence) -> None:
         """Somebody is away, or back."""
