@@ -102,6 +102,7 @@ class Headless:
         self._online = asyncio.Event()
         self._ends = asyncio.Event()
         self._told = False
+        self._trouble = ""  # why there is no connection, as it was said last
         self._said_anew: set[int] = set()  # what came in a replay as it had been changed
         self.session = Session(settings, store, self._happened)
 
@@ -303,8 +304,11 @@ class Headless:
             if isinstance(event, Change):
                 if event.status is Status.ONLINE:
                     self._online.set()
+                    self._trouble = ""
                 if event.status is Status.WAITING and not self._jsonl and self._online.is_set():
-                    self._complain(f"{event.text}; trying again")
+                    if event.text != self._trouble:  # not at each try, for as long as it lasts
+                        self._complain(f"{event.text}; trying again")
+                    self._trouble = event.text
             elif isinstance(event, Failed):
                 self._complain(f"not sent: {event.text}")
                 self._code = REFUSED

@@ -91,6 +91,7 @@ class Plain:
         self._kept = to if self._draft else None  # whose draft is here
         self._dumb = is_dumb_terminal()
         self._alerts = 0
+        self._trouble = ""  # why there is no connection, as it was said last
         self._tasks: set[asyncio.Task[None]] = set()
         self.preferred()
 
@@ -317,6 +318,7 @@ class Plain:
 
     def _changed(self, change: Change) -> None:
         if change.status is Status.ONLINE:
+            self._trouble = ""
             mine = key(self.model.nick)
             people = [p.nick for p in self.model.people.online if key(p.nick) != mine]
             who = ", ".join(people[:20]) if people else "nobody else"
@@ -328,7 +330,11 @@ class Plain:
             for line in self.model.motd.split("\n") if self.model.motd else ():
                 self._print(line)
         elif change.status is Status.WAITING:
-            self._print(f"Not connected: {clean(in_own_time(change.text))}. Trying again.")
+            text = clean(in_own_time(change.text))
+            if text != self._trouble:  # each try would be read out else, for as long as it lasts
+                self._trouble = text
+                stop = "" if text.endswith("?") else "."
+                self._print(f"Not connected: {text}{stop} Trying again.")
         elif change.status is Status.ENDED and change.text:
             self._print(f"Ended: {clean(in_own_time(change.text))}.")
 

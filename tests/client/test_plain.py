@@ -46,12 +46,17 @@ def test_what_is_changed_or_taken_back_is_said_anew(server: ChatServer, open_cli
 
 
 def test_it_says_what_is_not_stored_and_comes_back(server: ChatServer, open_client: Open) -> None:
-    ann = open_client(server, "ann", "--plain", columns=100)
+    ann = open_client(server, "ann", "--plain", columns=120)
     ann.see("Connected as ann. Here: nobody else.")
     server.kill()
     ann.see("Not connected:")
     ann.type("later\r")
-    ann.see("(not stored yet: later)")
+    ann.see("(not stored yet: later)", "is this its port? Trying again.")
+    for _ in range(3):
+        ann.type("/reconnect\r")
+    ann.type("/nothing\r")
+    ann.see("There is no command /nothing")
+    assert ann.text.count("is this its port?") == 1
     server.start()
     ann.see("] ann: later")
     ann.type("q!\r")
