@@ -70,7 +70,7 @@ def edit(face: Face, rest: str) -> Awaitable[None]:
     if entry is None:
         raise CannotError("You have said nothing here that could be changed.")
     if not rest:
-        raise UsageError(f"What should it say instead of {cut(entry.text, 40)!r}?")
+        raise UsageError(f"What should it say instead of '{cut(entry.text, 40)}'?")
     answer = face.session.request(lambda ref: Edit(ref, entry.seq, rest))
     return _changed(face, where, entry.seq, clean_text(rest), False, answer)
 
