@@ -85,10 +85,8 @@ class Plain:
         self._prompting = asyncio.Lock()
         self._reading = False
         self._questions = 0  # that wait for their turn
-        self._draft = self.session.memory.drafts.get(to, "")
-        if "\n" in self._draft:
-            self._draft = ""  # the screen's
-        self._kept = to if self._draft else None  # whose draft is here
+        self._draft = ""
+        self._kept: str | None = None  # whose draft is here
         self._dumb = is_dumb_terminal()
         self._alerts = 0
         self._trouble = ""  # why there is no connection, as it was said last
@@ -99,6 +97,9 @@ class Plain:
         """Run until the person leaves. Return the exit code."""
         self._print("Parley. /help lists the commands, q! leaves.")
         asyncio.get_running_loop().set_exception_handler(self._unforeseen)
+        for name, draft in self.session.memory.drafts.items():
+            if key(name) != key(self.model.current.name):
+                self._print(f"Not sent to {clean(name)}: {clean(draft)}. /go {clean(name)}")
         self._happened(self.session.outbox.open)  # of an earlier run
         session = asyncio.create_task(self.session.run())
         tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._leaving.wait())]
@@ -122,6 +123,13 @@ class Plain:
             self._print(not_stored(waiting, self.session.memory.kept))
         self._print_all()
         return code
+
+    def _take_draft(self) -> None:
+        """Go on with what was being typed here at the end of an earlier run."""
+        name = self.model.current.name
+        draft = self.session.memory.drafts.get(name, "")
+        if draft and not self._draft and self._kept is None and "\n" not in draft:  # the screen's
+            self._draft, self._kept = draft, name
 
     def _keep_draft(self) -> None:
         """Keep what is being typed for the next start, and show it: if another client is in as
@@ -261,6 +269,7 @@ class Plain:
 
     async def _read_line(self) -> str:
         """Read a line, beginning with the draft. Whatever ends it sooner, the draft is kept."""
+        self._take_draft()
         draft, self._draft = self._draft, ""
         self._reading = True
         try:

@@ -159,6 +159,16 @@ def test_what_was_being_typed_at_the_end_is_there_at_the_next_start(
     assert again.ended() == 0 and "Not sent" not in again.text
     once_more = open_client(server, "ann", "--plain", columns=100)
     once_more.see("Connected", "#lobby>", not_="#lobby> another")
+    once_more.type("/msg bob\r")
+    once_more.see("@bob>")
+    once_more.type("for you al\x03")
+    assert once_more.ended() == 0
+    last = open_client(server, "ann", "--plain", columns=100)
+    last.see("Not sent to @bob: for you al. /go @bob", "Connected", "#lobby>")
+    last.type("/go @bob\r")
+    last.see("@bob> for you al")
+    last.type("one\r")
+    last.see("nobody here is or was called bob", "@bob>", not_="@bob> for")
 
 
 def test_a_terminal_that_does_not_know_every_letter_gets_the_rest(
