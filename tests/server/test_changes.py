@@ -169,6 +169,24 @@ def test_what_an_account_has_not_read_is_counted_over_devices_and_restarts(
     assert third.login("alice", "123", 3)["unread"] == {"#lobby": 1}
 
 
+def test_conversations_are_named_as_people_and_rooms_are_written(
+    accounts_server: ChatServer,
+) -> None:
+    alice, first, second = (accounts_server.wire() for _ in range(3))
+    guest = accounts_server.joined("McGuest")
+    alice.login("alice", "123")
+    first.login("bob", "456", 1)
+    for comer in (first, guest):
+        assert ask(comer, "enter", room="#Lab")["purpose"] == "ok"
+    alice.say("hello", "@BOB")
+    guest.say("hello", "@BOB")
+    assert second.login("bob", "456", 2)["unread"] == {"@Alice": 1, "@McGuest": 1}
+    said = guest.say("hello", "#LAB")["seq"]
+    for read, name in ("@ALICE", "@Alice"), ("@mcguest", "@McGuest"), ("#lab", "#Lab"):
+        first.send(purpose="read", seq=said, **{"with": read})
+        assert second.until("read")["with"] == name
+
+
 def test_a_private_message_waits_for_an_account_that_is_not_there(
     accounts_server: ChatServer,
 ) -> None:

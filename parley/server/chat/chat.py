@@ -122,7 +122,16 @@ class Chat:
         self._bans = bans = Bans()
         self._finding = finding = Finding(self._people, accounts, archive)
         self._entrance = Entrance(
-            self._hall, accounts, bans, addresses, secret, archive, append, greeting, new_secret
+            self._hall,
+            accounts,
+            finding,
+            bans,
+            addresses,
+            secret,
+            archive,
+            append,
+            greeting,
+            new_secret,
         )
         queries = bounds.queries.rate
         self._talk = Talk(self._hall, finding, bans, archive, self.outbox, append, rate, queries)

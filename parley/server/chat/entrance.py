@@ -27,6 +27,7 @@ from parley.server.accounts.scram import (
 )
 from parley.server.chat.addresses import Addresses
 from parley.server.chat.bans import Bans
+from parley.server.chat.finding import Finding
 from parley.server.chat.hall import Hall
 from parley.server.chat.session import Session, State
 from parley.server.ground.clock import Moment
@@ -66,6 +67,7 @@ class Entrance:
         self,
         hall: Hall,
         accounts: Accounts,
+        finding: Finding,
         bans: Bans,
         addresses: Addresses,
         secret: Secret,
@@ -76,6 +78,7 @@ class Entrance:
     ) -> None:
         self._hall = hall
         self._accounts = accounts
+        self._finding = finding
         self._bans = bans
         self._addresses = addresses
         self._secret = secret
@@ -385,11 +388,11 @@ class Entrance:
                 archive.has_read(person, stream.name, max(archive.seq, 0))
             elif count := archive.unread(person, stream, UNREAD_MOST):
                 found[name] = count
-        for stream_name, nick in archive.private_streams(person, UNREAD_TOLD):
+        for stream_name, nick_key in archive.private_streams(person, UNREAD_TOLD):
             if len(found) >= UNREAD_TOLD:
                 break
             if count := archive.unread(person, Stream(stream_name), UNREAD_MOST):
-                found[f"@{nick}"] = count
+                found[f"@{self._finding.as_written(nick_key)}"] = count
         return dict(list(found.items())[:UNREAD_TOLD])
 
 

@@ -40,6 +40,13 @@ class Finding:
             return Other(holder.nick, holder.person)
         raise NobodyError(f"nobody here is or was called {nick}")
 
+    def as_written(self, nick: str) -> str:
+        """Return ``nick`` as whoever has it writes it, as they are named in messages."""
+        try:
+            return self.other(nick).nick
+        except NobodyError:  # an account that was taken out of users.json
+            return nick
+
     def role(self, person: str, nick: str) -> str | None:
         """Return the role of the account that is ``person``, if it has one."""
         account = self._accounts.get(nick)

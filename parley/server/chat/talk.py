@@ -331,9 +331,10 @@ class Talk:
             return
         seq = min(request.seq, self._archive.seq)
         if self._archive.has_read(session.person, stream.name, seq):
+            told = HasRead(self._as_written(request.with_), seq)
             for other in self._hall.people.sessions_of(session.person):
                 if other is not session:
-                    self._hall.tell(other, HasRead(request.with_, seq))
+                    self._hall.tell(other, told)
             # Not more often than it may ask for something: others are not to be flooded with that.
             if request.show and is_private(request.with_) and not self._query_wait(session, moment):
                 self.count_query(session, moment)
@@ -346,6 +347,12 @@ class Talk:
             return
         for theirs in self._hall.people.sessions_of(other.person):
             self._hall.tell(theirs, HasRead(f"@{session.nick}", seq, session.nick))
+
+    def _as_written(self, conversation: str) -> str:
+        if is_private(conversation):
+            return f"@{self._finding.as_written(conversation[1:])}"
+        room = self._hall.rooms.get(conversation)
+        return LOBBY if room is None else room.name
 
     def typing(self, session: Session, request: Typing, moment: Moment) -> None:
         """Tell those it concerns that somebody is writing: now and then, not for each key."""
