@@ -139,6 +139,37 @@ def test_the_same_ref_is_one_message_after_a_kill_too(server: ChatServer) -> Non
     assert server.messages == ["once", "once"]
 
 
+def test_a_message_sent_again_has_its_answer_though_it_could_no_longer_be_said(
+    accounts_server: ChatServer,
+) -> None:
+    server = accounts_server
+    users = json.loads((server.data / "users.json").read_text())
+    users["Alice"]["role"] = "admin"
+    (server.data / "users.json").write_text(json.dumps(users))
+    alice, ann, bea = server.wire(), server.joined("ann"), server.joined("bea")
+    alice.login("alice", "123")
+    for comer in (ann, bea):
+        comer.send(purpose="enter", ref="in", room="#lab")
+        comer.until("ok", ref="in")
+    room, lobby = ann.say("once", "#Lab", ref="room"), ann.say("once", ref="lobby")
+    ann.send(purpose="leave", ref="out", room="#lab")
+    ann.until("ok", ref="out")
+    assert ann.say("once", "#lab", ref="room") == room
+    for ref, text in ("other", "once"), ("room", "twice"):
+        ann.send(purpose="message", ref=ref, text=text, to="#lab")
+        assert ann.error("FORBIDDEN")["ref"] == ref
+    bea.send(purpose="leave", ref="out", room="#lab")
+    bea.until("ok", ref="out")
+    assert ann.say("once", "#lab", ref="room") == room, "the room has gone"
+    alice.send(purpose="mute", ref="m", nick="ann")
+    alice.until("ok", ref="m")
+    ann.error("MUTED")
+    assert ann.say("once", ref="lobby") == lobby
+    ann.send(purpose="message", ref="new", text="once")
+    assert ann.error("MUTED")["ref"] == "new"
+    assert server.messages == ["once", "once"]
+
+
 def test_a_ref_used_for_another_text_is_refused_and_not_swallowed(server: ChatServer) -> None:
     ann = server.joined("ann")
     ann.say("first", ref="one")

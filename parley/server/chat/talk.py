@@ -61,7 +61,7 @@ class Talk:
         text = request.text
         if self._too_fast(session, ref, moment):
             return
-        size = self._size(session, text, ref, moment)
+        size = self._size(session, request, moment)
         if not size:
             return
         to, person = LOBBY, None
@@ -69,7 +69,8 @@ class Talk:
             try:
                 to, person = self.recipient(session, request.to)
             except NoWayError as problem:
-                self._hall.refuse(session, problem.word, str(problem), ref)
+                if not self._sent_before(session, request):
+                    self._hall.refuse(session, problem.word, str(problem), ref)
                 return
         message = Message(
             seq=0,
@@ -85,16 +86,16 @@ class Talk:
 
     def edit(self, session: Session, request: Edit, moment: Moment) -> None:
         """Say an own message anew."""
-        if self._too_fast(session, request.ref, moment) or self._changed_before(session, request):
+        if self._too_fast(session, request.ref, moment) or self._sent_before(session, request):
             return
-        size = self._size(session, request.text, request.ref, moment)
+        size = self._size(session, request, moment)
         original = self._changeable(session, request) if size else None
         if original is not None:
             self._change(session, request, original, moment, request.text, size)
 
     def redact(self, session: Session, request: Redact, moment: Moment) -> None:
         """Take a message back."""
-        if self._too_fast(session, request.ref, moment) or self._changed_before(session, request):
+        if self._too_fast(session, request.ref, moment) or self._sent_before(session, request):
             return
         if self.is_muted(session, request.ref, moment):
             return
@@ -161,9 +162,9 @@ class Talk:
                 return None
         return said
 
-    def _changed_before(self, session: Session, request: Edit | Redact) -> bool:
-        """Tell whether this very change is made, or on its way, already: sent once more it gets
-        its answer, though by now it could not be made."""
+    def _sent_before(self, session: Session, request: Say | Edit | Redact) -> bool:
+        """Tell whether this very message or change is made, or on its way, already: sent once
+        more it gets its answer, though by now it could not be made."""
         sent = (session.key, session.id, request.ref)
         under_way = self._under_way.get(sent)
         if under_way is not None:
@@ -174,11 +175,7 @@ class Talk:
                 return False
             earlier, waiting = stored, None
         message = earlier.message
-        if isinstance(request, Edit):
-            same = (message.edit_of, message.text) == (request.seq, request.text)
-        else:
-            same = message.redact_of == request.seq
-        if not same:
+        if not _is_same(request, message):
             return False
         if waiting is not None:
             waiting.append(session)
@@ -203,9 +200,13 @@ class Talk:
         stream = self._hall.rooms.stream(session.person, said.message.to)
         return stream is not None and said.seq > stream.floor
 
-    def _size(self, session: Session, text: str, ref: str, moment: Moment) -> int:
+    def _size(self, session: Session, request: Say | Edit, moment: Moment) -> int:
         """Return the size of a text that may be said, in bytes; 0 if it is refused."""
-        if self.is_muted(session, ref, moment):
+        text, ref = request.text, request.ref
+        until = self._bans.muted(session.person, session.key, moment)
+        if until is not None:
+            if not self._sent_before(session, request):
+                self._refuse_muted(session, until, ref)
             return 0
         size = len(text) if text.isascii() else len(text.encode())
         if size > TEXT or (size * 6 > TEXT_ENCODED and _encoded_size(text) > TEXT_ENCODED):
@@ -220,8 +221,11 @@ class Talk:
         """Tell whether a session can say nothing; if so it is refused here."""
         until = self._bans.muted(session.person, session.key, moment)
         if until is not None:
-            self._hall.refuse(session, ErrorWord.MUTED, f"you can say nothing {until}", ref)
+            self._refuse_muted(session, until, ref)
         return until is not None
+
+    def _refuse_muted(self, session: Session, until: str, ref: str | None) -> None:
+        self._hall.refuse(session, ErrorWord.MUTED, f"you can say nothing {until}", ref)
 
     def _give(self, session: Session, message: Message, origin: Origin, moment: Moment) -> bool:
         """Give a message to the log, unless it is there already or on its way. Return whether it
@@ -458,6 +462,15 @@ class NoWayError(Exception):
     def __init__(self, word: ErrorWord, text: str) -> None:
         super().__init__(text)
         self.word = word
+
+
+def _is_same(request: Say | Edit | Redact, message: Message) -> bool:
+    """Tell whether ``message`` is what became of ``request``."""
+    if isinstance(request, Say):
+        return (key(request.to), request.text, None, None) == _said(message)
+    if isinstance(request, Edit):
+        return (message.edit_of, message.text) == (request.seq, request.text)
+    return message.redact_of == request.seq
 
 
 def _said(message: Message) -> tuple[object, ...]:
