@@ -2,17 +2,22 @@
 
 import ipaddress
 from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from framing.events import Error
+from framing.requests import Join, Say
 from parley.server.chat.addresses import Addresses, network_of
 from parley.server.ground.bounds import Acts, Bounds
+from parley.server.ground.limits import Rate
 from parley.server.net.backlog import Backlog
 from parley.server.options import parse, shown
 from parley.server.turns import Turns
 from tests.conftest import ROOT
+from tests.parts.house import House
 
 
 @pytest.mark.parametrize(
@@ -137,3 +142,23 @@ def test_the_page_and_the_options_say_what_holds() -> None:
         assert getattr(parse([name, shown(bound.default)]).bounds, bound.name) == bound.default
     assert parse([]).bounds == Bounds()
     assert parse(["--exempt", "none", "--queries", "0"]).bounds.exempt == ()
+
+
+def test_who_is_to_wait_is_told_a_time_after_which_it_is_not_refused(tmp_path: Path) -> None:
+    house = House(tmp_path, Rate(2, 1))
+    ann = house.connect()
+    house.ask(ann, Join("ann", 1, 0.0))
+    house.quiet()
+    house.ask(ann, Say("first", "x"))
+    house.tick(0.4996)
+    house.ask(ann, Say("early", "x"))
+    house.tick(0.0)
+    told = [event for event in ann.events() if isinstance(event, Error)]
+    assert [error.error for error in told] == ["LIMIT_EXCEEDED"]
+    wait = told[0].retry_after
+    assert wait is not None and wait > 0
+    house.tick(wait)
+    house.ask(ann, Say("again", "x"))
+    house.tick()
+    assert [event for event in ann.events() if isinstance(event, Error)] == []
+    house.close()

@@ -5,6 +5,7 @@ what is to be sent goes to the outbox, time is passed in.
 """
 
 import logging
+from math import ceil
 from typing import Final
 
 from framing.codec import encode
@@ -76,7 +77,8 @@ class Hall:
     ) -> None:
         """Tell a session that what it asked is not done, and why."""
         self.counts.refusals[word.value] += 1
-        wait = None if retry_after is None else round(retry_after, 3)
+        # Rounded up: after less than that it would be refused again, or not be told to wait at all.
+        wait = None if retry_after is None else ceil(retry_after * 1000) / 1000
         self.tell(session, Error(word.code, word.value, text[:ERROR_CHARS], ref, wait))
 
     def refuse_conversation(self, session: Session, name: str, ref: str) -> None:
