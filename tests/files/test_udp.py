@@ -251,6 +251,46 @@ def test_who_fetches_nothing_more_is_let_go_however_it_pings(
     assert got.endswith(DATA) and pings > 10
 
 
+@pytest.mark.parametrize(
+    ("sent", "word"),
+    [
+        (b"$007{", "BAD_FRAME"),
+        (b"hello", "BAD_FRAME"),
+        (encode_frame(b'{"purpose":"fetch"}'), "BAD_REQUEST"),
+        (encode_frame(b'{"purpose":"ping","ref":"a"}'), "BAD_REQUEST"),
+    ],
+)
+def test_what_cannot_be_read_is_told_as_over_tcp(
+    server: ChatServer, sent: bytes, word: str
+) -> None:
+    ann = server.joined("ann")
+    bring(server, ann, "file", b"x")
+    ticket = ticket_for(ann, "file")
+    assert ticket.quic is not None
+    address = "127.0.0.1", server.port
+    quic = QuicConnection(configuration=for_client(ticket.quic.fingerprint))
+    quic.connect(address, time.monotonic())
+    got, whole = b"", False
+    until = time.monotonic() + 10
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(0.1)
+        while not whole:
+            assert time.monotonic() < until, got
+            for data, _ in quic.datagrams_to_send(time.monotonic()):
+                sock.sendto(data, address)
+            with contextlib.suppress(TimeoutError):
+                quic.receive_datagram(sock.recv(65536), address, time.monotonic())
+            if (due := quic.get_timer()) is not None and due <= time.monotonic():
+                quic.handle_timer(time.monotonic())
+            while (event := quic.next_event()) is not None:
+                if isinstance(event, HandshakeCompleted):
+                    quic.send_stream_data(0, sent)
+                elif isinstance(event, StreamDataReceived):
+                    got += event.data
+                    whole = event.end_stream
+    assert f'"{word}"'.encode() in got
+
+
 def test_a_retry_proves_an_address_and_for_a_while() -> None:
     retries = Retries()
     here = ("10.0.0.1", 5000)

@@ -412,7 +412,10 @@ class _QuicFile:
                 self.incoming = transfers.gather(upload, request.offset, self)
             else:
                 raise TicketError(ErrorWord.BAD_REQUEST, "here go files: fetch or store")
-        except (FrameError, BodyError) as problem:
+        except FrameError as problem:
+            self._refuse(TicketError(ErrorWord.BAD_FRAME, str(problem)))
+            return
+        except BodyError as problem:
             self._refuse(TicketError(ErrorWord.BAD_REQUEST, str(problem)))
             return
         except TicketError as problem:
