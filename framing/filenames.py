@@ -42,6 +42,8 @@ def plain_name(name: str) -> str:
         raise too_long
     if not is_line(name):
         raise FileNameError("a file's name has no control characters")
+    if "/" in name or "\\" in name:
+        raise FileNameError("that is a path: a file's name is what stands behind its last / or \\")
     if name[:1] in (".", "-", "~"):
         raise FileNameError(f"a file's name does not begin with {name[0]}")
     if name != name.strip():

@@ -310,7 +310,8 @@ class Headless:
                         self._complain(f"{event.text}; trying again")
                     self._trouble = event.text
             elif isinstance(event, Failed):
-                self._complain(f"not sent: {event.text}")
+                how = f": --room {self._to} does" if event.text == f"enter {self._to} first" else ""
+                self._complain(f"not sent: {event.text}{how}")
                 self._code = REFUSED
             elif isinstance(event, OtherLog):
                 self._complain("the server has another history than before")

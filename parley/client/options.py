@@ -183,7 +183,7 @@ def whom(options: Options, store: Store) -> Last:
     """Return the server and name to use: as given, or asked for on a terminal, or as used last.
 
     Exits with 2 if something is missing, there is no terminal to ask on and nothing was used
-    before, and if the person ends the input instead of answering.
+    before, and if the person ends the input instead of answering, or says ``q!``.
     """
     known = store.last()
     given = (options.host, options.port, options.nick, options.id)
@@ -222,6 +222,8 @@ def _ask(question: str, default: Answer | None, check: Callable[[str], Answer]) 
     while True:
         shown = "" if default is None else f" [{default}]"
         answer = input(f"{question}{shown}: ").strip()
+        if answer == "q!":
+            raise EOFError
         if not answer and default is not None:
             return default
         try:
@@ -232,6 +234,8 @@ def _ask(question: str, default: Answer | None, check: Callable[[str], Answer]) 
 
 def host(text: str) -> str:
     """Return a name or address that can be looked up. Raises ``ArgumentTypeError``."""
+    if not text.isprintable() or any(char.isspace() for char in text):
+        raise configargparse.ArgumentTypeError(f"{text!r} is no host: there are no spaces in one")
     try:
         text.encode("idna")
     except UnicodeError:

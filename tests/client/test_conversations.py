@@ -207,13 +207,30 @@ def test_a_slip_in_a_name_opens_no_conversation_with_nobody(
 def test_what_the_lobby_is_about(server: ChatServer, open_client: Open) -> None:
     bob = server.joined("bob")
     ask(bob, "topic", text="tea")
-    ann = open_client(server, "ann", columns=120)
-    ann.see("2 here")
-    ann.type("/topic\r")
-    ann.see("#lobby · tea", "#lobby is about tea.", not_="bob says")
+    ann = open_client(server, "ann", columns=80)  # too narrow for a heading
+    ann.see("2 here", "#lobby is about tea.", not_="bob says")
+    ann.type("/topic\rwhy tea?\r")
+    assert ann.see("✓ why tea?").count("#lobby is about tea.") == 2
     ann.type("/topic coffee\r")
-    ann.see("#lobby · coffee", "ann says what #lobby is about: coffee")
+    ann.see("ann says what #lobby is about: coffee")
     assert bob.until("topic", nick="ann")["text"] == "coffee"
+
+
+def test_one_sees_that_one_is_away_and_what_of_a_room_is_for_others(
+    server: ChatServer, open_client: Open
+) -> None:
+    ann = open_client(server, "ann", columns=60)  # too narrow to see who is here
+    ann.see("ann ● 1 here", "Nothing has been said here yet.")
+    ann.type("/away lunch\r")
+    ann.see("ann ○ away · 1 here")
+    ann.type("/back\r")
+    ann.see("ann ● 1 here")
+    bob = server.joined("bob")
+    ask(bob, "enter", room="#den", private=True)
+    bob.say("before ann", "#den")
+    ask(bob, "invite", room="#den", nick="ann")
+    ann.type("/join den\r")
+    ann.see("#den ›", "There is nothing to read here yet.", not_="before ann")
 
 
 def test_a_private_room_by_invitation(server: ChatServer, open_client: Open) -> None:

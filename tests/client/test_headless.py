@@ -155,6 +155,10 @@ def test_a_room_is_entered_first(server: ChatServer) -> None:
     )
     said = [(r["to"], r["text"]) for r in server.records if r["purpose"] == "message"]
     assert said == [("#own", "hi"), ("#lobby", "ho")]
+    bob.send(purpose="enter", ref="e2", room="#den")
+    bob.until("ok", ref="e2")
+    outside = run(server, "ann", "1", "--to", "#den", "--send", "hi")
+    assert outside.returncode == 4 and "enter #den first: --room #den does" in outside.stderr
     refused = run(server, "ann", "1", "--room", "lab", "--send", "hi")
     assert refused.returncode == 4 and "#lab is private" in refused.stderr
     assert run(server, "ann", "1", "--room", "a b", "--send", "hi").returncode == 2

@@ -427,6 +427,8 @@ def test_the_first_run_asks_and_the_next_remembers(server: ChatServer, tmp_path:
     first = Terminal(tmp_path / "config")
     try:
         first.see("Server [localhost]:")
+        first.type("may I speak\r")
+        first.see("is no host")
         first.type("\r")
         first.see("Port [10500]:")
         first.type("99999\r")
@@ -452,3 +454,10 @@ def test_the_first_run_asks_and_the_next_remembers(server: ChatServer, tmp_path:
         again.see("ann ●")
     finally:
         again.close()
+    left = Terminal(tmp_path / "config")
+    try:
+        left.see("Server [localhost]:")
+        left.type("q!\r")
+        assert left.ended() == 2
+    finally:
+        left.close()

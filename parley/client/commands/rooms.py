@@ -121,6 +121,7 @@ def topic(face: Face, rest: str) -> Awaitable[None]:
 
 
 async def _topic(face: Face, current: Conversation, answer: Awaitable[AnyEvent]) -> None:
+    known = current.topic
     current.asks_topic = True  # what comes now is no news
     try:
         if say_refusal(face, await answer):
@@ -128,8 +129,9 @@ async def _topic(face: Face, current: Conversation, answer: Awaitable[AnyEvent])
     finally:
         current.asks_topic = False
     room, topic = current.name, current.topic
-    said = f"{room} is about {topic}." if topic else f"Nobody has said what {room} is about."
-    face.model.note(said, time.time())
+    if topic == known:  # else it has been told
+        said = f"{room} is about {topic}." if topic else f"Nobody has said what {room} is about."
+        face.model.note(said, time.time())
 
 
 def invite(face: Face, rest: str) -> Awaitable[None]:

@@ -162,7 +162,7 @@ class Model:
             elif isinstance(event, HasRead):
                 self._read(event)
             elif isinstance(event, Topic):
-                self._topic(event)
+                self._topic(event, time)
             elif isinstance(event, FileChanged):
                 self._file(event)
             elif isinstance(event, Invited):
@@ -334,14 +334,17 @@ class Model:
             text = f"{clean_name(event.nick)} no longer shares {name}"
             self._add(where, Entry(Kind.NOTICE, sane(event.time), text))
 
-    def _topic(self, event: Topic) -> None:
+    def _topic(self, event: Topic, time: float) -> None:
         where = self.conversation(clean_name(event.room))
         topic = clean(event.text[:REASON_CHARS])
-        news = topic != where.topic and not where.asks_topic
+        if topic == where.topic:
+            return
         where.topic = topic
-        if news:
-            text = f"{clean_name(event.nick)} says what {where.name} is about: {topic or 'nothing'}"
+        text = f"{clean_name(event.nick)} says what {where.name} is about: {topic or 'nothing'}"
+        if not where.asks_topic:
             self._add(where, Entry(Kind.NOTICE, sane(event.time), text))
+        elif topic:
+            self._add(where, Entry(Kind.NOTICE, time, f"{where.name} is about {topic}."))
 
     def _roster(self, event: Roster) -> None:
         where = self.lobby

@@ -166,7 +166,9 @@ def status(
         return [("class:status.trouble", _fill(f" {asking}", width))]
     if change.status is Status.ONLINE:
         fates = [entry.fate for _, entry in model.fates.open]
-        left = f" {nick} ● {max(model.people.total, 1)} here"
+        me = model.people.get(model.nick)
+        is_away = me is not None and me.status == "away"
+        left = f" {nick} {'○ away ·' if is_away else '●'} {max(model.people.total, 1)} here"
         if Fate.SENT in fates:
             left += f" · {fates.count(Fate.SENT)} on the way"
         if Fate.FAILED in fates:
@@ -260,6 +262,8 @@ def empty(model: Model) -> str:
         return ""
     if model.current.private:
         return f"Nothing yet between you and {model.current.name[1:]}. Only you two can read this."
+    if model.current is not model.lobby:  # of a private room one may not see all
+        return "There is nothing to read here yet. Type, and press Enter."
     return "Nothing has been said here yet. Type, and press Enter."
 
 
