@@ -153,7 +153,7 @@ class Departure(Struct, gc=False):
 
 class Roster(Event, tag="roster"):
     """Who came and went in a room of many people since the last one; ``online`` is how many
-    sessions there are now."""
+    people there are now."""
 
     joined: list[Arrival]
     left: list[Departure]

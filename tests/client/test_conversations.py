@@ -216,6 +216,26 @@ def test_what_the_lobby_is_about(server: ChatServer, open_client: Open) -> None:
     assert bob.until("topic", nick="ann")["text"] == "coffee"
 
 
+def test_a_room_that_one_enters_and_leaves_in_another_window(
+    server: ChatServer, open_client: Open
+) -> None:
+    bob = server.joined("bob")
+    ask(bob, "enter", room="#lab")
+    ann = open_client(server, "ann", columns=120)
+    ann.see("2 here")
+    other = open_client(server, "ann", columns=120, id_="2")
+    other.see("2 here")
+    other.type("/join lab\r")
+    other.see("#lab ›")
+    ann.see("2 #lab")
+    bob.say("hello both", "#lab")
+    ann.type("\x1b2")
+    ann.see("#lab ›", "hello both")
+    ann.type("half a thought")
+    other.type("/leave\r")
+    ann.see("You have left #lab from another window", "› half a thought")
+
+
 def test_one_sees_that_one_is_away_and_what_of_a_room_is_for_others(
     server: ChatServer, open_client: Open
 ) -> None:

@@ -98,6 +98,8 @@ def test_what_is_for_a_room_or_a_person_is_for_no_other(server: ChatServer) -> N
     assert ask(eve, "get", name="plan", **{"with": "#lab"})["error"] == "NO_SUCH_FILE"
     assert ask(eve, "get", name="early")["error"] == "NO_SUCH_FILE"
     assert put(eve, "x", b"x", to="#lab")["error"] == "NO_SUCH_ROOM"
+    assert [e["name"] for e in ask(eve, "files", **{"with": "#lobby"})["files"]] == ["plan"]
+    assert ask(eve, "files", **{"with": "@ann"})["files"] == []
     assert put(eve, "x", b"x", to="@nobody")["error"] == "NO_SUCH_NICK"
     eve.quiet()
     told = [e for e in eve.passed if e["purpose"] == "file"]

@@ -309,6 +309,23 @@ def test_a_guest_who_stays_away_leaves_and_an_account_stays(
     assert again.login("Alice", "123")["rooms"] == ["#lobby", "#lab"]
 
 
+def test_ones_other_windows_are_told_of_coming_and_going(server: ChatServer) -> None:
+    ann, bob = server.wire(), server.joined("bob")
+    token = ann.join("ann", 1)["token"]
+    window = server.wire()
+    window.join("ann", 2, token=token)
+    assert ask(bob, "enter", room="#Lab")["purpose"] == "ok"
+    assert ask(ann, "enter", room="#lab")["purpose"] == "ok"
+    joined = window.until("joined", room="#Lab")
+    assert (joined["nick"], joined["id"]) == ("ann", 2)
+    bob.say("for both", "#lab")
+    assert window.until("message")["text"] == ann.until("message")["text"] == "for both"
+    assert ask(window, "leave", room="#lab")["purpose"] == "ok"
+    left = ann.until("left", room="#Lab")
+    assert (left["nick"], left["id"], left["reason"]) == ("ann", 1, "left")
+    assert [e for e in window.quiet() if e["purpose"] == "left"] == []
+
+
 def test_the_people_in_a_room_are_counted_once_however_many_windows(server: ChatServer) -> None:
     ann, bob = server.wire(), server.joined("bea")
     token = ann.join("ann", 1)["token"]

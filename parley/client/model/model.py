@@ -155,7 +155,9 @@ class Model:
                     self._coming(where, event.time, comings.joined(event))
             elif isinstance(event, Left):
                 where = self._comer(event.room, event.nick, False)
-                if event.room is not None or self._went(event.nick, event.id):
+                if event.room is not None and key(event.nick) == key(self.nick):
+                    self._left_elsewhere(where, sane(event.time))
+                elif event.room is not None or self._went(event.nick, event.id):
                     self._coming(where, event.time, comings.left(event))
             elif isinstance(event, IsTyping):
                 self._typing(event, time)
@@ -306,6 +308,11 @@ class Model:
         elif where.members is not None:
             where.members.discard(key(nick))
         return where
+
+    def _left_elsewhere(self, room: Conversation, time: float) -> None:
+        """One has left a room from another window. What is typed here stays."""
+        text = f"You have left {room.name} from another window: /join {room.name} goes in again."
+        self._add(room, Entry(Kind.NOTICE, time, text))
 
     def _typing(self, event: IsTyping, time: float) -> None:
         name = clean_name(event.to if event.to.startswith("#") else f"@{event.nick}")

@@ -84,6 +84,8 @@ class Sharing:
         end = True
         limit = min(request.limit, PAGE)
         for item in self.shelf.after(request.after):
+            if where is not None and not _may_be_in(where, item):
+                continue  # of many thousands most are elsewhere
             if not self._sees(session.person, item):
                 continue
             if where is not None and key(self._place(session, item)) != where:
@@ -415,3 +417,11 @@ class Sharing:
             if known.seq > room.floor(person):
                 for session in self._hall.people.sessions_of(person):
                     self._hall.tell(session, changed)
+
+
+def _may_be_in(conversation: str, item: Item) -> bool:
+    """Tell, without a look at who asks, whether a file may be in a conversation, given by its
+    key."""
+    if is_private(conversation):
+        return is_private(item.to)
+    return key(item.to) == conversation

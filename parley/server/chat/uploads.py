@@ -169,9 +169,11 @@ class Uploads:
             raise TicketError(ErrorWord.FORBIDDEN, text)
         if is_private(upload.to) or upload.to == LOBBY:
             return
-        room = self._hall.rooms.get(upload.to)
-        if room is None or upload.person not in room.members:
+        room = self._hall.rooms.seen_by(upload.to, upload.person)
+        if room is None:
             raise TicketError(ErrorWord.NO_SUCH_ROOM, f"there is no room {upload.to}")
+        if upload.person not in room.members:
+            raise TicketError(ErrorWord.FORBIDDEN, f"enter {room.name} first")
 
 
 def exists(name: str) -> TicketError:

@@ -165,11 +165,17 @@ class Visits:
         if asked is not None:
             hall.tell(asked[0], Ok(asked[1], deed.seq, deed.time))
         who = deed.who or ""
+        # One's own other sessions are told too: they hear the room from now on, or no more.
+        others = [s for s in hall.people.sessions_of(who) if asked is None or s is not asked[0]]
         if deed.do == "enter":
             self._tell_coming(room, deed, moment, came=True)
+            for other in others:
+                hall.tell(other, Joined(other.nick, other.id, deed.time, room.name))
             hall.take_into(room, who)
         elif deed.do == "leave":
             hall.take_from(room, who)
+            for other in others:
+                hall.tell(other, Left(other.nick, other.id, deed.time, "left", room.name))
             self._tell_coming(room, deed, moment, came=False)
         elif deed.do == "invite":
             for session in hall.people.sessions_of(who):
