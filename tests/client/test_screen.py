@@ -254,6 +254,23 @@ def test_a_guest_registers_and_comes_back_with_the_password(
     dora.see("dora ●")
 
 
+def test_who_gave_up_at_the_password_can_try_again(
+    accounts_server: ChatServer, open_client: Open
+) -> None:
+    bob = open_client(accounts_server, "Bob", columns=120)
+    bob.see("Password for Bob:")
+    bob.type("\x1b")
+    bob.see("needs its password", "/reconnect tries again, Ctrl+C leaves.", "○ Bob is a registered")
+    bob.type("kept until then\r")
+    bob.see("… kept until then")
+    bob.type("/reconnect\r")
+    bob.see("Password for Bob:")
+    bob.type("456\r")
+    bob.see("Bob ●", "✓ kept until then")
+    bob.type("q!\r")
+    assert bob.ended() == 0
+
+
 def test_a_taken_nick_asks_for_another(server: ChatServer, open_client: Open) -> None:
     server.joined("ann")
     ann = open_client(server, "ann")
@@ -284,7 +301,7 @@ def test_a_second_window_of_the_same_id_ends_the_first(
     second.type("\x03")
     second.ended()
     first.type("/reconnect\r")
-    first.see("start the client again")
+    first.see("Another client has taken your place")
     first.type("a thought of the first")
     first.see("› a thought of the first")
     first.type("\x03")

@@ -98,7 +98,7 @@ def test_times_in_the_servers_words_are_those_of_the_persons_zone(
     ann.see(f"you can say nothing until {until}, by Bob")
     until = there(ask(bob, "ban", nick="ann", seconds=3600)["time"] + 3600)
     kept_out = f"ann is kept out by Bob until {until}"
-    ann.see(f"{kept_out}. Ctrl+C leaves.", f"○ {kept_out}")
+    ann.see(f"{kept_out}. /reconnect", f"○ {kept_out}")
     assert "UTC" not in ann.text
     line = open_client(server, "ann", "--plain", columns=160, TZ="EAST-14")
     assert line.ended() == 4

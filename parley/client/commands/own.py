@@ -4,7 +4,6 @@ import time
 
 from parley.client.commands.face import CannotError, Face, UsageError, say_outcome, say_refusal
 from parley.client.model.conversation import Kind
-from parley.client.session.happenings import Status
 
 
 def clear(face: Face, rest: str) -> None:
@@ -103,8 +102,8 @@ def set_(face: Face, rest: str) -> None:
 
 
 def reconnect(face: Face, rest: str) -> None:
-    if face.session.status is Status.ENDED:
-        raise CannotError("This session has ended: leave, and start the client again.")
+    if face.session.memory.stopped:
+        raise CannotError("Another client has taken your place: leave, and start the client again.")
     face.session.reconnect()
 
 

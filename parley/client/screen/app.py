@@ -161,15 +161,18 @@ class Screen:
         return code
 
     async def _run_session(self) -> int:
-        try:
-            await self.session.run()
-        except RefusedError as problem:
-            # The screen stays, so that what was typed and said can still be read and copied.
-            text = f"{clean(str(problem))}. Ctrl+C leaves."
-            self.model.note(text, time.time(), Kind.TROUBLE)
-            self.drawing.now()
-            return 4
-        return 0
+        while True:
+            try:
+                await self.session.run()
+                return 0
+            except RefusedError as problem:
+                # The screen stays, so that what was typed and said can still be read and copied.
+                again = "" if self.session.memory.stopped else "/reconnect tries again, "
+                text = f"{clean(str(problem))}. {again}Ctrl+C leaves."
+                self.model.note(text, time.time(), Kind.TROUBLE)
+                self.drawing.now()
+            if not await self.session.wanted():
+                return 4
 
     def _session_ended(self, session: asyncio.Task[int]) -> None:
         """End the program with what broke the session, if something did that should not."""

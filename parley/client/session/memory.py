@@ -25,7 +25,7 @@ class Memory:
     fills with those of an earlier run; ``tell`` gets a sentence if nothing can be remembered.
 
     ``cursor`` is the seq up to which all has come, None at the first time. ``kept``: whether the
-    next run will find what is to be remembered.
+    next run will find what is to be remembered; ``stopped``: another client remembers instead.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Memory:
         self._timer: asyncio.TimerHandle | None = None
         self.kept = True
         self._told = False
-        self._stopped = False
+        self.stopped = False
         self.load()
 
     def load(self) -> None:
@@ -108,7 +108,7 @@ class Memory:
 
     def stop(self) -> None:
         """Remember nothing more: the file is another client's from now on."""
-        self._stopped = True
+        self.stopped = True
         self.kept = False
 
     def save(self, at_once: bool) -> None:
@@ -125,7 +125,7 @@ class Memory:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._stopped:
+        if self.stopped:
             return
         self._identity.cursor = self.cursor
         if self._settings.remember_waiting:

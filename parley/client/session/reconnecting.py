@@ -47,6 +47,13 @@ class Reconnecting:
         self.stopped = True
         self._now.set()
 
+    async def wanted(self) -> bool:
+        """After the end: wait for ``try_now``. False if ``stop`` comes instead."""
+        self._now.clear()
+        while not (self.stopped or self._now.is_set()):
+            await self._now.wait()
+        return not self.stopped
+
     async def run(self, serve: Callable[[], Awaitable[None]]) -> None:
         """Have ``serve`` connect and be connected, again and again until ``stop``.
 

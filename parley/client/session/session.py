@@ -138,8 +138,13 @@ class Session:
         self._online().send(request)
 
     def reconnect(self) -> None:
-        """Try to connect now instead of at the end of the wait."""
+        """Try to connect now instead of at the end of the wait, or have ``wanted`` end."""
         self._reconnecting.try_now()
+
+    async def wanted(self) -> bool:
+        """After ``run`` has ended with ``RefusedError``: wait until the person wants to be in again
+        by ``reconnect``, and ``run`` is to be called once more. False if they ``quit`` instead."""
+        return await self._reconnecting.wanted()
 
     async def quit(self, patience: float) -> list[Waiting]:
         """Leave, after waiting up to ``patience`` seconds for what is still to be acknowledged.
@@ -177,6 +182,7 @@ class Session:
         Raises ``RefusedError`` then, and ``ConnectionError`` if ``keep_trying`` has run out.
         """
         self._running = asyncio.current_task()
+        self._ended.clear()
         try:
             await self._reconnecting.run(self._serve)
         except asyncio.CancelledError:
@@ -193,7 +199,7 @@ class Session:
 
     def _change(self, change: Change) -> None:
         self.status = change.status
-        if change.status in (Status.ONLINE, Status.WAITING):
+        if change.status in (Status.ONLINE, Status.WAITING, Status.ENDED):
             self.outbox.settled()
         self._batch.add(change)
 

@@ -190,7 +190,7 @@ def test_at_a_terminal_too_one_reads_why(
         terminal.see("Bob has silenced you until ", ": cool down", not_="UTC")
         bob.say("/kick tess enough")
         bob.told("tess was sent out.")
-        terminal.see("Bob has sent you out: enough. Ctrl+C leaves.")
+        terminal.see("Bob has sent you out: enough. /reconnect tries again")
         bob.say("/who")
         expect(bob.page.locator("dialog")).not_to_contain_text("tess")
     finally:
