@@ -52,27 +52,23 @@ export class People {
 
   joined({ nick, id, time, room }) {
     const where = this._comer(room, nick, true);
-    if (room == null) this._came(nick, id, time);
-    this._coming(where, time, `${cleanName(nick)} joined`);
+    if (room != null || this._came(nick, id, time)) this._coming(where, time, `${cleanName(nick)} joined`);
   }
 
   left({ nick, id, time, room, reason, text }) {
     const where = this._comer(room, nick, false);
-    if (room == null) this._went(nick, id);
-    this._coming(where, time, leaving(nick, reason, text));
+    if (room != null || this._went(nick, id)) this._coming(where, time, leaving(nick, reason, text));
   }
 
   roster({ joined, left, online, time, room }) {
     let where = this._model.lobby;
-    for (const { nick, id } of left) {
-      where = this._comer(room, nick, false);
-      if (room == null) this._went(nick, id);
+    for (const { nick } of left) where = this._comer(room, nick, false);
+    for (const { nick } of joined) where = this._comer(room, nick, true);
+    if (room == null) {
+      left = left.filter(({ nick, id }) => this._went(nick, id));
+      joined = joined.filter(({ nick, id }) => this._came(nick, id, time));
+      this.total = online;
     }
-    for (const { nick, id } of joined) {
-      where = this._comer(room, nick, true);
-      if (room == null) this._came(nick, id, time);
-    }
-    if (room == null) this.total = online;
     const words = [];
     if (joined.length) words.push(`${several(joined.map(({ nick }) => cleanName(nick)))} joined`);
     if (left.length) words.push(`${several(left.map(({ nick }) => cleanName(nick)))} left`);
@@ -95,26 +91,39 @@ export class People {
     return where;
   }
 
+  /**
+   * A client of somebody has come. Return whether that is to be told: another one of who is here is
+   * no news, unless it is of oneself.
+   */
   _came(nick, id, time) {
     let person = this.find(nick);
     if (person === undefined) {
       person = { nick: cleanName(nick), ids: new Set(), text: "", account: false };
       this._known.set(key(nick), person);
     }
-    if (!person.ids.size) {
+    const news = !person.ids.size;
+    if (news) {
       Object.assign(person, { status: "online", since: sane(time), text: "" });
       this.total += 1;
     }
     person.ids.add(id);
     this._changed("people", "lists");
+    return news || this._mine(nick);
   }
 
+  /** A client of somebody has gone. Return whether that is to be told, as of `_came`. */
   _went(nick, id) {
     const person = this.find(nick);
-    if (!person?.ids.delete(id) || person.ids.size) return;
-    person.status = "offline";
-    this.total -= 1;
-    this._changed("people", "lists");
+    if (person?.ids.delete(id) && !person.ids.size) {
+      person.status = "offline";
+      this.total -= 1;
+      this._changed("people", "lists");
+    }
+    return !person?.ids.size || this._mine(nick);
+  }
+
+  _mine(nick) {
+    return key(nick) === key(this._model.nick);
   }
 
   /** Tell of a coming or going, on the line of the one before if that was just now. */
