@@ -19,6 +19,7 @@ from framing.events import (
 from parley.client.commands.face import UsageError
 from parley.client.commands.searching import parse_search
 from parley.client.model import conversation as rooms
+from parley.client.model.awaited import AWAITED_FOR
 from parley.client.model.entries import mentions
 from parley.client.model.model import Model
 from parley.client.session.happenings import Dropped, Failed, Queued, Stored
@@ -161,6 +162,40 @@ def test_another_window_of_somebody_who_is_here_is_no_coming_or_going() -> None:
     many = [Arrival("cyd", 1), Arrival("cyd", 2)]
     model.take([Roster(many, [], 1, 1e9), Joined("ann", 2, 1e9)], 0.0)
     assert [e.text for e in model.lobby.entries] == ["bob joined, bob left, cyd joined, ann joined"]
+
+
+def welcome(time: float, *here: User) -> Welcome:
+    limits = Limits(65536, 16000, 500, 10.0, 40, 90.0)
+    users = [User("ann", "online", time, [1]), *here]
+    return Welcome("ann", 1, 9, "", 1, "", "", ["#lobby"], users, len(users), {}, limits, "", time)
+
+
+def told_of(model: Model) -> list[str]:
+    """What the lobby says of comings and goings, one by one."""
+    lines = [e.text for e in model.lobby.entries if e.kind is rooms.Kind.COMINGS]
+    return [each for line in lines for each in line.split(", ")]
+
+
+def test_who_was_here_when_the_connection_was_lost_only_comes_back() -> None:
+    model = Model("ann")
+    before = [User(nick, "online", 1e9, [1]) for nick in ("Bob", "cyd", "dan", "eve")]
+    model.take([welcome(1e9, *before), Joined("ann", 2, 1e9)], 0.0)
+    assert told_of(model) == ["ann joined"]  # in another window
+    again = 2e9
+    model.take([welcome(again), Joined("bob", 1, again), Joined("ann", 2, again)], 0.0)
+    model.take([Roster([Arrival("cyd", 7), Arrival("zoe", 1)], [], 4, again)], 0.0)
+    assert told_of(model) == ["ann joined", "zoe joined"]
+    assert [p.nick for p in model.people.online] == ["ann", "Bob", "cyd", "zoe"]
+    # Who goes now, and comes again, does; so does who comes in as oneself and was not here.
+    model.take([Left("bob", 1, again, "left"), Joined("bob", 1, again), Joined("ann", 3, again)], 0)
+    assert told_of(model)[2:] == ["bob left", "bob joined", "ann joined"]
+    # The server falls again before dan is back.
+    model.take([welcome(again + 9), Joined("dan", 1, again + 19)], 0.0)
+    assert told_of(model)[5:] == []
+    late = again + 9 + AWAITED_FOR
+    model.take([Joined("cyd", 7, late - 1), Joined("eve", 1, late)], 0.0)
+    assert told_of(model)[5:] == ["eve joined"]
+    assert [p.nick for p in model.people.online] == ["ann", "cyd", "dan", "eve"]
 
 
 def test_an_accounts_unread_conversation_has_the_nick_as_it_is_written() -> None:

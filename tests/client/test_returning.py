@@ -105,3 +105,23 @@ def test_who_is_in_a_room_and_what_it_is_about_is_asked_again(
     ann.see("#lab ›", "#lab · what else we found", "● bob", "2 here")
     ann.type("\x1b1")
     ann.see("#lobby · all and nothing")
+
+
+@pytest.mark.parametrize("face", [(), ("--plain",)])
+def test_after_a_restart_who_was_here_before_is_not_told_of(
+    server: ChatServer, open_client: Open, face: tuple[str, ...]
+) -> None:
+    bob = server.joined("bob")
+    ann = open_client(server, "ann", *face, columns=120)
+    bob.until("joined", nick="ann")
+    server.kill()
+    ann.see("again in" if not face else "Connection lost")
+    server.start()
+    ann.see("Connected again")
+    server.joined("bob", token=bob.passed[0]["token"])
+    cyd = server.joined("cyd")
+    ann.see("cyd joined", not_="bob joined")
+    cyd.say("see who is here")
+    ann.see("see who is here")
+    ann.type("/who\r")
+    ann.see("bob  online", not_="bob joined")

@@ -31,6 +31,7 @@ from framing.names import LOBBY, key
 from parley.client.ground.clean import NAME_CHARS, REASON_CHARS, clean, clean_name, clean_text, sane
 from parley.client.ground.times import in_own_time
 from parley.client.model import comings
+from parley.client.model.awaited import Awaited
 from parley.client.model.conversation import Conversation, Entry, Fate, Kind
 from parley.client.model.entries import entry_of, place_of
 from parley.client.model.fates import Fates
@@ -61,6 +62,7 @@ class Model:
         self.nick = nick
         self.conversations: dict[str, Conversation] = {}
         self.people = People()
+        self.awaited = Awaited()
         self.fates = Fates()
         self.files: dict[str, str] = {}  # names of files that are known to be shared, by key
         self.standing = Standing()
@@ -273,7 +275,9 @@ class Model:
         self.nick = clean_name(event.nick)
         self.account = event.account
         self.motd = clean_text(event.motd)
+        before = self.people.clients
         self.people.welcomed(event.users, event.users_total)
+        self.awaited.connected(before, self.people.clients, sane(event.time))
         for room in event.rooms:
             self.conversation(clean_name(room))
         for conversation in self.conversations.values():
@@ -369,11 +373,14 @@ class Model:
 
     def _came(self, nick: str, id_: int, time: float) -> bool:
         """A client of somebody has come. Return whether that is to be told: another one of who
-        is here is no news, unless it is of oneself."""
-        return self.people.came(nick, id_, time) or key(nick) == key(self.nick)
+        is here is no news, unless it is of oneself, and one that is awaited is none either."""
+        own = key(nick) == key(self.nick)
+        awaited = self.awaited.came(nick, id_, sane(time), own)
+        return (self.people.came(nick, id_, time) or own) and not awaited
 
     def _went(self, nick: str, id_: int) -> bool:
         """A client of somebody has gone. Return whether that is to be told, as of ``_came``."""
+        self.awaited.went(nick)
         return self.people.went(nick, id_) or key(nick) == key(self.nick)
 
     def _coming(self, where: Conversation, time: float, text: str) -> None:

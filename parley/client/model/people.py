@@ -44,6 +44,11 @@ class People:
             self._online = [person for person in self.known if person.ids]
         return self._online
 
+    @property
+    def clients(self) -> dict[str, set[int]]:
+        """The ids of the clients of all who are here, by the keys of their nicks."""
+        return {nick: set(person.ids) for nick, person in self._known.items() if person.ids}
+
     def among(self, members: set[str] | None) -> list[Person]:
         """Return who is online and one of ``members``, nick keys; None: of all."""
         if members is None:

@@ -11,6 +11,9 @@ from tests.web.page.conftest import Visit
 from tests.web.page.person import Person
 from tests.web.page.test_hostile import WELCOME
 
+AWAITED_FOR = 30
+"""Seconds after one is connected again for which others are awaited, as in people.js."""
+
 
 def play(person: Person, *connections: list[dict[str, Any]]) -> None:
     """Be the server of somebody: of each of these connections say its events once they have
@@ -34,6 +37,11 @@ def play(person: Person, *connections: list[dict[str, Any]]) -> None:
         socket.on_message(heard)
 
     person.page.route_web_socket(re.compile("/chat$"), connected)
+
+
+def joined(nick: str, id_: int, time: float) -> dict[str, Any]:
+    """The event for a client that has come."""
+    return {"purpose": "joined", "nick": nick, "id": id_, "time": time}
 
 
 def roster(time: float, joined: list[str], left: list[str]) -> dict[str, Any]:
@@ -76,3 +84,39 @@ def test_another_window_is_none_in_a_roster_either(visit: Visit) -> None:
     quin.come("quin")
     told = "rae, sol joined, quin joined, rae left$"
     expect(quin.page.locator(".aside-line")).to_have_text([re.compile(told)])
+
+
+def test_who_was_here_when_the_connection_was_lost_only_comes_back(visit: Visit) -> None:
+    tia = visit()
+    users = [
+        {"nick": nick, "status": "online", "ids": [1]} for nick in ("Uma", "vic", "wes", "xan")
+    ]
+    before = [{"purpose": "welcome", "users": users, "time": 1e9}, joined("tia", 99, 1e9)]
+    again = [
+        {"purpose": "welcome", "time": 2e9},
+        joined("uma", 1, 2e9),
+        joined("tia", 99, 2e9),  # of oneself too
+        roster(2e9, ["vic/7", "yul/1"], []),  # vic by another window than before
+        roster(2e9, [], ["uma/1"]),  # who goes now, and comes again, does
+        joined("uma", 1, 2e9),
+        joined("tia", 98, 2e9),
+    ]
+    fallen_again = [
+        {"purpose": "welcome", "time": 2e9 + 9},
+        joined("wes", 1, 2e9 + 19),
+        joined("vic", 7, 2e9 + 9 + AWAITED_FOR - 1),
+        joined("xan", 1, 2e9 + 9 + AWAITED_FOR),
+    ]
+    play(tia, before, again, fallen_again)
+    tia.knock("tia")
+    tia.told("xan joined")
+    told = tia.page.locator(".aside-line", has_text=re.compile("joined|left")).all_text_contents()
+    assert ", ".join(told).split(", ") == [
+        "tia joined",
+        "yul joined",
+        "uma left",
+        "uma joined",
+        "tia joined",
+        "xan joined",
+    ]
+    expect(tia.page.locator("#people-list .name")).to_have_text(["vic", "wes", "xan"])

@@ -173,7 +173,7 @@ export class Model {
     this.nick = cleanName(event.nick);
     this.id = event.id;
     this.account = event.account === true;
-    this.people.welcome(event.users, event.users_total);
+    this.people.welcome(event.users, event.users_total, event.time);
     const motd = cleanText(event.motd);
     if (motd && motd !== this.motd) for (const line of motd.split("\n").slice(0, NOTE_LINES)) this._tell(line, time);
     this.motd = motd;

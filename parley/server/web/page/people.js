@@ -11,12 +11,67 @@ import { leaving, several } from "./words.js";
 /** Seconds within which comings and goings, with nothing said between them, share a line. */
 const TOGETHER = 60;
 
+/**
+ * Seconds after one is connected again for which others are awaited: the longest that a client
+ * waits between two tries (LONGEST_DELAY of the session; the terminal client's is the same).
+ */
+const AWAITED_FOR = 30;
+
+/**
+ * The clients that were here when the connection was lost and have not come back, as ids by the
+ * keys of nicks. That they come is no news: a server that starts again has lost everybody, and
+ * everybody comes back, each at their own moment. Told one by one that would be a list of all who
+ * were here before, and hide who really comes. Times are the server's.
+ */
+class Awaited {
+  constructor() {
+    this._clients = new Map();
+    this._until = 0;
+  }
+
+  /**
+   * One is in at `time`. The people of `before`, `[[key, ids]]`, were here when the connection was
+   * lost, those of `now` are. Who was still awaited then is awaited on: a server may fall twice.
+   */
+  connected(before, now, time) {
+    if (time >= this._until) this._clients.clear();
+    for (const [nick, ids] of before) {
+      for (const id of this._clients.get(nick) ?? []) ids.add(id);
+      this._clients.set(nick, ids);
+    }
+    for (const [nick, ids] of now) for (const id of ids) this._back(nick, id);
+    this._until = time + AWAITED_FOR;
+  }
+
+  /**
+   * A client has come. Return whether it was awaited: any of somebody who was here, but of one's
+   * own only those that were.
+   */
+  came(nick, id, time, mine) {
+    if (time >= this._until || !this._clients.has(nick)) return false;
+    return this._back(nick, id) || !mine;
+  }
+
+  /** Somebody has gone, which is told: so it will be if they come again. */
+  went(nick) {
+    this._clients.delete(nick);
+  }
+
+  _back(nick, id) {
+    const ids = this._clients.get(nick);
+    const was = ids?.delete(id) === true;
+    if (ids?.size === 0) this._clients.delete(nick);
+    return was;
+  }
+}
+
 export class People {
   /** In the conversations of `model`. `changed` as the model's. */
   constructor(model, changed) {
     this._model = model;
     this._changed = changed;
     this._known = new Map();
+    this._awaited = new Awaited();
     /** How many are online; the server counts more than it names. */
     this.total = 0;
   }
@@ -40,14 +95,16 @@ export class People {
     this._changed("people", "lists");
   }
 
-  /** One is in: those `users` are online, of `total`, and nobody else is known to be. */
-  welcome(users, total) {
+  /** One is in at `time`: those `users` are online, of `total`, and nobody else is known to be. */
+  welcome(users, total, time) {
+    const before = this._clients;
     for (const person of this._known.values()) {
       person.ids.clear();
       person.status = "offline";
     }
     this.update(users);
     this.total = total;
+    this._awaited.connected(before, this._clients, sane(time));
   }
 
   joined({ nick, id, time, room }) {
@@ -93,7 +150,7 @@ export class People {
 
   /**
    * A client of somebody has come. Return whether that is to be told: another one of who is here is
-   * no news, unless it is of oneself.
+   * no news, unless it is of oneself, and one that is awaited is none either.
    */
   _came(nick, id, time) {
     let person = this.find(nick);
@@ -108,11 +165,13 @@ export class People {
     }
     person.ids.add(id);
     this._changed("people", "lists");
-    return news || this._mine(nick);
+    const awaited = this._awaited.came(key(nick), id, sane(time), this._mine(nick));
+    return (news || this._mine(nick)) && !awaited;
   }
 
   /** A client of somebody has gone. Return whether that is to be told, as of `_came`. */
   _went(nick, id) {
+    this._awaited.went(key(nick));
     const person = this.find(nick);
     if (person?.ids.delete(id) && !person.ids.size) {
       person.status = "offline";
@@ -120,6 +179,11 @@ export class People {
       this._changed("people", "lists");
     }
     return !person?.ids.size || this._mine(nick);
+  }
+
+  /** The clients of all who are here: `[[key, ids]]`. */
+  get _clients() {
+    return this.online.map(({ nick, ids }) => [key(nick), new Set(ids)]);
   }
 
   _mine(nick) {
