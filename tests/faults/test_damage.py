@@ -10,6 +10,7 @@ import json
 import random
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,23 @@ from tests.files.carrying import Carrying, bring, fetch, sha256
 from tests.parts.house import House
 from tests.server.test_retention import all_pages, closed, talk_until
 from tests.server.test_rooms import ask
+
+
+@contextlib.contextmanager
+def changed_by_the_disk(path: Path, part: bytes) -> Iterator[int]:
+    """Give the first ``part`` of a file of records other bytes for as long as this lasts. Yield
+    where its record begins."""
+    whole = path.read_bytes()
+    at = whole.index(part)
+
+    def write(data: bytes) -> None:
+        with path.open("r+b") as file:
+            file.seek(at)
+            file.write(data)
+
+    write(b"\xff" * len(part))
+    yield whole.rindex(b"{", 0, at)
+    write(part)
 
 
 def test_users_json_cut_anywhere_is_refused_and_left_alone(tmp_path: Path, demo_users: str) -> None:
@@ -97,46 +115,31 @@ def test_what_the_disk_has_changed_while_it_runs_is_refused_to_who_asks_for_it_a
     ann = server.joined("ann")
     for text in ("first", "second", "third"):
         ann.say(text)
-    path = server.data / "history.json"
-    whole = path.read_bytes()
-    at = whole.index(b'"first"')
-    with path.open("r+b") as file:
-        file.seek(at)
-        file.write(b"\xff" * 7)
-    for _ in range(2):
-        ann.send(purpose="history", ref="h", **{"with": "#lobby"}, limit=10)
-        refused = ann.error("STORE_UNAVAILABLE")
-        assert "tell whoever runs this server" in refused["text"] and "retry_after" not in refused
-    ann.send(purpose="history", ref="ok", **{"with": "#lobby"}, limit=2)
-    assert [one["text"] for one in ann.until("history")["messages"]] == ["second", "third"]
-    assert ann.say("fourth")["purpose"] == "ok"
-    assert server.said.count("cannot be read") == 1
-    assert f"history.json at byte {whole.rindex(b'{', 0, at)}" in server.said
-    with path.open("r+b") as file:
-        file.seek(at)
-        file.write(whole[at : at + 7])
+    with changed_by_the_disk(server.data / "history.json", b'"first"') as record:
+        for _ in range(2):
+            ann.send(purpose="history", ref="h", **{"with": "#lobby"}, limit=10)
+            refused = ann.error("STORE_UNAVAILABLE")
+            assert "tell whoever runs this server" in refused["text"]
+            assert "retry_after" not in refused
+        ann.send(purpose="history", ref="ok", **{"with": "#lobby"}, limit=2)
+        assert [one["text"] for one in ann.until("history")["messages"]] == ["second", "third"]
+        assert ann.say("fourth")["purpose"] == "ok"
+        assert server.said.count("cannot be read") == 1
+        assert f"history.json at byte {record}" in server.said
 
 
 def test_what_cannot_be_read_is_left_out_of_what_somebody_has_missed(server: ChatServer) -> None:
     ann = server.joined("ann")
     for text in ("first", "second", "third"):
         ann.say(text)
-    path = server.data / "history.json"
-    whole = path.read_bytes()
-    at = whole.index(b'"second"')
-    with path.open("r+b") as file:
-        file.seek(at)
-        file.write(b"\xff" * 8)
-    bob = server.wire()
-    bob.send(purpose="join", nick="bob", id=1, time=0)
-    assert "tell whoever runs this server" in bob.error("STORE_UNAVAILABLE")["text"]
-    page = bob.until("history")
-    assert [one["text"] for one in page["messages"]] == ["first", "third"] and page["end"]
-    ann.say("fourth")
-    assert bob.until("message")["text"] == "fourth"
-    with path.open("r+b") as file:
-        file.seek(at)
-        file.write(whole[at : at + 8])
+    with changed_by_the_disk(server.data / "history.json", b'"second"'):
+        bob = server.wire()
+        bob.send(purpose="join", nick="bob", id=1, time=0)
+        assert "tell whoever runs this server" in bob.error("STORE_UNAVAILABLE")["text"]
+        page = bob.until("history")
+        assert [one["text"] for one in page["messages"]] == ["first", "third"] and page["end"]
+        ann.say("fourth")
+        assert bob.until("message")["text"] == "fourth"
 
 
 def test_an_index_that_leads_elsewhere_is_made_again(server: ChatServer) -> None:

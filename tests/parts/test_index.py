@@ -111,13 +111,18 @@ def test_a_file_that_was_closed_when_the_index_could_not_be_written_is_known_lat
     assert house.trusted
 
 
-def test_the_number_of_a_conversation_that_was_taken_back_is_never_anothers(house: House) -> None:
+def begin_again_without_an_index(house: House) -> None:
+    """Start on what takes longer to be looked through than a tick."""
     for number in range(300):
         add(house, f"guest{number}", "eve", "x" * 1000)
     house.log.close()
     house.index.db.close()
     (house.data / "history.index").unlink()
     house._open()
+
+
+def test_the_number_of_a_conversation_that_was_taken_back_is_never_anothers(house: House) -> None:
+    begin_again_without_an_index(house)
     add(house, "ann", "bob", "secret")
     lookup = Lookup(house.index)
     assert house.index.behind
@@ -135,12 +140,7 @@ def test_what_the_disk_has_changed_is_left_out_while_the_index_is_made(
     house: House, first: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     joined(house, "ann")
-    for number in range(300):
-        add(house, f"guest{number}", "eve", "x" * 1000)
-    house.log.close()
-    house.index.db.close()
-    (house.data / "history.index").unlink()
-    house._open()
+    begin_again_without_an_index(house)
     path = house.data / "history.json"
     whole = path.read_bytes()
     at = whole.index(b'"purpose"') if first else whole.index(b"guest7")
