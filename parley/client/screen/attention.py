@@ -77,8 +77,9 @@ class Attention:
         self._tell_read()
         minutes = self._preferences["autoaway"]
         idle = time.monotonic() - self._last_key
-        # Who has said so, and why, stays away as they said.
-        if minutes != "off" and idle > int(minutes) * 60 and not self._session.is_away:
+        # Who has said so, and why, stays away as they said; who may not say so is asked for once.
+        known = self._is_away or self._session.is_away
+        if minutes != "off" and idle > int(minutes) * 60 and not known:
             self._is_away = True
             self._start(self._set_away("away from the keyboard"))
         self._second = asyncio.get_running_loop().call_later(1.0, self.watch)
