@@ -103,7 +103,7 @@ class Headless:
         self._ends = asyncio.Event()
         self._told = False
         self._trouble = ""  # why there is no connection, as it was said last
-        self._said_anew: set[int] = set()  # what came in a replay as it had been changed
+        self._said_anew: dict[int, int] = {}  # what was changed, up to which seq that is printed
         self.session = Session(settings, store, self._happened)
 
     async def run(self) -> int:
@@ -314,6 +314,7 @@ class Headless:
                 self._complain(f"not sent: {event.text}{how}")
                 self._code = REFUSED
             elif isinstance(event, OtherLog):
+                self._said_anew.clear()
                 self._complain("the server has another history than before")
             elif isinstance(event, Trouble) or (isinstance(event, Error) and not self._jsonl):
                 self._complain(event.text)
@@ -327,12 +328,13 @@ class Headless:
 
     def _print_message(self, message: Message, past: bool) -> None:
         original = message.edit_of or message.redact_of
-        if self._errands or (past and original in self._said_anew):
+        # A replay gives a message, and each of its changes, as it is by then.
+        if self._errands or (original and message.seq <= self._said_anew.get(original, 0)):
             return
         redacted = message.redacted or message.redact_of is not None
         changed = message.changed is not None or message.edit_of is not None
         if past and (redacted or changed):
-            self._said_anew.add(message.seq)
+            self._said_anew[original or message.seq] = message.changed or message.seq
         nick = clean(message.from_)
         who = f"{nick} -> {clean(message.to)}" if message.to.startswith("@") else nick
         at = time.strftime("%H:%M", time.localtime(sane(message.time)))

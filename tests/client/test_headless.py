@@ -145,6 +145,37 @@ def test_what_is_changed_or_taken_back_comes_out_as_that(server: ChatServer) -> 
     assert client.wait(20) == 0
 
 
+def test_what_is_changed_while_one_is_away_comes_out_once_and_as_it_is(server: ChatServer) -> None:
+    bob = server.joined("bob")
+    token = bob.passed[0]["token"]
+
+    def edit(*texts: str) -> None:
+        for text in texts:
+            bob.send(purpose="edit", ref=text, seq=seq, text=text)
+            bob.until("ok", ref=text)
+
+    seq = bob.say("one")["seq"]
+    edit("two")
+    client = subprocess.Popen(
+        command(server, "ann", "1"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert client.stdin is not None and client.stdout is not None
+    assert client.stdout.readline().endswith("] bob: two (edited)\n")
+    bob.until("joined")
+    os.kill(client.pid, signal.SIGSTOP)
+    server.stop()
+    server.start()
+    bob = server.joined("bob", token=token)
+    edit("three", "four")
+    bob.say("that was all")
+    os.kill(client.pid, signal.SIGCONT)
+    assert client.stdout.readline().endswith("] bob: four (edited)\n")
+    assert client.stdout.readline().endswith("] bob: that was all\n")
+    client.stdin.write("q!\n")
+    client.stdin.flush()
+    assert client.wait(20) == 0
+
+
 def test_a_room_is_entered_first(server: ChatServer) -> None:
     bob = server.joined("bob")
     bob.send(purpose="enter", ref="e", room="#lab", private=True)
