@@ -20,7 +20,7 @@ from parley.server.ground.bounds import Bounds
 from parley.server.ground.clock import Moment
 from parley.server.ground.limits import Rate
 from parley.server.index.archive import Archive
-from parley.server.index.index import Index, IndexBehindError
+from parley.server.index.index import Index, IndexBehindError, IndexUnavailableError
 from parley.server.index.retention import Keep, Retention
 from parley.server.log.log import Log, StoreUnavailableError
 from parley.server.log.records import Said
@@ -104,6 +104,8 @@ class House:
                 continue
             try:
                 self.chat.receive(client.session, request, self.moment)
+            except IndexUnavailableError as problem:
+                self.chat.unavailable(client.session, request, problem)
             except IndexBehindError:
                 self._parked.append((client.session, request))
 

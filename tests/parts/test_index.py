@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from scramp import ScramClient
 
-from framing.events import Challenge, Message, Welcome
-from framing.requests import Join, Login, Response, Say
-from parley.server.index.index import Index, IndexUnavailableError
+from framing.events import Challenge, Error, History, Message, Welcome
+from framing.names import LOBBY
+from framing.requests import Join, Login, PageOf, Response, Say, Search
+from parley.server.index.index import Index, IndexUnavailableError, PastUnreadableError
 from parley.server.index.lookup import Lookup
 from parley.server.index.streams import Stream, inbox_stream
 from parley.server.log.records import Origin, Said
@@ -155,6 +156,58 @@ def test_what_the_disk_has_changed_is_left_out_while_the_index_is_made(
     assert f"at byte {whole.rindex(b'{', 0, at)}" in caplog.text
     left_out = [seq for seq in range(2, 302) if Lookup(house.index).at(seq) is None]
     assert left_out == ([] if first else [9])  # the first is that of ann's coming
+
+
+def test_what_the_disk_does_not_give_back_keeps_nobody_waiting_while_the_index_is_made(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = house.connect()
+    house.ask(ann, Join("ann", 1, 0.0))
+    house.quiet()
+    token = next(event.token for event in ann.events() if isinstance(event, Welcome))
+    for number in range(200):
+        house.ask(ann, Say(f"r{number}", "x" * 1000))
+        house.tick()
+    house.rotate()
+    house.ask(ann, Say("last", "behind"))
+    house.quiet()
+    house.log.close()
+    house.index.db.close()
+    (house.data / "history.index").unlink()
+    house._open()
+    path = house.data / "history-000001.json"
+    whole = path.read_bytes()
+    os.truncate(path, len(whole) // 2)
+    fill = house.index.fill
+    assert fill()
+    with pytest.raises(PastUnreadableError, match=r"before history\.json at byte"):
+        fill()
+    monkeypatch.setattr(house.index, "fill", lambda: False)  # it is not time yet
+    ann, bob = house.connect(), house.connect()
+    house.ask(ann, Join("ann", 1, 0.0, token, since=2))
+    house.ask(bob, Join("bob", 1, 0.0))
+    house.tick()
+    house.tick()
+    assert house.chat.due is None
+    came = list(ann.events())
+    assert [e.retry_after for e in came if isinstance(e, Error)] == [None]
+    for events in came, list(bob.events()):
+        pages = [event for event in events if isinstance(event, History)]
+        assert [m.text for page in pages for m in page.messages] == ["behind"]
+    house.ask(ann, Say("new", "hello"), PageOf("p", LOBBY, before=100), Search("s", "behind"))
+    house.tick()
+    assert "hello" in [event.text for event in bob.events() if isinstance(event, Message)]
+    refused = [event for event in ann.events() if isinstance(event, Error)]
+    assert [(e.ref, e.error, e.retry_after) for e in refused] == [
+        ("p", "STORE_UNAVAILABLE", None),
+        ("s", "STORE_UNAVAILABLE", None),
+    ]
+    path.write_bytes(whole)
+    while fill():
+        pass
+    house.ask(ann, PageOf("q", LOBBY, before=100))
+    house.tick()
+    assert [e.ref for e in ann.events() if isinstance(e, History)] == ["q"]
 
 
 def asked_to_prove(house: House, client: Client) -> Response:

@@ -78,7 +78,7 @@ from parley.server.ground.clock import Moment
 from parley.server.ground.counts import Counts
 from parley.server.ground.limits import Rate
 from parley.server.index.archive import Archive
-from parley.server.index.index import IndexUnavailableError, NextTickError, PastUnreadableError
+from parley.server.index.index import IndexUnavailableError, NextTickError
 from parley.server.log.records import Deed, Guest, Record
 
 SHORT_TEXT_BYTES = 1000
@@ -254,10 +254,8 @@ class Chat:
     def unavailable(
         self, session: Session, request: AnyRequest, problem: IndexUnavailableError
     ) -> None:
-        """The past that a request asks for cannot be looked up, and not soon, or never again."""
-        ref = getattr(request, "ref", None)
-        again = None if isinstance(problem, PastUnreadableError) else 1.0
-        self._hall.refuse(session, ErrorWord.STORE_UNAVAILABLE, problem.told, ref, again)
+        """The past that a request asks for cannot be looked up."""
+        self._hall.refuse_unavailable(session, getattr(request, "ref", None), problem)
 
     def broken(self, session: Session, problem: FrameError, moment: Moment) -> None:
         """The session's bytes were no frame: it can only be told so and closed."""

@@ -20,7 +20,11 @@ from parley.server.chat.session import Session, State
 from parley.server.ground.clock import Moment
 from parley.server.ground.counts import Counts
 from parley.server.index.archive import Archive
-from parley.server.index.index import IndexBehindError
+from parley.server.index.index import (
+    IndexBehindError,
+    IndexUnavailableError,
+    PastUnreadableError,
+)
 
 ERROR_CHARS: Final = 500
 """Longest text of an error: it may quote what was asked, which may be long."""
@@ -80,6 +84,13 @@ class Hall:
         # Rounded up: after less than that it would be refused again, or not be told to wait at all.
         wait = None if retry_after is None else ceil(retry_after * 1000) / 1000
         self.tell(session, Error(word.code, word.value, text[:ERROR_CHARS], ref, wait))
+
+    def refuse_unavailable(
+        self, session: Session, ref: str | None, problem: IndexUnavailableError
+    ) -> None:
+        """Tell a session that the past it asked for cannot be looked up: not soon, or never."""
+        again = None if isinstance(problem, PastUnreadableError) else 1.0
+        self.refuse(session, ErrorWord.STORE_UNAVAILABLE, problem.told, ref, again)
 
     def refuse_conversation(self, session: Session, name: str, ref: str) -> None:
         """Tell a session that it has no part in a conversation. Of a private room it is not to

@@ -106,8 +106,7 @@ class Searching:
                 over = job.session.state is State.CLOSED or self._work(job)
             except IndexUnavailableError as problem:
                 over = True
-                word, ref = ErrorWord.STORE_UNAVAILABLE, job.request.ref
-                self._hall.refuse(job.session, word, problem.told, ref, retry_after=1.0)
+                self._hall.refuse_unavailable(job.session, job.request.ref, problem)
             except IndexBehindError:
                 over = False
             if not over:

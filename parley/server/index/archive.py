@@ -73,8 +73,12 @@ class Archive:
 
         What cannot be read back is left out: who has missed it must not wait for it for ever.
         """
-        page = self._lookup.after(streams, after, PAGE, _PAGE_BYTES)
         told = None
+        try:
+            page = self._lookup.after(streams, after, PAGE, _PAGE_BYTES)
+        except PastUnreadableError as problem:
+            told = problem.told
+            page = self._lookup.after(streams, self._index.low - 1, PAGE, _PAGE_BYTES)
         try:
             readable = self._current(self._said(page.spans))
             whole = len(readable) == len(page.spans)
@@ -101,8 +105,12 @@ class Archive:
         return readable, True
 
     def before_newest(self, streams: Sequence[Stream], count: int) -> int:
-        """Return the seq after which the last ``count`` messages of ``streams`` begin."""
-        return self._lookup.before_newest(streams, count)
+        """Return the seq after which the last ``count`` messages of ``streams`` begin, of those
+        that can be found."""
+        try:
+            return self._lookup.before_newest(streams, count)
+        except PastUnreadableError:
+            return self._index.low - 1
 
     def sent(self, nick_key: str, id_: int, ref: str, floor: int) -> Said | None:
         """Return what a nick and ``id_`` sent under ``ref``, if anything. ``floor``: a seq up to

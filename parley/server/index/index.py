@@ -10,7 +10,8 @@ Messages are found by *stream* (``parley.server.index.streams``); questions are 
 
 An index made from nothing is filled from the newest record backwards, a slice at
 a time, so that the chat goes on meanwhile. A question that reaches further back
-than has been filled raises ``IndexBehindError``: ask again later.
+than has been filled raises ``IndexBehindError``: ask again later. While the disk does not let it be
+filled further, that is ``PastUnreadableError``: nobody is to wait for what may never come.
 
 What has been added is written before a question is asked, and whenever enough has come; that is
 committed more seldom. SQLite runs without any sync of its own (nothing here may wait for the disk).
@@ -100,6 +101,8 @@ class Index:
         self.low = 1
         self.floor = 0
         self._low_offset = 0
+        self.stuck: str | None = None
+        """Why ``fill`` cannot go on, if the disk does not let it."""
         self.db = self._open()
 
     def _open(self) -> sqlite3.Connection:
@@ -193,6 +196,11 @@ class Index:
         """Whether ``fill`` still has something to do."""
         return self.low > self.floor + 1
 
+    def not_yet(self) -> IndexBehindError:
+        """Return what to raise for a question that reaches further back than has been filled:
+        ``PastUnreadableError`` if the disk does not let it be filled, since that may never end."""
+        return IndexBehindError() if self.stuck is None else PastUnreadableError(self.stuck)
+
     def add(self, stored: Sequence[Stored]) -> None:
         """Take in records that the log has just returned."""
         self._waiting += stored
@@ -264,7 +272,11 @@ class Index:
         try:
             low_offset, data = self._slice_before(self._low_offset)
         except OSError as problem:
-            raise PastUnreadableError(problem.strerror or str(problem)) from None
+            where = self._log.files.say(self._low_offset)
+            why = problem.strerror or problem
+            self.stuck = f"what stands before {where} cannot be read: {why}"
+            raise PastUnreadableError(self.stuck) from None
+        self.stuck = None
         found = list(self._still_there(data, low_offset))
         low = found[0][0].seq if found else self.low
         if self._is_first(low_offset):

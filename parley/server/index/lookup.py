@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple
 
 from framing.limits import MAX_SEQ
 from framing.names import key
-from parley.server.index.index import Holder, Index, IndexBehindError
+from parley.server.index.index import Holder, Index
 from parley.server.index.streams import Stream, is_inbox, private_stream
 from parley.server.index.words import inbox_question
 from parley.server.log.log import Span
@@ -85,9 +85,9 @@ class Lookup:
         ).fetchone()
         if row is not None:
             return Span(*row)
-        if self._index.low > max(floor, self._index.floor) + 1:
-            raise IndexBehindError
-        return None
+        if self._index.low > max(floor, self._index.floor) + 1 and self._index.stuck is None:
+            raise self._index.not_yet()
+        return None  # as of what is no record any more: nobody is kept from saying something
 
     def guest(self, token: str) -> Holder | None:
         """Return whom the token with this SHA-256 (hex) proves, or None."""
@@ -111,7 +111,7 @@ class Lookup:
         rows = self._rows(streams, before, "DESC", limit + 1)
         taken = _within(rows[:limit], size)
         if len(taken) == len(rows) and self._reaches_under(streams):
-            raise IndexBehindError
+            raise self._index.not_yet()
         page = [Span(start, length) for _, start, length in reversed(taken)]
         return Page(page, len(taken) == len(rows), taken[0][0] if taken else 0)
 
@@ -119,7 +119,7 @@ class Lookup:
         """Return the seq after which the last ``count`` records of ``streams`` begin."""
         rows = self._rows(streams, MAX_SEQ, "DESC", count)
         if len(rows) < count and self._reaches_under(streams):
-            raise IndexBehindError
+            raise self._index.not_yet()
         return rows[-1][0] - 1 if rows else 0
 
     def after(self, streams: Sequence[Stream], after: int, limit: int, size: int) -> Page:
@@ -127,7 +127,7 @@ class Lookup:
         lines are reached. ``end``: there is none newer."""
         low, floor = self._index.low, self._index.floor
         if any(low > max(after, stream.floor, floor) + 1 for stream in streams):
-            raise IndexBehindError
+            raise self._index.not_yet()
         rows = self._rows(streams, after, "ASC", limit + 1)
         taken = _within(rows[:limit], size)
         page = [Span(start, length) for _, start, length in taken]
@@ -139,7 +139,7 @@ class Lookup:
         query = "SELECT start, length FROM place WHERE seq = ?"
         row = self._index.db.execute(query, (seq,)).fetchone()
         if row is None and self._index.floor < seq < self._index.low:
-            raise IndexBehindError
+            raise self._index.not_yet()
         return Span(*row) if row else None
 
     def _reaches_under(self, streams: Sequence[Stream]) -> bool:
@@ -234,7 +234,7 @@ class Lookup:
         among them."""
         self._index.flush()
         if max(span.start, self._index.floor) < self._index.low - 1:
-            raise IndexBehindError
+            raise self._index.not_yet()
         seqs: set[int] = set()
         reached = span.start
         for stream, floor in sight.asked:
