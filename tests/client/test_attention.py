@@ -55,5 +55,12 @@ def test_to_be_away_is_asked_for_once_until_a_key_is_pressed(
         watching.key_pressed()
         await asyncio.gather(*tasks)
         assert asked == ["away from the keyboard", None]
+        if not refused:  # who has said so stays away as they said
+            await session.be_away("lunch")
+            now[0] = 999.0
+            watching.watch()
+            watching.end()
+            await asyncio.gather(*tasks)
+            assert asked[2:] == ["lunch"]
 
     asyncio.run(run())
