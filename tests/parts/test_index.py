@@ -12,8 +12,10 @@ import pytest
 from scramp import ScramClient
 
 from framing.events import Challenge, Error, History, Message, Welcome
+from framing.limits import PAGE
 from framing.names import LOBBY
 from framing.requests import Join, Login, PageOf, Response, Say, Search
+from parley.server.index.archive import Archive
 from parley.server.index.index import Index, IndexUnavailableError, PastUnreadableError
 from parley.server.index.lookup import Lookup
 from parley.server.index.streams import Stream, inbox_stream
@@ -156,6 +158,26 @@ def test_what_the_disk_has_changed_is_left_out_while_the_index_is_made(
     assert f"at byte {whole.rindex(b'{', 0, at)}" in caplog.text
     left_out = [seq for seq in range(2, 302) if Lookup(house.index).at(seq) is None]
     assert left_out == ([] if first else [9])  # the first is that of ann's coming
+
+
+def test_a_page_of_which_nothing_can_be_read_does_not_come_again_and_again(house: House) -> None:
+    joined(house, "ann")
+    for number in range(PAGE + 10):
+        add(house, f"guest{number}", "eve", "text")
+    house.index.commit()
+    path = house.data / "history.json"
+    whole = path.read_bytes()
+    at, end = (whole.index(f"guest{number}".encode()) for number in (0, PAGE))
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(b"\xff" * (end - at))
+    archive, streams = Archive(house.log, house.index), [Stream(inbox_stream("~eve"))]
+    page = archive.missed(streams, 0)
+    assert page.messages == [] and page.told and not page.end
+    while not page.end:
+        page, upto = archive.missed(streams, page.upto), page.upto
+        assert page.upto > upto
+    assert [m.from_ for m in page.messages] == [f"guest{PAGE + n}" for n in range(1, 10)]
 
 
 def test_what_the_disk_does_not_give_back_keeps_nobody_waiting_while_the_index_is_made(
