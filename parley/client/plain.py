@@ -99,7 +99,7 @@ class Plain:
         asyncio.get_running_loop().set_exception_handler(self._unforeseen)
         for name, draft in self.session.memory.drafts.items():
             if key(name) != key(self.model.current.name):
-                self._print(f"Not sent to {clean(name)}: {clean(draft)}. /go {clean(name)}")
+                self._say_not_sent(name, draft)
         self._happened(self.session.outbox.open)  # of an earlier run
         session = asyncio.create_task(self.session.run())
         tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._leaving.wait())]
@@ -161,7 +161,13 @@ class Plain:
 
     async def _ask_to_log_in(self, prompt: str) -> str | None:
         # Who knows the question may have answered before it was asked: that is for nobody's eyes.
-        early = [m.text for m in self.session.outbox.take_back()]
+        here = key(self.model.current.name)
+        early = []
+        for message in self.session.outbox.take_back():
+            if key(message.to) == here:
+                early.append(message.text)
+            else:
+                self._put_aside(message.to, message.text)
         if early:
             typing = self._prompts.default_buffer if self._reading else None
             draft = self._draft if typing is None else typing.text
@@ -171,6 +177,15 @@ class Plain:
             else:
                 typing.text = text
         return await self.ask_password(prompt)
+
+    def _put_aside(self, name: str, text: str) -> None:
+        """Keep a text as the draft of another conversation than the current one, and say so."""
+        draft = " ".join(filter(None, (self.session.memory.drafts.get(name), text)))
+        self.session.memory.keep_draft(name, draft)
+        self._say_not_sent(name, draft)
+
+    def _say_not_sent(self, name: str, draft: str) -> None:
+        self._print(f"Not sent to {clean(name)}: {clean(draft)}. /go {clean(name)}")
 
     async def _new_nick(self, why: str) -> str | None:
         self._print(f"{clean(why)}.")

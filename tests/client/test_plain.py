@@ -99,6 +99,31 @@ def test_a_password_typed_before_it_is_asked_for_is_told_to_nobody(
     assert accounts_server.messages == ["hello"]
 
 
+def test_what_was_typed_too_early_for_somebody_is_not_offered_to_all(
+    accounts_server: ChatServer, open_client: Open
+) -> None:
+    os.kill(accounts_server.pid, signal.SIGSTOP)
+    try:
+        bob = open_client(accounts_server, "Bob", "--plain", columns=100)
+        bob.see("#lobby>")
+        bob.type("/msg Alice for you alone\r")
+        bob.see("@Alice>")
+        bob.type("/go #lobby\r")
+        bob.see("Now writing to #lobby", "#lobby>")
+    finally:
+        os.kill(accounts_server.pid, signal.SIGCONT)
+    bob.see("Password for Bob:")
+    bob.type("456\r")
+    bob.see("Not sent to @Alice: for you alone. /go @Alice", "Connected as Bob.", "#lobby>")
+    bob.type("hello\r")
+    bob.see("] Bob: hello")
+    bob.type("/go @Alice\r")
+    bob.see("@Alice> for you alone")
+    bob.type("\r")
+    bob.see("Bob to Alice: for you alone")
+    assert accounts_server.messages == ["hello", "for you alone"]
+
+
 def test_a_dumb_terminal_gets_lines_and_no_escapes(
     accounts_server: ChatServer, open_client: Open
 ) -> None:
