@@ -50,6 +50,17 @@ def test_who_is_banned_fetches_nothing_with_an_earlier_ticket(
     assert refused.rest() == b""
 
 
+def test_who_has_left_the_room_meanwhile_brings_nothing_there(server: ChatServer) -> None:
+    ann, bob = server.joined("ann"), server.joined("bob")
+    for who in (ann, bob):
+        ask(who, "enter", room="#Lab")
+    ticket = put(ann, "late", b"late", to="#lab")["ticket"]
+    assert ask(ann, "leave", room="#lab")["purpose"] == "ok"
+    refused = Carrying(server.port, purpose="store", ticket=ticket)
+    event = refused.event()
+    assert (event["error"], event["text"]) == ("FORBIDDEN", "enter #Lab first")
+
+
 def test_a_ticket_is_for_these_bytes_only(server: ChatServer) -> None:
     ann, bob = server.joined("ann"), server.joined("bob")
     bring(server, ann, "x", b"a" * 1000)

@@ -181,6 +181,8 @@ def test_a_search_has_so_many_words_whatever_script_or_marks_they_stand_in() -> 
 
 def test_a_name_that_is_none_is_not_composed(house: House) -> None:
     marks = "a" + "\u0315" * 30_000 + "\u0316" * 30_000  # to be put in order, each past all others
+    with pytest.raises(FileNameError, match="that is a path"):
+        plain_name("there/it")
     with pytest.raises(FileNameError, match="at most"):
         plain_name(marks)
     assert len(name_key(marks)) <= 2 * NAME_CHARS

@@ -178,7 +178,7 @@ def status(
         seconds = max(1, math.ceil((change.retry_at or now) - now))
         left = f" {nick} ○ again in {seconds} s · {change.text}"
         if width_of(left) > width and left.endswith("?"):  # what may help stands above
-            left = left.rpartition(": ")[0]
+            left = left.rpartition(": ")[0] or left
         style = "class:status.trouble"
     elif change.status is Status.ENDED:
         left = f" ○ {change.text or 'ended'}"

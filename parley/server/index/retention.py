@@ -52,13 +52,14 @@ class Keep(NamedTuple):
 class _Job:
     """A file that is being dropped. ``marks`` are the lines of the marks of what was dropped before
     and of its own, of which so many have been ``looked`` at; ``kept`` are those still needed, with
-    the deeds decoded. ``places``: it is gone, and the marks stand there now, as the index is to
+    the deeds decoded. ``written``: they stand in the file of marks. ``places``: it is gone, and the marks stand there now, as the index is to
     know; ``dropped``: it does, and is to be tidied."""
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.at = address(number, 2)
         self.seq = 0
+        self.written = False
         self.places: list[tuple[Record, Span]] | None = None
         self.dropped = False
         self.marks: list[bytes] = []
@@ -124,14 +125,10 @@ class Retention:
                 job.places = self._drop(job, utc)
                 self._tell_index(job, job.places)
         except (OSError, IndexUnavailableError) as problem:
-            if job.places is None:
+            if not job.written:
                 self._job = None
             self._paused = True
             self._put_off(problem, utc)
-        except ValueError as problem:  # the disk has changed it
-            self._job = None
-            where = self._log.files.say(job.at)
-            self._put_off(PastUnreadableError(f"behind {where}: {problem}"), utc)
 
     def _put_off(self, problem: Exception, utc: float) -> None:
         logger.error("the history cannot be rotated: %s; trying again in %g s", problem, _AGAIN)
@@ -180,7 +177,11 @@ class Retention:
             if data:
                 break
             size *= 2  # a record longer than a slice
-        found = list(records_in(data, job.at))
+        try:
+            found = list(records_in(data, job.at))
+        except ValueError as problem:  # the disk has changed it
+            where = self._log.files.say(job.at)
+            raise PastUnreadableError(f"behind {where}: {problem}") from None
         self._index.forget([entry for entry in found if entry[0].seq > self._index.floor])
         job.at += len(data)
         for record, _ in found:
@@ -192,7 +193,11 @@ class Retention:
         """Keep those of the next marks that are still needed. One that is not will never be again:
         what made it void has come later."""
         for line in job.marks[job.looked : job.looked + _MARKS_AT_ONCE]:
-            record = decode_line(line) if line.startswith(_DEED) else None
+            try:
+                record = decode_line(line) if line.startswith(_DEED) else None
+            except ValueError as problem:
+                name = self._log.files.name(MARKS).name
+                raise PastUnreadableError(f"{name} is damaged: {problem}") from None
             deed = record if isinstance(record, Deed) else None
             if deed is None or deed.moderates or self._index.is_needed(deed):
                 job.kept.append((line, deed))
@@ -212,6 +217,7 @@ class Retention:
             at += len(line)
         files = self._log.files
         files.replace(MARKS, b"[\n" + b",\n".join(lines) + END)
+        job.written = True
         files.remove(job.number)
         name = files.name(job.number).name
         logger.info("%s was dropped: messages up to seq %d are gone", name, job.seq)

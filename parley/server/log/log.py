@@ -35,6 +35,10 @@ Fsync = Literal["always", "everysec", "never"]
 START = 1
 """Where the first separator of a file goes: behind its opening bracket."""
 
+_COMPLAINED_OF = 20
+"""Of so many bytes, as a power of two, the first place that cannot be read is logged: of a file that
+is lost whole not each of its records."""
+
 _READ_TOGETHER = 64 * 1024  # bytes; records no further apart are read in one call
 
 
@@ -101,7 +105,7 @@ class Log:
         self._synced = position.seq
         self._queue: list[Record] = []
         self._unsynced_since: float | None = None
-        self._unreadable: set[int] = set()  # places that were complained of
+        self._unreadable: set[int] = set()  # parts of the files that were complained of
         self._closed_as: Stamp | None = None
         self.syncs = Histogram()
         """How long the syncs took."""
@@ -253,8 +257,8 @@ class Log:
                 records.append(decode_line(data[at - base : at - base + length]))
         except (OSError, ValueError) as problem:
             where = self.files.say(at)
-            if at not in self._unreadable:
-                self._unreadable.add(at)
+            if at >> _COMPLAINED_OF not in self._unreadable:
+                self._unreadable.add(at >> _COMPLAINED_OF)
                 logger.error("%s cannot be read: %s", where, problem)
             raise UnreadableError(f"{where} cannot be read") from None
         return records

@@ -142,10 +142,10 @@ class Segments:
         self.closed[number] = self._stamp(number)
 
     def remove(self, number: int) -> None:
-        """Delete the closed file ``number``."""
+        """Delete the closed file ``number``. Raises ``OSError`` if that cannot be done."""
         self._forget(number)
-        self.closed.pop(number, None)
         self.name(number).unlink(missing_ok=True)
+        self.closed.pop(number, None)
 
     def close(self) -> None:
         """Close all files."""

@@ -114,7 +114,10 @@ export class People {
 
   left({ nick, id, time, room, reason, text }) {
     const where = this._comer(room, nick, false);
-    if (room != null || this._went(nick, id)) this._coming(where, time, leaving(nick, reason, text));
+    if (room != null && this._mine(nick)) {
+      const text = `You have left ${where.name} from another window: /join ${where.name} goes in again.`;
+      this._coming(where, time, text);
+    } else if (room != null || this._went(nick, id)) this._coming(where, time, leaving(nick, reason, text));
   }
 
   roster({ joined, left, online, time, room }) {
