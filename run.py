@@ -17,6 +17,9 @@ import time
 import venv
 from pathlib import Path
 
+if sys.version_info < (3, 11):  # noqa: UP036 - who runs this may have an older one
+    sys.exit(f"run.py: Parley needs Python 3.11 or newer, and this is {sys.version.split()[0]}")
+
 HERE = Path(__file__).resolve().parent
 PORT = "10500"
 
@@ -27,7 +30,9 @@ def environment(extra: str) -> Path:
     python = place / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     wanted = (HERE / "setup.cfg").read_text() + extra
     stamp = place / f"parley-{extra or 'plain'}"
-    if not python.exists():
+    # pip comes last: without it, the making of one was broken off, or failed.
+    whole = stamp.exists() or python.with_stem("pip").exists()
+    if not python.exists() or not whole:
         print(f"Making an environment in {place} ...", flush=True)
         venv.create(place, with_pip=True)
     if not stamp.exists() or stamp.read_text() != wanted:
@@ -56,17 +61,15 @@ def chat(port: str) -> int:
             stderr=log_file,
             start_new_session=True,
         )
-    while "listening on" not in log.read_text():
-        if server.poll() is not None:
-            print(log.read_text(), end="", file=sys.stderr)
-            print(
-                f"run.py: no server on port {port}. Another one: python3 run.py PORT",
-                file=sys.stderr,
-            )
-            return 1
-        time.sleep(0.05)
-    print(f"A server runs on port {port}; its log is {log.name}. {joining}", flush=True)
     try:
+        while "listening on" not in log.read_text():
+            if server.poll() is not None:
+                print(log.read_text(), end="", file=sys.stderr)
+                if "Address already in use" in log.read_text():
+                    print("run.py: with another port: python3 run.py PORT", file=sys.stderr)
+                return 1
+            time.sleep(0.05)
+        print(f"A server runs on port {port}; its log is {log.name}. {joining}", flush=True)
         nick = re.sub("[^A-Za-z0-9_.-]", "", os.environ.get("USER", ""))[:32] or "me"
         client: list[str | Path] = [python, HERE / "chat_client.py", "localhost", port, nick, "1"]
         return subprocess.run(client).returncode
@@ -103,6 +106,8 @@ def main() -> int:
             file=sys.stderr,
         )
         return 1
+    except KeyboardInterrupt:
+        return 130
 
 
 if __name__ == "__main__":

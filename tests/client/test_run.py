@@ -1,6 +1,7 @@
 """``run.py``: one command, and one is in."""
 
 import socket
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -62,9 +63,44 @@ def test_a_port_that_is_taken_is_told_with_the_way_out(start: Run) -> None:
     assert "python3 run.py PORT" in ann.text
 
 
+def test_who_starts_it_twice_is_not_sent_to_another_port(start: Run) -> None:
+    """The data is in use: another port would end the same way."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    start(port).see("ann ●")
+    again = start(port)
+    assert again.ended() == 1
+    assert "another server is running on" in again.text
+    assert "run.py PORT" not in again.text
+
+
+def test_an_environment_that_was_begun_only_is_made_again(tmp_path: Path, start: Run) -> None:
+    """As after Ctrl+C, or without the package python3-venv: there is a Python, but no pip."""
+    (tmp_path / "env/parley-plain").unlink()
+    ann = start(10500)
+    ann.see("Making an environment")
+    ann.type("\x03")
+    assert ann.ended() == 130
+    assert "Traceback" not in ann.text
+
+
+def test_an_older_python_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.version_info = (3, 9, 2)")
+    done = subprocess.run(
+        [sys.executable, ROOT / "run.py", "neither a port nor a test"],
+        env={"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("run.py: Parley needs Python 3.11 or newer")
+
+
 def test_what_cannot_be_installed_is_said_in_words(tmp_path: Path, start: Run) -> None:
     (tmp_path / "env/parley-plain").unlink()
     (tmp_path / "env/bin/python").write_text("#!/bin/sh\necho no index here >&2\nexit 1\n")
+    (tmp_path / "env/bin/pip").touch()
     ann = start(10500)
     assert ann.ended() == 1
     assert "no index here" in ann.text
