@@ -30,11 +30,14 @@ def environment(extra: str) -> Path:
     python = place / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     wanted = (HERE / "setup.cfg").read_text() + extra
     stamp = place / f"parley-{extra or 'plain'}"
-    # pip comes last: without it, the making of one was broken off, or failed.
-    whole = stamp.exists() or python.with_stem("pip").exists()
-    if not python.exists() or not whole:
+    # A first run that was broken off, or had no ensurepip, has left a Python without pip.
+    has_pip = stamp.exists() or python.with_stem("pip").exists()
+    if not python.exists() or not has_pip:
         print(f"Making an environment in {place} ...", flush=True)
-        venv.create(place, with_pip=True)
+        if not python.exists():
+            venv.create(place)
+        make_pip = [python, "-m", "ensurepip", "--upgrade", "--default-pip"]
+        subprocess.run(make_pip, check=True, stdout=subprocess.DEVNULL)
     if not stamp.exists() or stamp.read_text() != wanted:
         print("Installing Parley (once; it may take a minute) ...", flush=True)
         target = f"{HERE}[{extra}]" if extra else str(HERE)
@@ -101,8 +104,9 @@ def main() -> int:
     except subprocess.CalledProcessError as problem:
         print(
             f"run.py: this failed, why is said above: {shlex.join(map(str, problem.cmd))}\n"
-            "The first run needs Python's venv module and, once, a package index "
-            "(https://pypi.org, or the one that PIP_INDEX_URL names).",
+            "The first run needs Python's venv module (on Debian and Ubuntu: the package "
+            "python3-venv) and, once, a package index (https://pypi.org, or the one that "
+            "PIP_INDEX_URL names).",
             file=sys.stderr,
         )
         return 1

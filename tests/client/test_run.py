@@ -78,8 +78,9 @@ def test_who_starts_it_twice_is_not_sent_to_another_port(start: Run) -> None:
 def test_an_environment_that_was_begun_only_is_made_again(tmp_path: Path, start: Run) -> None:
     """As after Ctrl+C, or without the package python3-venv: there is a Python, but no pip."""
     (tmp_path / "env/parley-plain").unlink()
+    (tmp_path / "env/bin/python").write_text('#!/bin/sh\necho "asked $2" >&2\nexec sleep 60\n')
     ann = start(10500)
-    ann.see("Making an environment")
+    ann.see("Making an environment", "asked ensurepip")
     ann.type("\x03")
     assert ann.ended() == 130
     assert "Traceback" not in ann.text
