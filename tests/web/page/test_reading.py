@@ -179,3 +179,20 @@ def test_times_are_those_of_the_persons_own_zone(
     at = tara.sees("clock.png").locator("time").text_content()
     tara.say("/files")
     expect(tara.page.locator("dialog")).to_contain_text(f", {at}")
+
+
+@pytest.mark.parametrize("locale", ["en-GB", "en-US", "ko-KR", "zh-TW"])
+def test_the_time_has_room_beside_the_nick_in_any_language(visit: Visit, locale: str) -> None:
+    person = visit(f"one-{locale}", locale=locale)
+    person.say(f"how late is it in {locale}?")
+    person.sees(f"how late is it in {locale}?")
+    room = person.page.evaluate(
+        """() => {
+          const own = [...document.querySelectorAll('.message.first')].at(-1);
+          const time = own.querySelector('time');
+          const gap = own.querySelector('.who').getBoundingClientRect().left
+            - time.getBoundingClientRect().right;
+          return [gap, time.scrollWidth - time.clientWidth];
+        }"""
+    )
+    assert room[0] > 4 and room[1] <= 0

@@ -27,6 +27,9 @@ const DAY = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric"
 const FULL = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
 const SHORT = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
 
+/** Whether the clock says AM and PM, which takes more room. */
+export const twelveHours = CLOCK.resolvedOptions().hour12 === true;
+
 const date = (time) => new Date(time * 1000);
 /** The words for a time in UTC seconds, in the person's own zone and language. */
 export const clock = (time) => CLOCK.format(date(time));
