@@ -495,3 +495,14 @@ def test_away_by_itself(server: ChatServer, open_client: Open, tmp_path: Path) -
     ann.type("/set autoaway 5\r")
     ann.see("autoaway is 5 now")
     assert "autoaway = 5" in (tmp_path / "config-ann" / "client.conf").read_text()
+
+
+def test_a_name_that_is_none_for_a_room_is_told_with_what_is_one(
+    server: ChatServer, open_client: Open
+) -> None:
+    ann = open_client(server, "ann", columns=120)
+    ann.see("1 here")
+    ann.type("/join Klasse 5a\r")
+    ann.see("A room's name has letters a to z, digits")
+    ann.type("\x15/join\r")
+    ann.see("Which room?")

@@ -23,8 +23,10 @@ from parley.client.model.people import Person, presence
 def join(face: Face, rest: str) -> Awaitable[None]:
     name, _, how = rest.partition(" ")
     name = name if name.startswith("#") else f"#{name}"
-    if not is_room(name) or how.strip() not in ("", "private"):
+    if not rest:
         raise UsageError("Which room?")
+    if not is_room(name) or how.strip() not in ("", "private"):
+        raise UsageError("A room's name has letters a to z, digits, and _ - . alone, 32 at most.")
     answer = face.session.request(lambda ref: Enter(ref, name, how.strip() == "private"))
     # What is typed next is meant for the room, and follows the request on its way.
     before, was_there = face.model.current, key(name) in face.model.conversations

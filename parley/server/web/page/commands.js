@@ -62,7 +62,8 @@ const TABLE = [
   ["join", "ROOM [private]", "go into a room, or make it", async (app, rest) => {
     const [name, how, ...more] = rest.split(/\s+/);
     const room = name.startsWith("#") ? name : `#${name}`;
-    if (!isRoom(room) || more.length || !["private", undefined].includes(how)) throw new UsageError("Which room?");
+    if (!name) throw new UsageError("Which room?");
+    if (!isRoom(room) || more.length || !["private", undefined].includes(how)) throw new UsageError("A room's name has letters a to z, digits, and _ - . alone, 32 at most.");
     await app.requests.enter(room, how === "private");
   }],
   ["leave", "[NAME]", "go out of a room, or close a private conversation", async (app, rest) => {
