@@ -192,8 +192,8 @@ def compact_history(options: Options) -> str:
     Raises ``StartError`` if a server is running or the history is damaged.
     """
     path = options.data / "history.json"
-    _lock(options.data / "history.json.lock")
     try:
+        _lock(options.data / "history.json.lock")
         files = Segments(path)
         files.close()
         paths = [*(files.name(number) for number in files.closed if number != MARKS), path]
@@ -347,7 +347,8 @@ def _open_monitor(
         from parley.server.sideport import Parts, pages
     except ModuleNotFoundError as problem:
         raise StartError(
-            f"--metrics needs the package {problem.name}: pip install 'parley-chat[metrics]'"
+            f"--metrics needs the package {problem.name}: pip install 'parley-chat[metrics]', "
+            f"or in a checkout '.[metrics]'"
         ) from None
     host, port = options.metrics or ("", 0)
     try:

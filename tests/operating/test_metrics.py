@@ -206,8 +206,8 @@ def test_a_missing_package_is_named(make_server: Make, tmp_path: Path) -> None:
     server.launch()
     assert server.wait() == 1
     assert (
-        "--metrics needs the package prometheus_client: pip install 'parley-chat[metrics]'"
-        in server.said
+        "--metrics needs the package prometheus_client: pip install 'parley-chat[metrics]', "
+        "or in a checkout '.[metrics]'" in server.said
     )
 
 

@@ -60,3 +60,9 @@ def test_a_damaged_history_is_left_alone(server: ChatServer) -> None:
     assert done.returncode == 1 and "history.json" in done.stderr
     assert path.read_bytes() == bad
     assert not list(server.data.glob("*.new"))
+
+
+def test_a_directory_that_is_not_there_is_told(tmp_path: Path) -> None:
+    done = compact(tmp_path / "nowhere")
+    assert done.returncode == 1
+    assert done.stderr.startswith("chat_server: ") and "No such file or directory" in done.stderr
