@@ -12,8 +12,9 @@
 # its inode. If something was dropped meanwhile (--drop) it begins anew.
 set -eu
 
-data=$1
-to=$2
+usage="backup.sh DATA COPY [FILES]"
+data=${1:?"$usage"}
+to=${2:?"$usage"}
 files=${3:-$data/files}
 
 if [ ! -e "$data/history.json.lock" ]; then
@@ -57,7 +58,7 @@ while :; do
 done
 
 # These are only ever replaced as a whole.
-for name in users.json server.secret; do
+for name in users.json server.secret tls.crt tls.key; do
     [ ! -e "$data/$name" ] || cp -p "$data/$name" "$to/"
 done
 

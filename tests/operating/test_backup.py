@@ -93,3 +93,19 @@ def test_a_copy_is_never_written_over(make_server: Make, tmp_path: Path) -> None
 def test_what_is_no_data_directory_is_told(tmp_path: Path) -> None:
     done = backup(tmp_path, tmp_path / "copy")
     assert done.returncode == 1 and "no server's data directory" in done.stderr
+
+
+def test_the_certificate_that_clients_trust_is_copied_too(
+    make_server: Make, tmp_path: Path
+) -> None:
+    server = make_server().start()
+    for name in ("tls.crt", "tls.key"):
+        (server.data / name).write_text(name)
+    assert backup(server.data, tmp_path / "copy").returncode == 0
+    for name in ("tls.crt", "tls.key"):
+        assert (tmp_path / "copy" / name).read_text() == name
+
+
+def test_without_arguments_the_usage_is_told() -> None:
+    done = backup()
+    assert done.returncode == 2 and "backup.sh DATA COPY [FILES]" in done.stderr
