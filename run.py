@@ -11,6 +11,7 @@ The first run makes an environment in ``.venv`` beside this file and installs Pa
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -36,7 +37,7 @@ def environment(extra: str) -> Path:
         print(f"Making an environment in {place} ...", flush=True)
         if not python.exists():
             venv.create(place)
-        make_pip = [python, "-m", "ensurepip", "--upgrade", "--default-pip"]
+        make_pip = [str(python), "-m", "ensurepip", "--upgrade", "--default-pip"]
         subprocess.run(make_pip, check=True, stdout=subprocess.DEVNULL)
     if not stamp.exists() or stamp.read_text() != wanted:
         print("Installing Parley (once; it may take a minute) ...", flush=True)
@@ -53,6 +54,17 @@ def chat(port: str) -> int:
     shown = python.relative_to(HERE) if python.is_relative_to(HERE) else python
     # Said in the chat, since the client's screen covers what is printed here.
     joining = f"More people join with: {shown} chat_client.py localhost {port} NICK 1"
+    client: subprocess.Popen[bytes] | None = None
+
+    def leave(number: int, _frame: object) -> None:
+        """End both when the window is closed: the client first, which keeps what was typed."""
+        if client is None:
+            sys.exit(128 + number)
+        client.send_signal(number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
+            signal.signal(number, leave)
     log = HERE / "server.log"
     log.unlink(missing_ok=True)
     with log.open("ab") as log_file:
@@ -74,8 +86,8 @@ def chat(port: str) -> int:
             time.sleep(0.05)
         print(f"A server runs on port {port}; its log is {log.name}. {joining}", flush=True)
         nick = re.sub("[^A-Za-z0-9_.-]", "", os.environ.get("USER", ""))[:32] or "me"
-        client: list[str | Path] = [python, HERE / "chat_client.py", "localhost", port, nick, "1"]
-        return subprocess.run(client).returncode
+        client = subprocess.Popen([python, HERE / "chat_client.py", "localhost", port, nick, "1"])
+        return client.wait()
     except KeyboardInterrupt:
         return 0
     finally:

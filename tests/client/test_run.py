@@ -1,5 +1,7 @@
 """``run.py``: one command, and one is in."""
 
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -68,11 +70,27 @@ def test_who_starts_it_twice_is_not_sent_to_another_port(start: Run) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    start(port).see("ann ●")
+    ann = start(port)
+    ann.see("ann ●")
     again = start(port)
     assert again.ended() == 1
     assert "another server is running on" in again.text
     assert "run.py PORT" not in again.text
+    ann.type("q!\r")
+    assert ann.ended() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_a_window_that_is_closed_ends_the_server_too(start: Run, number: int) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ann = start(port)
+    ann.see("ann ●")
+    os.kill(ann.pid, number)
+    assert ann.ended() == 128 + number
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
 
 
 def test_an_environment_that_was_begun_only_is_made_again(tmp_path: Path, start: Run) -> None:
