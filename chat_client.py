@@ -15,7 +15,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
 
-import platformdirs
+try:
+    import platformdirs
+except ModuleNotFoundError:
+    sys.exit(
+        "chat_client: Parley is not installed for this Python: python3 run.py installs it, and "
+        "after that, in each terminal: source .venv/bin/activate"
+    )
 
 from framing.names import LOBBY
 from parley.client.ground.preferences import Preferences

@@ -20,7 +20,14 @@ import sqlite3
 import sys
 import time
 
-from parley.server.accounts.accounts import AccountsError
+try:
+    from parley.server.accounts.accounts import AccountsError
+except ModuleNotFoundError:
+    sys.exit(
+        "chat_server: Parley is not installed for this Python: python3 run.py installs it, and "
+        "after that, in each terminal: source .venv/bin/activate"
+    )
+
 from parley.server.encryption import make_certificate
 from parley.server.log.log import LogBrokenError
 from parley.server.log.recovery import HistoryError

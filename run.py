@@ -66,7 +66,11 @@ def chat(port: str) -> int:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
             signal.signal(number, leave)
     log = HERE / "server.log"
-    log.unlink(missing_ok=True)
+    said_before = log.stat().st_size if log.exists() else 0  # by a server that may still run
+
+    def said() -> str:
+        return log.read_bytes()[said_before:].decode(errors="replace")
+
     with log.open("ab") as log_file:
         server = subprocess.Popen(
             [python, HERE / "chat_server.py", port, "--motd", joining],
@@ -77,10 +81,10 @@ def chat(port: str) -> int:
             start_new_session=True,
         )
     try:
-        while "listening on" not in log.read_text():
+        while "listening on" not in said():
             if server.poll() is not None:
-                print(log.read_text(), end="", file=sys.stderr)
-                if "Address already in use" in log.read_text():
+                print(said(), end="", file=sys.stderr)
+                if "Address already in use" in said():
                     print("run.py: with another port: python3 run.py PORT", file=sys.stderr)
                 return 1
             time.sleep(0.05)

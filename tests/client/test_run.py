@@ -76,6 +76,7 @@ def test_who_starts_it_twice_is_not_sent_to_another_port(start: Run) -> None:
     assert again.ended() == 1
     assert "another server is running on" in again.text
     assert "run.py PORT" not in again.text
+    assert f"listening on 127.0.0.1:{port} " in (ROOT / "server.log").read_text()  # still its log
     ann.type("q!\r")
     assert ann.ended() == 0
 
@@ -114,6 +115,14 @@ def test_an_older_python_is_told_so(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert done.stderr.startswith("run.py: Parley needs Python 3.11 or newer")
+
+
+@pytest.mark.parametrize("program", ["chat_server.py", "chat_client.py"])
+def test_who_has_not_installed_it_is_told_how(program: str) -> None:
+    bare = [sys.executable, "-S", str(ROOT / program)]  # a Python without packages
+    done = subprocess.run(bare, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 1 and "source .venv/bin/activate" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_what_cannot_be_installed_is_said_in_words(tmp_path: Path, start: Run) -> None:

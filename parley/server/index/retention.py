@@ -52,8 +52,9 @@ class Keep(NamedTuple):
 class _Job:
     """A file that is being dropped. ``marks`` are the lines of the marks of what was dropped before
     and of its own, of which so many have been ``looked`` at; ``kept`` are those still needed, with
-    the deeds decoded. ``written``: they stand in the file of marks. ``places``: it is gone, and the marks stand there now, as the index is to
-    know; ``dropped``: it does, and is to be tidied."""
+    the deeds decoded. ``written``: they stand in the file of marks. ``places``: the file is gone,
+    and the deeds stand there now, as the index is to know; ``dropped``: it does, and is to be
+    tidied."""
 
     def __init__(self, number: int) -> None:
         self.number = number

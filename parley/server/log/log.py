@@ -36,8 +36,8 @@ START = 1
 """Where the first separator of a file goes: behind its opening bracket."""
 
 _COMPLAINED_OF = 20
-"""Of so many bytes, as a power of two, the first place that cannot be read is logged: of a file that
-is lost whole not each of its records."""
+"""Of so many bytes, as a power of two, the first place that cannot be read is logged: of a file
+that is lost whole not each of its records."""
 
 _READ_TOGETHER = 64 * 1024  # bytes; records no further apart are read in one call
 
