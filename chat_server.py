@@ -2,10 +2,10 @@
 
     python chat_server.py [PORT]        see --help for the rest
 
-The house in a page. One thread turns one loop (``parley.server.net.loop``); each turn is a
-tick (``server``): bytes of a client come through its connection (``net.connection``, over
-``net.tls`` if that is wanted) and door (``doors.native``, the wire of ``framing``; ``web``, for
-browsers) as requests; the chat (``chat.chat`` and its rules: ``entrance``, ``talk``, ``visits``,
+The house in a page. One thread turns one loop (``parley.server.net.loop``); each turn is a tick
+(``server``): bytes of a client come through its connection (``net.connection``, over ``net.tls``
+if that is wanted) and door (``doors.native``, the wire of ``framing``; ``web``, for browsers) as
+requests; the chat (``chat.chat`` and its rules: ``entrance``, ``talk``, ``reading``, ``visits``,
 ``searching``, ``moderation``, ``sharing``, over ``hall``, ``people``, ``rooms``, ``bans``) hands
 what must last to the log (``log``, kept in history.json), which writes and syncs it once; what is
 durable goes to the outbox (``chat.outbox``), and each client gets its share of the tick in one

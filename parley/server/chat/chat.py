@@ -67,6 +67,7 @@ from parley.server.chat.hall import Hall
 from parley.server.chat.moderation import Moderation
 from parley.server.chat.outbox import Frame, Outbox
 from parley.server.chat.people import People
+from parley.server.chat.reading import Reading
 from parley.server.chat.searching import Searching
 from parley.server.chat.session import Session, State
 from parley.server.chat.sharing import Sharing
@@ -133,8 +134,8 @@ class Chat:
             greeting,
             new_secret,
         )
-        queries = bounds.queries.rate
-        self._talk = Talk(self._hall, finding, bans, archive, self.outbox, append, rate, queries)
+        self._talk = Talk(self._hall, finding, bans, archive, self.outbox, append, rate)
+        self._reading = Reading(self._hall, finding, archive, _queries(rate, bounds))
         self._searching = Searching(self._hall, archive, bounds)
         self._visits = Visits(self._hall, finding, append, bounds)
         self._moderation = Moderation(self._hall, bans, finding, archive, append)
@@ -157,12 +158,12 @@ class Chat:
             Say: self._talk.say,
             Edit: self._talk.edit,
             Redact: self._talk.redact,
-            Read: self._talk.read,
+            Read: self._reading.read,
             Typing: self._talk.typing,
             Register: self._entrance.register,
         }
         self._queries: dict[type, Handler] = {
-            PageOf: self._talk.page,
+            PageOf: self._reading.page,
             Search: self._searching.search,
             WhoIs: self._users,
             Away: self._away,
@@ -226,9 +227,9 @@ class Chat:
             handler(session, request, moment)
         elif kind in _ALSO_SAYS and self._is_muted(session, request, moment):
             pass
-        elif not self._talk.too_many_queries(session, request.ref or "", moment):  # type: ignore[union-attr]
+        elif not self._reading.too_many_queries(session, request.ref or "", moment):  # type: ignore[union-attr]
             handler(session, request, moment)
-            self._talk.count_query(session, moment)
+            self._reading.count_query(session, moment)
 
     @property
     def counts(self) -> Counts:
@@ -344,7 +345,7 @@ class Chat:
         if bounds is not None:
             self.addresses.bounds = self._visits.bounds = self._searching.bounds = bounds
             self._absence.bounds = bounds
-            self._talk.queries = bounds.queries.rate
+        self._reading.queries = _queries(self._talk.rate, self.addresses.bounds)
         for session in self._people.sessions():
             session.role = self._finding.role(session.person, session.nick)
 
@@ -401,3 +402,8 @@ class Chat:
         person.be("online" if request.text is None else "away", request.text, moment.utc)
         self._hall.tell(session, Ok(request.ref))
         self._hall.announce(Presence(person.nick, person.status, person.since, person.text))
+
+
+def _queries(rate: Rate, bounds: Bounds) -> Rate:
+    """Return how much one may ask: where no limit is wanted to what one says, there is none."""
+    return bounds.queries.rate if rate.rate else rate

@@ -1,4 +1,4 @@
-"""Talking: what is said, to whom it goes, and paging through what was said. Pure.
+"""Talking: what is said, and to whom it goes. Pure.
 
 Nothing is delivered or acknowledged here before the log has returned it.
 """
@@ -10,10 +10,10 @@ import msgspec
 
 from framing.codec import encode
 from framing.errors import ErrorWord
-from framing.events import HasRead, History, IsTyping, Message, Ok
-from framing.limits import MAX_SEQ, TEXT, TEXT_ENCODED
+from framing.events import IsTyping, Message, Ok
+from framing.limits import TEXT, TEXT_ENCODED
 from framing.names import LOBBY, is_private, is_room, key
-from framing.requests import Edit, PageOf, Read, Redact, Say, Typing
+from framing.requests import Edit, Redact, Say, Typing
 from parley.server.chat.bans import Bans
 from parley.server.chat.finding import Finding, NobodyError
 from parley.server.chat.hall import Hall
@@ -30,8 +30,7 @@ TYPING_EVERY: Final = 3.0
 
 
 class Talk:
-    """What those in ``hall`` say to each other. ``rate`` limits what each session says, ``queries``
-    what it asks for."""
+    """What those in ``hall`` say to each other. ``rate`` limits what each session says."""
 
     def __init__(
         self,
@@ -42,7 +41,6 @@ class Talk:
         outbox: Outbox,
         append: Callable[[Record], None],
         rate: Rate,
-        queries: Rate,
     ) -> None:
         self._hall = hall
         self._finding = finding
@@ -51,7 +49,6 @@ class Talk:
         self._outbox = outbox
         self._append = append
         self.rate = rate
-        self.queries = queries
         self._taking_back: set[int] = set()  # messages, in this tick
         self._under_way: dict[tuple[str, int, str], tuple[Said, list[Session]]] = {}
 
@@ -305,59 +302,6 @@ class Talk:
         for session in waiting:
             self._hall.refuse(session, ErrorWord.STORE_UNAVAILABLE, text, ref, retry_after=1.0)
 
-    def page(self, session: Session, request: PageOf, moment: Moment) -> None:
-        """Answer with a page of a conversation."""
-        name = request.with_
-        stream = None
-        if is_room(name) or is_private(name):
-            stream = self._hall.rooms.stream(session.person, name)
-        if stream is None:
-            self._hall.refuse_conversation(session, name, request.ref)
-            return
-        if request.after is None:
-            before = MAX_SEQ if request.before is None else request.before
-            messages, end = self._archive.newest([stream], before, request.limit)
-        else:
-            messages, end = self._archive.after([stream], request.after, request.limit)
-            if request.before is not None:
-                inside = [m for m in messages if m.seq < request.before]
-                end = end or len(inside) < len(messages)
-                messages = inside
-        self._hall.tell(session, History(messages, end, request.ref, name))
-
-    def read(self, session: Session, request: Read, moment: Moment) -> None:
-        """Note what an account has read, and tell its other sessions; and the other in a private
-        conversation if the account likes."""
-        stream = None
-        if is_room(request.with_) or is_private(request.with_):
-            stream = self._hall.rooms.stream(session.person, request.with_)
-        if stream is None or not session.account or not self._archive.knows(stream.name):
-            return
-        seq = min(request.seq, self._archive.seq)
-        if self._archive.has_read(session.person, stream.name, seq):
-            told = HasRead(self._as_written(request.with_), seq)
-            for other in self._hall.people.sessions_of(session.person):
-                if other is not session:
-                    self._hall.tell(other, told)
-            # Not more often than it may ask for something: others are not to be flooded with that.
-            if request.show and is_private(request.with_) and not self._query_wait(session, moment):
-                self.count_query(session, moment)
-                self._show_read(session, request.with_[1:], seq)
-
-    def _show_read(self, session: Session, nick: str, seq: int) -> None:
-        try:
-            other = self._finding.other(nick)
-        except NobodyError:
-            return
-        for theirs in self._hall.people.sessions_of(other.person):
-            self._hall.tell(theirs, HasRead(f"@{session.nick}", seq, session.nick))
-
-    def _as_written(self, conversation: str) -> str:
-        if is_private(conversation):
-            return f"@{self._finding.as_written(conversation[1:])}"
-        room = self._hall.rooms.get(conversation)
-        return LOBBY if room is None else room.name
-
     def typing(self, session: Session, request: Typing, moment: Moment) -> None:
         """Tell those it concerns that somebody is writing: now and then, not for each key."""
         if self._bans.muted(session.person, session.key, moment) is not None:
@@ -384,29 +328,6 @@ class Talk:
         heard = self._hall.lobby if room is None else room.audience
         place = self._outbox.say(heard, encode(event))
         self._outbox.replace(session, place, None)
-
-    def too_many_queries(self, session: Session, ref: str, moment: Moment) -> bool:
-        """Tell whether a session must wait before it asks for a page or a list; if so it is
-        refused here, if not, whoever answers counts it by ``count_query``."""
-        wait = self._query_wait(session, moment)
-        if wait:
-            words = f"more than {self.queries.rate:g} queries a second: wait {max(0.1, wait):.1f} s"
-            self._hall.refuse(session, ErrorWord.LIMIT_EXCEEDED, words, ref, wait)
-        return wait > 0
-
-    def _query_wait(self, session: Session, moment: Moment) -> float:
-        """Return the seconds that a session must wait before its next query."""
-        if not self.rate.rate or not self.queries.rate or session.queries is None:
-            return 0.0
-        return session.queries.wait(self.queries, moment.mono)
-
-    def count_query(self, session: Session, moment: Moment) -> None:
-        """Count a query that has been answered."""
-        if not self.queries.rate:
-            return
-        if session.queries is None:
-            session.queries = Bucket(self.queries, moment.mono)
-        session.queries.take(self.queries, moment.mono)
 
     def _messages(self, session: Session, moment: Moment) -> Bucket:
         if session.messages is None:
