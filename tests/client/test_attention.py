@@ -1,6 +1,7 @@
 """When a person is away for want of keys."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -63,4 +64,5 @@ def test_to_be_away_is_asked_for_once_until_a_key_is_pressed(
             await asyncio.gather(*tasks)
             assert asked[2:] == ["lunch"]
 
-    asyncio.run(run())
+    with ThreadPoolExecutor(1) as thread:  # in this one a browser's loop may run
+        thread.submit(asyncio.run, run()).result()

@@ -205,8 +205,10 @@ def test_a_password_is_asked_hidden_and_logs_in(
 ) -> None:
     alice = open_client(accounts_server, "alice")
     alice.see("Password for alice:")
-    alice.type("wrong\r")
-    alice.see("Wrong password.")
+    alice.type("wrong" * 30)
+    alice.see("*" * 70)  # it is longer than the line
+    alice.type("\r")
+    alice.see("Wrong password. Password for alice:")
     alice.type("123")
     alice.see("***")
     alice.type("\r")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT, ChatServer, Make
+from tests.conftest import ROOT, ChatServer, Make, until
 from tests.files.carrying import Carrying, bring, fetch, names, put, sha256
 from tests.server.test_rooms import ask
 from tests.wire import Wire
@@ -319,6 +319,7 @@ def test_two_with_one_name_at_once_cannot_both_share_it(server: ChatServer) -> N
     assert put(bob, "report.pdf", b"bob's")["error"] == "FILE_EXISTS"
     # One that is put there by hand meanwhile keeps its name.
     (server.data / "files" / "Report.PDF").write_bytes(b"by hand")
+    until(lambda: "Report.PDF" in names(bob), "what was put there is not listed")
     first.sock.sendall(b"ann's")
     assert first.event()["error"] == "FILE_EXISTS"
     assert fetch(server, bob, "report.pdf") == b"by hand"

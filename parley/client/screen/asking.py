@@ -85,6 +85,7 @@ class Asking:
         completer = self._completer
         self.buffer.completer = completer or DummyCompleter()
         self.buffer.reset()
+        self.window.horizontal_scroll = 0  # as the longest answer before has left it
         self._focus(bool(self._questions))
         if completer is not None:
             self.buffer.start_completion()

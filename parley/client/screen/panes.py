@@ -126,8 +126,7 @@ def _conversation(
 def people(model: Model, width: int, height: int, now: float, go: Go) -> StyleAndTextTuples:
     """Return the people online, as many as there is room for. ``now`` is in UTC seconds."""
     online = model.people.among(model.current.members)
-    everybody = model.current.members is None
-    total = max(model.people.total, len(online)) if everybody else len(online)
+    total = max(_here(model), len(online))
     connected = model.standing.change.status is Status.ONLINE
     title = f"{total} here"
     if not connected:
@@ -154,6 +153,12 @@ def people(model: Model, width: int, height: int, now: float, go: Go) -> StyleAn
     return lines
 
 
+def _here(model: Model) -> int:
+    """Return how many people are in the current room; in all, where that is nowhere else."""
+    members = model.current.members
+    return max(1, model.people.total if members is None else len(model.people.among(members)))
+
+
 def status(
     model: Model, width: int, now: float, utc: float, below: int | None, mode: str, asking: str
 ) -> StyleAndTextTuples:
@@ -168,7 +173,7 @@ def status(
         fates = [entry.fate for _, entry in model.fates.open]
         me = model.people.get(model.nick)
         is_away = me is not None and me.status == "away"
-        left = f" {nick} {'○ away ·' if is_away else '●'} {max(model.people.total, 1)} here"
+        left = f" {nick} {'○ away ·' if is_away else '●'} {_here(model)} here"
         if Fate.SENT in fates:
             left += f" · {fates.count(Fate.SENT)} on the way"
         if Fate.FAILED in fates:
