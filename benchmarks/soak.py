@@ -35,6 +35,7 @@ from benchmarks.programs import Parley, resident, stop
 from framing.frames import FrameDecoder, encode_frame
 
 _PATIENCE = 30.0  # seconds for an answer
+_SILENCE = 60.0  # seconds without a request, at most: who is silent for 90 is taken for lost
 _ROOMS = 100
 _OWN = 5  # of them somebody goes to
 _OTHERS = 60  # descriptors that are no clients': files, the selector, the canary, transfers
@@ -92,6 +93,8 @@ class Client(asyncio.Protocol):
 
     async def ask(self, mark: bytes, **fields: Any) -> dict[str, Any]:
         """Send a request and return the event that has ``mark`` in it, or any error."""
+        if self.gone.done():
+            raise ConnectionError  # nothing that is written now would ever be answered
         future = asyncio.get_running_loop().create_future()
         marks = [mark, b'"purpose":"error"'] if b"ref" not in mark else [mark]
         for one in marks:
@@ -206,7 +209,7 @@ class Soak:
             self.here += 1
             try:
                 for _ in range(dice.randrange(5, 60)):
-                    await asyncio.sleep(dice.expovariate(1 / self.pace))
+                    await asyncio.sleep(min(dice.expovariate(1 / self.pace), _SILENCE))
                     await self._act(client, dice, number)
             except ConnectionError:
                 self.wrong["a connection was ended"] += 1
