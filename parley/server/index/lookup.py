@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple
 
 from framing.limits import MAX_SEQ
 from framing.names import key
-from parley.server.index.index import Holder, Index
+from parley.server.index.index import Holder, Index, IndexBehindError
 from parley.server.index.streams import Stream, is_inbox, private_stream
 from parley.server.index.words import inbox_question
 from parley.server.log.log import Span
@@ -86,7 +86,7 @@ class Lookup:
         if row is not None:
             return Span(*row)
         if self._index.low > max(floor, self._index.floor) + 1 and self._index.stuck is None:
-            raise self._index.not_yet()
+            raise IndexBehindError
         return None  # as of what is no record any more: nobody is kept from saying something
 
     def guest(self, token: str) -> Holder | None:
