@@ -1,13 +1,18 @@
-"""What the index keeps of messages that were dropped: nothing, in the end."""
+"""What the index keeps of messages that were dropped: nothing, sooner or later."""
 
 import random
 
 import pytest
 
-from framing.events import History, Rooms
+from framing.events import History, Message, Rooms
+from framing.names import LOBBY
 from framing.requests import Enter, Join, Leave, ListRooms, Say, Search
 from parley.server.chat import searching
 from parley.server.index import retention
+from parley.server.index.archive import Archive
+from parley.server.index.retention import Keep
+from parley.server.index.streams import Stream
+from parley.server.log.records import Origin, Said
 from tests.parts.house import House
 
 
@@ -17,7 +22,7 @@ def test_words_that_were_dropped_take_no_space(house: House) -> None:
     dice = random.Random(5)
     sizes = []
     text = ""
-    for part in range(10):
+    for part in range(12):
         for number in range(60):
             text = " ".join(f"w{dice.randrange(10**9)}" for _ in range(12))
             house.ask(client, Say(f"{part} {number}", text))
@@ -28,12 +33,34 @@ def test_words_that_were_dropped_take_no_space(house: House) -> None:
             house.drop_oldest()
         query = "SELECT sum(length(block)) FROM words_data"
         sizes.append(house.index.db.execute(query).fetchone()[0])
-    assert max(sizes[1:]) < 1.5 * sizes[0]
+    assert max(sizes[1:]) < 4 * sizes[0], "at most twice as much as the two files that there are"
     list(client.events())
     house.ask(client, Search("s", text.split()[0]))
     house.quiet()
     (page,) = [event for event in client.events() if isinstance(event, History)]
     assert [message.text for message in page.messages] == [text]
+
+
+def test_after_a_thousand_drops_all_that_is_left_is_found(house: House) -> None:
+    house.retention.keep = Keep(size=200_000, drop=True)
+    for first in range(0, 80_000, 50):
+        for number in range(first, first + 50):
+            text = f"word {number} " + "x" * (number % 700)
+            message = Message(0, "ann", 1, LOBBY, text, 1.0, len(text))
+            house.log.append(Said(message, Origin(f"r{number}", "~1")))
+        house.index.add(house.log.commit(0.0))
+        house.retention.look(1.0)
+        while house.retention.under_way:
+            house.retention.step(1.0)
+        if first % 1000 == 0:
+            house.index.commit()
+    assert house.log.files.number > 1000
+    seqs = range(house.index.floor + 1, house.index.seq + 1)
+    assert seqs
+    archive = Archive(house.log, house.index)
+    sight = archive.sight([Stream(LOBBY)])
+    found, _ = archive.search("word", sight, None, seqs, 1000)
+    assert [said.seq for said in found] == [*reversed(seqs)]
 
 
 def test_nothing_is_looked_for_among_what_was_dropped(

@@ -38,7 +38,7 @@ from parley.server.log.segments import Stamp, address, split
 
 logger = logging.getLogger(__name__)
 
-_VERSION: Final = 6
+_VERSION: Final = 7
 _SLICE: Final = 64 * 1024  # bytes of the log taken into the index at a time: about 10 ms
 
 _COMMIT_AT: Final = 4096
@@ -365,14 +365,14 @@ class Index:
             self._know_closed()
             self._checkpoint(self._log.position, closed=False)
 
-    def tidy(self, first: bool = False) -> bool:
+    def tidy(self) -> bool:
         """Give back some of the space that removed words still take: after ``dropped``, until it
-        returns False. ``first``: it begins.
+        returns False.
 
         Raises ``IndexUnavailableError`` as ``flush`` does.
         """
         with self._transaction():
-            return self.tables.words.tidy(first)
+            return self.tables.words.tidy()
 
     def is_needed(self, deed: Deed) -> bool:
         """Tell whether the state of rooms and people still hangs on ``deed``. On nothing of a room

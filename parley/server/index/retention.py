@@ -228,7 +228,6 @@ class Retention:
         """Let the index know that the file is gone, and where the deeds stand now."""
         self._index.dropped(places)
         job.dropped = True
-        self._index.tidy(first=True)
 
     def _earlier_marks(self) -> list[bytes]:
         """Return the lines of the file of marks."""
