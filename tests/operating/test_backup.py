@@ -2,6 +2,7 @@
 
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,7 @@ class Talker:
                 self._wire.send(purpose="message", ref=f"r{number}", text=text)
             self._wire.until("ok", ref=f"r{number}")
             self.acknowledged += [str(n) for n in range(number - 49, number + 1)]
+            time.sleep(0.02)  # thirty files closed in a second are enough
 
     def stop(self) -> None:
         """Be silent."""
