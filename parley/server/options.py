@@ -47,6 +47,7 @@ class Options:
     files: Path | None
     shelf: ShelfLimits
     udp: bool
+    io_uring: bool
     bounds: Bounds
     tls_cert: Path | None
     tls_key: Path | None
@@ -251,6 +252,13 @@ def parse(arguments: list[str] | None = None) -> Options:
         help="time for the clients to acknowledge that the server stops (default 5)",
     )
 
+    group.add_argument(
+        "--no-io-uring",
+        action="store_true",
+        help="send to each client by a call of its own, also where the kernel's io_uring could "
+        "send to many by one",
+    )
+
     group = parser.add_argument_group(
         "limits of one address, of one person, and in all",
         "N/SECONDS: so many at once, and so many again in that time; 0 is no limit.",
@@ -326,6 +334,7 @@ def parse(arguments: list[str] | None = None) -> Options:
         keep=found.keep._replace(drop=found.drop),
         files=found.files,
         udp=not found.no_udp,
+        io_uring=not found.no_io_uring,
         tls_cert=found.tls_cert,
         tls_key=found.tls_key,
         make_cert=found.make_cert,

@@ -25,10 +25,13 @@ from parley.server.index.index import Index, IndexUnavailableError, PastUnreadab
 from parley.server.index.retention import Retention
 from parley.server.log.log import Log, StoreUnavailableError
 from parley.server.net.loop import Loop
+from parley.server.net.ring import Ring
 from parley.server.operating.systemd import Notifier
 
 HEEDED: Final = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 """Signals that a server answers in its own time. Blocked from when the port is open, until then."""
+
+EACH_BY_ITSELF: Final = "each client is sent to by a call of its own"
 
 _SWEEP: Final = 1.0  # seconds between two looks at the deadlines
 _INDEX_LAG: Final = 0.5  # seconds after which what the index was given outlives the process
@@ -60,6 +63,7 @@ class Server:
         retention: Retention,
         transfers: Transfers,
         quic_files: Sequence[QuicFiles],
+        ring: Ring | None = None,
     ) -> None:
         self._loop = loop
         self.gate = gate
@@ -69,6 +73,7 @@ class Server:
         self.retention = retention
         self._transfers = transfers
         self._quic_files = quic_files
+        self._ring = ring
         self._index_due: float | None = None
         self._storing = True
         self._refused_at: float | None = None
@@ -114,6 +119,8 @@ class Server:
             quic.close()
         for other in self.beside:
             other.close()
+        if self._ring is not None:
+            self._ring.close()
         self._log.close()
         self._close_index()
 
@@ -169,8 +176,12 @@ class Server:
         self._chat.commit_accounts()
 
     def _send(self) -> None:
-        """Send every client its share of the tick, in one call each."""
-        deliveries, sent_bytes = deliver(self._chat.outbox.flush())
+        """Send every client its share of the tick, in one go each."""
+        deliveries, sent_bytes = deliver(self._chat.outbox.flush(), self._ring)
+        if self._ring is not None and self._ring.broken is not None:
+            logger.error("io_uring does not go on: %s; %s", self._ring.broken, EACH_BY_ITSELF)
+            self._ring.close()
+            self._ring = None
         self.gate.shed()
         counts = self._chat.counts
         counts.deliveries += deliveries

@@ -40,10 +40,11 @@ from parley.server.log.segments import MARKS, Segments
 from parley.server.net.certificate import Certificate
 from parley.server.net.listener import listen, set_up
 from parley.server.net.loop import Loop
+from parley.server.net.ring import Ring
 from parley.server.net.tls import Tls
 from parley.server.operating.systemd import Notifier, take_sockets
 from parley.server.options import Options
-from parley.server.server import HEEDED, Server
+from parley.server.server import EACH_BY_ITSELF, HEEDED, Server
 from parley.server.web.front import Front
 from parley.server.web.origins import Origins, own_names
 from parley.server.web.pages import read_pages
@@ -109,7 +110,8 @@ def start(options: Options, again: Callable[[], Options]) -> Server:
     tls = None if certificate is None else Tls(certificate)
     gate = Gate(loop, chat, transfers, _settings(options), tls)
     gate.open(listening)
-    server = Server(loop, gate, chat, log, index, retention, transfers, quic)
+    ring = _ring() if options.io_uring else None
+    server = Server(loop, gate, chat, log, index, retention, transfers, quic, ring)
 
     def reload() -> None:
         now = _reload(server, chat, accounts, again) or options
@@ -361,6 +363,15 @@ def _open_monitor(
         host, port = sock.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         logger.info("metrics on http://%s:%d/metrics", shown, port)
+
+
+def _ring() -> Ring | None:
+    """Return a ring to send by; None where this process may not have one."""
+    try:
+        return Ring()
+    except OSError as problem:
+        logger.info("io_uring cannot be used: %s; %s", problem.strerror, EACH_BY_ITSELF)
+        return None
 
 
 def _udp_beside(listening: socket.socket) -> socket.socket:

@@ -6,20 +6,25 @@ import os
 import resource
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from framing.frames import encode_frame
 from parley.server import delivery
-from parley.server.chat.outbox import Audience, Frame, Outbox, Patch
+from parley.server.chat.outbox import Audience, Frame, Outbox, Patch, Share
 from parley.server.net.backlog import Backlog
 from parley.server.net.connection import Connection
 from parley.server.net.loop import Loop
+from parley.server.net.ring import Ring
+from tests.parts.test_ring import ring_or_skip
 
 LARGE = delivery.PAGES_FROM
-MANY = delivery.PAGES_FOR + 5
+MANY = max(delivery.PAGES_FOR, delivery.TOGETHER_FOR) + 5
+
+Deliver = Callable[[list[Share]], tuple[int, int]]
 
 
 class Encrypting:
@@ -86,6 +91,15 @@ def loop() -> Iterator[Loop]:
     made.close()
 
 
+@pytest.fixture(params=["by a call each", "together"])
+def deliver(request: pytest.FixtureRequest) -> Iterator[Deliver]:
+    ring = ring_or_skip() if request.param == "together" else None
+    yield lambda shares: delivery.deliver(shares, ring)
+    if ring is not None:
+        assert ring.broken is None
+        ring.close()
+
+
 def hall(loop: Loop, encrypting: bool = False) -> tuple[Outbox, Audience, list[Client]]:
     outbox, audience, held = Outbox(), Audience(), Backlog()
     clients = [Client(loop, held, encrypting and number % 2 == 0) for number in range(MANY)]
@@ -98,24 +112,29 @@ def body(number: int, size: int) -> bytes:
     return b'{"n":%d,"t":"%s"}' % (number, b"abc" * (size // 3))
 
 
-@pytest.mark.parametrize("size", [40, LARGE - 100, LARGE, 60_000])
-def test_everybody_gets_each_share_whole_and_in_order(loop: Loop, size: int) -> None:
+SIZES = pytest.mark.parametrize("size", [40, LARGE - 100, LARGE, 60_000])
+
+
+@SIZES
+def test_everybody_gets_each_share_whole_and_in_order(
+    loop: Loop, deliver: Deliver, size: int
+) -> None:
     outbox, audience, clients = hall(loop)
     whole = b""
     for number in range(3):
         outbox.say(audience, body(number, size))
         whole += encode_frame(body(number, size))
-        found = delivery.deliver(outbox.flush())
+        found = deliver(outbox.flush())
         assert found == (MANY, MANY * len(encode_frame(body(number, size))))
     assert all(client.read(loop, len(whole)) == whole for client in clients)
 
 
-def test_what_one_gets_otherwise_stands_in_its_place(loop: Loop) -> None:
+def test_what_one_gets_otherwise_stands_in_its_place(loop: Loop, deliver: Deliver) -> None:
     outbox, audience, clients = hall(loop)
     first, second = body(1, LARGE), body(2, LARGE)
     outbox.say(audience, first)
     outbox.replace(clients[3], outbox.say(audience, second), b"{}")
-    delivery.deliver(outbox.flush())
+    deliver(outbox.flush())
     all_of_it = encode_frame(first) + encode_frame(second)
     own = encode_frame(first) + encode_frame(b"{}")
     for client in clients:
@@ -123,14 +142,17 @@ def test_what_one_gets_otherwise_stands_in_its_place(loop: Loop) -> None:
         assert client.read(loop, len(wanted)) == wanted
 
 
-def test_a_client_that_does_not_read_misses_nothing_and_keeps_nobody_waiting(loop: Loop) -> None:
+@pytest.mark.parametrize("size", [LARGE - 100, LARGE])
+def test_a_client_that_does_not_read_misses_nothing_and_keeps_nobody_waiting(
+    loop: Loop, deliver: Deliver, size: int
+) -> None:
     outbox, audience, clients = hall(loop)
     slow, others = clients[0], clients[1:]
     whole = b""
     while not slow.connection.unsent or len(whole) < 1 << 20:
-        said = body(len(whole), LARGE)
+        said = body(len(whole), size)
         outbox.say(audience, said)
-        delivery.deliver(outbox.flush())
+        deliver(outbox.flush())
         whole += encode_frame(said)
         assert len(whole) < 1 << 26, "what nobody reads is not kept"
         for client in others:
@@ -138,28 +160,34 @@ def test_a_client_that_does_not_read_misses_nothing_and_keeps_nobody_waiting(loo
     assert slow.read(loop, len(whole)) == whole
 
 
-def test_who_is_gone_is_closed_and_the_others_get_theirs(loop: Loop) -> None:
+@SIZES
+def test_who_is_gone_is_closed_and_the_others_get_theirs(
+    loop: Loop, deliver: Deliver, size: int
+) -> None:
     outbox, audience, clients = hall(loop)
     clients[7].far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     clients[7].far.close()  # by RST
-    outbox.say(audience, body(1, LARGE))
-    delivery.deliver(outbox.flush())
+    outbox.say(audience, body(1, size))
+    deliver(outbox.flush())
     assert [client.lost for client in clients if client.lost] == ["lost"]
-    wanted = encode_frame(body(1, LARGE))
+    wanted = encode_frame(body(1, size))
     others = [client for client in clients if client is not clients[7]]
     assert all(client.read(loop, len(wanted)) == wanted for client in others)
 
 
-def test_nothing_goes_unencrypted_over_a_connection_that_encrypts(loop: Loop) -> None:
+@SIZES
+def test_nothing_goes_unencrypted_over_a_connection_that_encrypts(
+    loop: Loop, deliver: Deliver, size: int
+) -> None:
     outbox, audience, clients = hall(loop, encrypting=True)
-    outbox.say(audience, body(1, LARGE))
-    delivery.deliver(outbox.flush())
-    wanted = encode_frame(body(1, LARGE))
+    outbox.say(audience, body(1, size))
+    deliver(outbox.flush())
+    wanted = encode_frame(body(1, size))
     for number, client in enumerate(clients):
         assert client.read(loop, len(wanted)) == (wanted, wanted.swapcase())[number % 2 == 0]
 
 
-def test_without_a_descriptor_for_the_pages_all_is_copied(loop: Loop) -> None:
+def test_without_a_descriptor_for_the_pages_all_is_copied(loop: Loop, deliver: Deliver) -> None:
     outbox, audience, clients = hall(loop)
     outbox.say(audience, body(1, LARGE))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -167,27 +195,27 @@ def test_without_a_descriptor_for_the_pages_all_is_copied(loop: Loop) -> None:
     try:
         with pytest.raises(OSError, match="Too many open files"):
             os.memfd_create("none")
-        delivery.deliver(outbox.flush())
+        deliver(outbox.flush())
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     wanted = encode_frame(body(1, LARGE))
     assert all(client.read(loop, len(wanted)) == wanted for client in clients)
 
 
-def test_pages_are_given_up_when_all_have_been_sent(loop: Loop) -> None:
+def test_pages_are_given_up_when_all_have_been_sent(loop: Loop, deliver: Deliver) -> None:
     gc.collect()  # sockets of other tests
     outbox, audience, clients = hall(loop)
     before = len(os.listdir("/proc/self/fd"))
     for number in range(20):
         outbox.say(audience, body(number, LARGE))
-        delivery.deliver(outbox.flush())
+        deliver(outbox.flush())
         for client in clients:
             client.read(loop, len(encode_frame(body(number, LARGE))))
     assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_only_a_large_share_of_many_is_given_away_as_pages(
-    loop: Loop, monkeypatch: pytest.MonkeyPatch
+    loop: Loop, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[int] = []
     sendfile = os.sendfile
@@ -201,7 +229,46 @@ def test_only_a_large_share_of_many_is_given_away_as_pages(
     small, large = body(1, LARGE // 2), body(2, LARGE)
     for said in (small, large):
         outbox.say(audience, said)
-        delivery.deliver(outbox.flush())
+        deliver(outbox.flush())
     assert given == [len(encode_frame(large))] * MANY
     for client in clients:
         client.read(loop, len(encode_frame(small) + encode_frame(large)))
+
+
+def test_what_a_ring_that_ends_has_not_sent_comes_by_itself(loop: Loop) -> None:
+    ring = ring_or_skip()
+    outbox, audience, clients = hall(loop)
+    wanted = b""
+    for number in range(3):
+        if number == 1:
+            with Path(os.devnull).open() as other:
+                os.dup2(other.fileno(), ring._fd)
+        outbox.say(audience, body(number, 40))
+        delivery.deliver(outbox.flush(), ring)
+        wanted += encode_frame(body(number, 40))
+    assert ring.broken
+    assert all(client.read(loop, len(wanted)) == wanted for client in clients)
+    assert not any(client.lost for client in clients)
+
+
+def test_a_small_share_of_many_goes_out_by_one_call(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ring = ring_or_skip()
+    given: list[int] = []
+    send = Ring.send
+
+    def counted(self: Ring, descriptors: list[int], data: bytes) -> dict[int, int]:
+        given.append(len(descriptors))
+        return send(self, descriptors, data)
+
+    monkeypatch.setattr(Ring, "send", counted)
+    outbox, audience, clients = hall(loop)
+    for said in (body(1, 40), body(2, LARGE)):
+        outbox.say(audience, said)
+    outbox.tell(clients[0], b"{}")
+    delivery.deliver(outbox.flush(), ring)
+    outbox.say(audience, body(3, 40))
+    delivery.deliver(outbox.flush(), ring)
+    assert given == [MANY]
+    ring.close()

@@ -60,6 +60,7 @@ class Connection:
         "_loop",
         "_owner",
         "_sock",
+        "descriptor",
         "unsent",
         "way",
     )
@@ -74,9 +75,12 @@ class Connection:
         self._events = READ
         self._finishing = False
         self._given_away = False
-        self.way: Socket | None = sock
+        self.way: Socket | None
         """The socket while nothing waits: the shortest way. Whoever sends by it gives ``keep`` what
         it did not take, and closes a connection of which it raises ``OSError``."""
+        self.descriptor: int
+        """That of ``way``, if what is sent there goes out as it is; else -1."""
+        self._open_way()
         loop.watch(sock, READ, self)
 
     @property
@@ -131,7 +135,7 @@ class Connection:
         if self.closed or self._finishing:
             return
         self._finishing = True
-        self.way = None
+        self._close_way()
         self._watch(self._events | READ)
         if not self.unsent:
             self._shut_down()
@@ -139,7 +143,7 @@ class Connection:
     def detach(self) -> Socket:
         """Give the socket away: from now on it is another's, and this connection is no more."""
         self._watch(0)
-        self.way = None
+        self._close_way()
         self._given_away = True
         self._let_go()
         return self._sock
@@ -149,10 +153,20 @@ class Connection:
         if self.closed:
             return
         self._watch(0)
-        self.way = None
+        self._close_way()
         self._sock.close()
         self._let_go()
         self._owner.ended(self, reason)
+
+    def _open_way(self) -> None:
+        """Nothing waits."""
+        self.way = self._sock
+        self.descriptor = self._sock.fileno() if type(self._sock) is socket.socket else -1
+
+    def _close_way(self) -> None:
+        """Something waits, or nothing may be sent any more."""
+        self.way = None
+        self.descriptor = -1
 
     def _receive(self) -> None:
         try:
@@ -169,7 +183,7 @@ class Connection:
 
     def _keep(self, buffers: list[Bytes], sent: int) -> None:
         """Keep ``buffers`` but for their first ``sent`` bytes, in front of which all is sent."""
-        self.way = None
+        self._close_way()
         if self._backlog is None:
             self._backlog = deque()
         if len(buffers) > _MANY and sum(map(len, buffers)) <= _SMALL:
@@ -217,7 +231,7 @@ class Connection:
             if self._finishing:
                 self._shut_down()
             else:
-                self.way = self._sock
+                self._open_way()
                 self._owner.drained(self)
 
     def _shut_down(self) -> None:
