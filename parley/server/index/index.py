@@ -92,8 +92,8 @@ class Index:
         self._boot = boot
         self.tables: Tables
         self.read: ReadMarks
-        self.recent: dict[tuple[str, int, str], Span] = {}
-        """Where messages stand that are not written yet, by nick key, id and ref."""
+        self.recent: dict[tuple[str, int, str], Stored] = {}
+        """Messages that are not written yet, by nick key, id and ref."""
         self._waiting: list[Stored] = []
         self._written: list[Stored] = []  # and not committed
         self.checkpoint: Checkpoint | None = None
@@ -207,11 +207,11 @@ class Index:
         self._remember(stored)
 
     def _remember(self, stored: Sequence[Stored]) -> None:
-        for record, _, offset, length in stored:
+        for one in stored:
+            record = one.record
             if isinstance(record, Said):
                 message = record.message
-                sent = key(message.from_), message.id, record.origin.ref
-                self.recent[sent] = Span(offset, length)
+                self.recent[key(message.from_), message.id, record.origin.ref] = one
 
     @property
     def seq(self) -> int:

@@ -77,14 +77,16 @@ class Lookup:
         sent = nick_key, id_, ref
         recent = self._index.recent.get(sent)
         if recent is not None:
-            return recent
-        row = self._index.db.execute(
-            "SELECT start, length FROM ref JOIN place USING (seq)"
-            " WHERE nick = ? AND id = ? AND ref = ? ORDER BY seq DESC LIMIT 1",
-            sent,
-        ).fetchone()
-        if row is not None:
-            return Span(*row)
+            return Span(recent.offset, recent.length)
+        sender = self._index.tables.sender(nick_key, id_)
+        if sender is not None:
+            query = (
+                "SELECT start, length FROM ref JOIN place USING (seq)"
+                " WHERE sender = ? AND ref = ? ORDER BY seq DESC LIMIT 1"
+            )
+            row = self._index.db.execute(query, (sender, ref)).fetchone()
+            if row is not None:
+                return Span(*row)
         if self._index.low > max(floor, self._index.floor) + 1 and self._index.stuck is None:
             raise IndexBehindError
         return None  # as of what is no record any more: nobody is kept from saying something
