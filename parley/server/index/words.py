@@ -49,8 +49,9 @@ class Words:
             " tokenize='unicode61 remove_diacritics 2')"
         )
         # Fewer, bigger merges: a fifth less time for each message. But where something was removed,
-        # ``tidy`` puts together any two pieces of about one size.
-        db.execute("INSERT INTO words (words, rank) VALUES ('automerge', 8), ('usermerge', 2)")
+        # ``tidy`` puts together any three pieces of about one size. (Of two there is no end while
+        # somebody talks: each message makes a new one.)
+        db.execute("INSERT INTO words (words, rank) VALUES ('automerge', 8), ('usermerge', 3)")
 
     def add(self, seq: int, text: str, place: str, nick: str) -> None:
         """Take in a message; ``place`` is made by ``place_words``. One without a text is found by
@@ -87,14 +88,14 @@ class Words:
         self._rows.clear()
 
     def tidy(self) -> bool:
-        """Put together a few more pages of the table. Return False if no two of its pieces are of
+        """Put together a few more pages of the table. Return False if no three of its pieces are of
         about one size.
 
         What was removed is only struck out, in a new piece: it is gone when that comes together
-        with the piece it stood in, to which SQLite by itself may never get. So about as much is
-        kept of what was removed as there is of what was not. (To put all into one piece each time,
-        by a negative number of pages, costs two levels of the table for good, and SQLite 3.40 takes
-        a table of over 2,000 for a damaged one.)
+        with the piece it stood in, to which SQLite by itself may never get. So up to twice as
+        much is kept of what was removed as there is of what was not. (To put all into one piece each
+        time, by a negative number of pages, costs two levels of the table for good, and SQLite 3.40
+        takes a table of over 2,000 for a damaged one.)
         """
         before = self._db.total_changes
         self._db.execute("INSERT INTO words (words, rank) VALUES ('merge', ?)", (_MERGED,))
