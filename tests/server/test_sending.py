@@ -11,7 +11,7 @@ from tests.parts.test_ring import ring_or_skip
 HEARERS = 80
 UNUSABLE = "io_uring cannot be used: Operation not permitted"
 ENDED = "io_uring does not go on: Cannot allocate memory"
-pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
 
 
 def traced(calls: Path, *faults: str) -> tuple[str, ...]:
@@ -32,6 +32,7 @@ def said_to_all(server: ChatServer) -> None:
         assert [wire.until("message")["text"] for _ in texts] == texts
 
 
+@needs_strace
 @pytest.mark.parametrize(
     ("faults", "told"),
     [
@@ -54,6 +55,7 @@ def test_all_hear_all(
     assert ("io_uring_enter" in calls.read_text()) is (UNUSABLE not in told or "enter" in faults[0])
 
 
+@needs_strace
 def test_who_wants_no_ring_has_none(make_server: Make, tmp_path: Path) -> None:
     calls = tmp_path / "calls"
     server = make_server("--rate", "0", "--no-io-uring", prefix=traced(calls)).start()
@@ -61,3 +63,11 @@ def test_who_wants_no_ring_has_none(make_server: Make, tmp_path: Path) -> None:
     assert server.stop() == 0
     assert "io_uring" not in calls.read_text()
     assert "sendto" in calls.read_text()
+
+
+def test_a_python_without_ctypes_will_do(make_server: Make, tmp_path: Path) -> None:
+    (tmp_path / "_ctypes.py").write_text("raise ImportError")
+    server = make_server("--rate", "0", env={"PYTHONPATH": str(tmp_path)}).start()
+    said_to_all(server)
+    assert server.said.count("io_uring cannot be used: this Python has no ctypes") == 1
+    assert server.stop() == 0

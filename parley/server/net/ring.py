@@ -11,7 +11,6 @@ object of each send, which takes as long as what is saved here.
 """
 
 import contextlib
-import ctypes
 import errno
 import mmap
 import os
@@ -20,6 +19,11 @@ import sys
 from array import array
 from collections.abc import Sequence
 from typing import Final
+
+try:
+    import ctypes
+except ImportError:  # a Python that was compiled where there was no libffi
+    ctypes = None  # type: ignore[assignment]
 
 _SETUP: Final = 425  # the numbers of the two system calls, alike on all machines
 _ENTER: Final = 426
@@ -49,6 +53,8 @@ class Ring:
         """Raise ``OSError`` if there can be none."""
         if sys.platform != "linux" or sys.byteorder != "little":
             raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+        if ctypes is None:
+            raise OSError(errno.ENOSYS, "this Python has no ctypes")
         self.broken: str | None = None
         self._syscall = ctypes.CDLL(None, use_errno=True).syscall
         self._syscall.argtypes = [ctypes.c_long] * 7
