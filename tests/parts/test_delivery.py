@@ -160,6 +160,23 @@ def test_a_client_that_does_not_read_misses_nothing_and_keeps_nobody_waiting(
     assert slow.read(loop, len(whole)) == whole
 
 
+def test_who_is_too_slow_is_given_up_and_the_others_get_theirs(
+    loop: Loop, deliver: Deliver
+) -> None:
+    outbox, audience, clients = hall(loop)
+    slow, others = clients[7], clients[:7] + clients[8:]
+    slow.allowed = 3 * LARGE
+    after = 0
+    while after < 2:
+        said = body(after, LARGE - 100)
+        outbox.say(audience, said)
+        deliver(outbox.flush())
+        assert all(other.read(loop, len(encode_frame(said))) for other in others)
+        after += slow.lost is not None
+    assert slow.lost == "slow"
+    assert not any(other.lost for other in others)
+
+
 @SIZES
 def test_who_is_gone_is_closed_and_the_others_get_theirs(
     loop: Loop, deliver: Deliver, size: int
