@@ -25,7 +25,7 @@ try:
 except ImportError:  # a Python that was compiled where there was no libffi
     ctypes = None  # type: ignore[assignment]
 
-_SETUP: Final = 425  # the numbers of the two system calls, alike on all machines
+_SETUP: Final = 425  # the numbers of the two system calls, alike on nearly all machines
 _ENTER: Final = 426
 _GETEVENTS: Final = 1 << 0
 _SINGLE_MMAP: Final = 1 << 0
@@ -91,7 +91,7 @@ class Ring:
         sends[4::_SEND_WORDS] = memoryview(array("Q", range(entries)))
 
     def _try_out(self) -> None:
-        """Raise ``OSError`` if this kernel does not send, or waits for a socket that is full."""
+        """Raise ``OSError`` if this kernel does not send, or does not say that a socket is full."""
         near, far = socket.socketpair()
         with near, far:
             near.setblocking(False)
