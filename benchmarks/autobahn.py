@@ -29,7 +29,7 @@ from parley.server.chat.addresses import Addresses
 from parley.server.chat.chat import Chat
 from parley.server.chat.outbox import Frame, Outbox
 from parley.server.chat.session import Session, State
-from parley.server.delivery import deliver
+from parley.server.delivery import Delivery
 from parley.server.doors.door import Door
 from parley.server.doors.peer import Settings
 from parley.server.gate import Gate
@@ -137,6 +137,7 @@ def serve(port: int, door: type[EchoDoor], listening: Any) -> None:
     gate.door = door
     site = Site({}, Origins([], []), Proxies([]), no_files, "http")
     gate.open_door(listen("127.0.0.1", port, 60), Front(loop, gate, site))
+    delivery = Delivery()
     listening.set()
     while True:
         busy = gate.intake.waiting or not chat.outbox.empty
@@ -146,7 +147,7 @@ def serve(port: int, door: type[EchoDoor], listening: Any) -> None:
         gate.at(moment.mono)
         loop.run_timers(moment.mono)
         gate.intake.take_in(moment)
-        deliver(chat.outbox.flush())
+        delivery.deliver(chat.outbox.flush())
         gate.let_go(chat.settle())
 
 

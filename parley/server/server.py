@@ -17,7 +17,7 @@ from typing import Final, Protocol
 from parley.server.carrying.quic import QuicFiles
 from parley.server.carrying.transfers import Transfers
 from parley.server.chat.chat import Chat
-from parley.server.delivery import deliver
+from parley.server.delivery import Delivery
 from parley.server.gate import Gate
 from parley.server.ground import clock, garbage
 from parley.server.ground.clock import Moment
@@ -25,13 +25,10 @@ from parley.server.index.index import Index, IndexUnavailableError, PastUnreadab
 from parley.server.index.retention import Retention
 from parley.server.log.log import Log, StoreUnavailableError
 from parley.server.net.loop import Loop
-from parley.server.net.ring import Ring
 from parley.server.operating.systemd import Notifier
 
 HEEDED: Final = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 """Signals that a server answers in its own time. Blocked from when the port is open, until then."""
-
-EACH_BY_ITSELF: Final = "each client is sent to by a call of its own"
 
 _SWEEP: Final = 1.0  # seconds between two looks at the deadlines
 _INDEX_LAG: Final = 0.5  # seconds after which what the index was given outlives the process
@@ -63,7 +60,7 @@ class Server:
         retention: Retention,
         transfers: Transfers,
         quic_files: Sequence[QuicFiles],
-        ring: Ring | None = None,
+        delivery: Delivery,
     ) -> None:
         self._loop = loop
         self.gate = gate
@@ -73,7 +70,7 @@ class Server:
         self.retention = retention
         self._transfers = transfers
         self._quic_files = quic_files
-        self._ring = ring
+        self._delivery = delivery
         self._index_due: float | None = None
         self._storing = True
         self._refused_at: float | None = None
@@ -119,8 +116,7 @@ class Server:
             quic.close()
         for other in self.beside:
             other.close()
-        if self._ring is not None:
-            self._ring.close()
+        self._delivery.close()
         self._log.close()
         self._close_index()
 
@@ -177,11 +173,7 @@ class Server:
 
     def _send(self) -> None:
         """Send every client its share of the tick, in one go each."""
-        deliveries, sent_bytes = deliver(self._chat.outbox.flush(), self._ring)
-        if self._ring is not None and self._ring.broken is not None:
-            logger.error("io_uring does not go on: %s; %s", self._ring.broken, EACH_BY_ITSELF)
-            self._ring.close()
-            self._ring = None
+        deliveries, sent_bytes = self._delivery.deliver(self._chat.outbox.flush())
         self.gate.shed()
         counts = self._chat.counts
         counts.deliveries += deliveries

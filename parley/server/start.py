@@ -24,6 +24,7 @@ from parley.server.chat.addresses import Addresses
 from parley.server.chat.chat import Chat
 from parley.server.chat.entrance import Greeting
 from parley.server.chat.sharing import Sharing
+from parley.server.delivery import EACH_BY_ITSELF, Delivery
 from parley.server.doors.peer import Settings
 from parley.server.encryption import read_certificate, renew
 from parley.server.files.shelf import Shelf
@@ -44,7 +45,7 @@ from parley.server.net.ring import Ring
 from parley.server.net.tls import Tls
 from parley.server.operating.systemd import Notifier, take_sockets
 from parley.server.options import Options
-from parley.server.server import EACH_BY_ITSELF, HEEDED, Server
+from parley.server.server import HEEDED, Server
 from parley.server.web.front import Front
 from parley.server.web.origins import Origins, own_names
 from parley.server.web.pages import read_pages
@@ -110,8 +111,8 @@ def start(options: Options, again: Callable[[], Options]) -> Server:
     tls = None if certificate is None else Tls(certificate)
     gate = Gate(loop, chat, transfers, _settings(options), tls)
     gate.open(listening)
-    ring = _ring() if options.io_uring else None
-    server = Server(loop, gate, chat, log, index, retention, transfers, quic, ring)
+    delivery = Delivery(_ring() if options.io_uring else None)
+    server = Server(loop, gate, chat, log, index, retention, transfers, quic, delivery)
 
     def reload() -> None:
         now = _reload(server, chat, accounts, again) or options
@@ -159,7 +160,9 @@ def _reload(
     server.gate.settings = _settings(options)
     server.retention.keep = options.keep
     chat.sharing.shelf.limits = options.shelf
-    need = "host, ports, data, fsync, origins and proxies of the page, and TLS or not"
+    need = (
+        "host, ports, data, fsync, UDP, io_uring, origins and proxies of the page, and TLS or not"
+    )
     logger.info("options and accounts read again; %s need a restart", need)
     return options
 

@@ -15,6 +15,7 @@ import pytest
 from framing.frames import encode_frame
 from parley.server import delivery
 from parley.server.chat.outbox import Audience, Frame, Outbox, Patch, Share
+from parley.server.delivery import Delivery
 from parley.server.net.backlog import Backlog
 from parley.server.net.connection import Connection
 from parley.server.net.loop import Loop
@@ -93,11 +94,9 @@ def loop() -> Iterator[Loop]:
 
 @pytest.fixture(params=["by a call each", "together"])
 def deliver(request: pytest.FixtureRequest) -> Iterator[Deliver]:
-    ring = ring_or_skip() if request.param == "together" else None
-    yield lambda shares: delivery.deliver(shares, ring)
-    if ring is not None:
-        assert ring.broken is None
-        ring.close()
+    made = Delivery(ring_or_skip() if request.param == "together" else None)
+    yield made.deliver
+    made.close()
 
 
 def hall(loop: Loop, encrypting: bool = False) -> tuple[Outbox, Audience, list[Client]]:
@@ -223,12 +222,12 @@ def test_pages_are_given_up_when_all_have_been_sent(loop: Loop, deliver: Deliver
     gc.collect()  # sockets of other tests
     outbox, audience, clients = hall(loop)
     before = len(os.listdir("/proc/self/fd"))
-    for number in range(20):
+    for number in range(300):
         outbox.say(audience, body(number, LARGE))
         deliver(outbox.flush())
         for client in clients:
             client.read(loop, len(encode_frame(body(number, LARGE))))
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) == before + 1
 
 
 def test_only_a_large_share_of_many_is_given_away_as_pages(
@@ -254,6 +253,7 @@ def test_only_a_large_share_of_many_is_given_away_as_pages(
 
 def test_what_a_ring_that_ends_has_not_sent_comes_by_itself(loop: Loop) -> None:
     ring = ring_or_skip()
+    sending = Delivery(ring)
     outbox, audience, clients = hall(loop)
     wanted = b""
     for number in range(3):
@@ -261,7 +261,7 @@ def test_what_a_ring_that_ends_has_not_sent_comes_by_itself(loop: Loop) -> None:
             with Path(os.devnull).open() as other:
                 os.dup2(other.fileno(), ring._fd)
         outbox.say(audience, body(number, 40))
-        delivery.deliver(outbox.flush(), ring)
+        sending.deliver(outbox.flush())
         wanted += encode_frame(body(number, 40))
     assert ring.broken
     assert all(client.read(loop, len(wanted)) == wanted for client in clients)
@@ -271,7 +271,7 @@ def test_what_a_ring_that_ends_has_not_sent_comes_by_itself(loop: Loop) -> None:
 def test_a_small_share_of_many_goes_out_by_one_call(
     loop: Loop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ring = ring_or_skip()
+    sending = Delivery(ring_or_skip())
     given: list[int] = []
     send = Ring.send
 
@@ -284,8 +284,8 @@ def test_a_small_share_of_many_goes_out_by_one_call(
     for said in (body(1, 40), body(2, LARGE)):
         outbox.say(audience, said)
     outbox.tell(clients[0], b"{}")
-    delivery.deliver(outbox.flush(), ring)
+    sending.deliver(outbox.flush())
     outbox.say(audience, body(3, 40))
-    delivery.deliver(outbox.flush(), ring)
+    sending.deliver(outbox.flush())
     assert given == [MANY]
-    ring.close()
+    sending.close()

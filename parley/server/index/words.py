@@ -93,9 +93,9 @@ class Words:
 
         What was removed is only struck out, in a new piece: it is gone when that comes together
         with the piece it stood in, to which SQLite by itself may never get. So up to twice as
-        much is kept of what was removed as there is of what was not. (To put all into one piece each
-        time, by a negative number of pages, costs two levels of the table for good, and SQLite 3.40
-        takes a table of over 2,000 for a damaged one.)
+        much is kept of what was removed as there is of what was not. (To put all into one piece,
+        each time, by a negative number of pages, costs two levels of the table for good, and SQLite
+        3.40 takes a table of over 2,000 for a damaged one.)
         """
         before = self._db.total_changes
         self._db.execute("INSERT INTO words (words, rank) VALUES ('merge', ?)", (_MERGED,))

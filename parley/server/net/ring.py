@@ -20,10 +20,7 @@ from array import array
 from collections.abc import Sequence
 from typing import Final
 
-try:
-    import ctypes
-except ImportError:  # a Python that was compiled where there was no libffi
-    ctypes = None  # type: ignore[assignment]
+from parley.server.ground.foreign import ctypes
 
 _SETUP: Final = 425  # the numbers of the two system calls, alike on nearly all machines
 _ENTER: Final = 426
