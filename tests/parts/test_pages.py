@@ -3,11 +3,13 @@
 import os
 import platform
 import resource
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from parley.server.net import pages as net_pages
 from parley.server.net.pages import Pages
 
 FILE = 2 << 20
@@ -103,3 +105,25 @@ def test_a_file_is_a_huge_page() -> None:
     assert huge_pages() - before > 15 * FILE  # others may have taken some, or given some back
     for one in several:
         one.close()
+
+
+@pytest.mark.parametrize(("made", "seconds"), [(False, 0.0), (True, 0.02)])
+def test_where_huge_pages_are_hard_to_come_by_they_are_seldom_asked_for(
+    pages: Pages, monkeypatch: pytest.MonkeyPatch, made: bool, seconds: float
+) -> None:
+    asked: list[int] = []
+
+    def hard(file: int, size: int) -> bool:
+        asked.append(size)
+        time.sleep(seconds)
+        return made
+
+    monkeypatch.setattr(net_pages, "make_huge", hard)
+    for _ in range(250):
+        pages.put(bytes(FILE))
+    assert 2 <= len(asked) <= 3
+    before = len(asked)
+    made, seconds = True, 0.0  # it has them again
+    for _ in range(250):
+        pages.put(bytes(FILE))
+    assert len(asked) - before > 100

@@ -11,11 +11,14 @@ small ones: those are counted each, for each client, by whoever sends and whoeve
 import errno
 import mmap
 import os
+from time import perf_counter
 from typing import Final
 
 from parley.server.ground.foreign import ctypes
 
 _HUGE: Final = 2 << 20  # bytes of a huge page, on most machines
+_PATIENCE: Final = 0.01  # seconds that the kernel may take to find a huge page
+_REST: Final = 100  # files for which it is not asked again where it took longer, or has none
 _COLLAPSE: Final = 25  # MADV_COLLAPSE
 _FIXED: Final = 0x10  # MAP_FIXED
 
@@ -26,6 +29,7 @@ class Pages:
     def __init__(self) -> None:
         self._file: int | None = None
         self._size = self._used = 0
+        self._rest = 0
 
     def put(self, data: bytes | memoryview) -> tuple[int, int]:
         """Write ``data``. Return the descriptor of the file and where in it they stand: valid until
@@ -37,7 +41,7 @@ class Pages:
         if os.pwrite(file, data, at) != len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if at == 0:
-            _make_huge(file, self._size)
+            self._make_huge(file)
         self._used = _rounded(at + len(data), mmap.PAGESIZE)
         return file, at
 
@@ -46,6 +50,15 @@ class Pages:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+    def _make_huge(self, file: int) -> None:
+        """Let ``file`` be huge pages, unless they are hard to come by."""
+        if self._rest:
+            self._rest -= 1
+            return
+        began = perf_counter()
+        if not make_huge(file, self._size) or perf_counter() - began > _PATIENCE:
+            self._rest = _REST
 
     def _begin(self, least: int) -> None:
         self.close()
@@ -63,19 +76,21 @@ def _rounded(size: int, unit: int) -> int:
     return -(-size // unit) * unit
 
 
-def _make_huge(file: int, size: int) -> None:
-    """Let a file of ``size`` bytes, of which something is written, be huge pages, if the kernel has
-    any. That is asked for by way of a place in memory, on a border between such pages."""
+def make_huge(file: int, size: int) -> bool:
+    """Let a file of ``size`` bytes, of which something is written, be huge pages. Return False if
+    the kernel has none. It is asked by way of a place in memory, on a border between such pages."""
     if _memory is None:
-        return
+        return False
     room = size + _HUGE
     place = _memory.mmap(None, room, 0, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
     if place == _NOWHERE:
-        return
+        return False
     border = _rounded(place, _HUGE)
-    if _memory.mmap(border, size, mmap.PROT_READ, mmap.MAP_SHARED | _FIXED, file, 0) == border:
-        _memory.madvise(border, size, _COLLAPSE)
+    shared = mmap.MAP_SHARED | _FIXED
+    there = _memory.mmap(border, size, mmap.PROT_READ, shared, file, 0) == border
+    made = there and bool(_memory.madvise(border, size, _COLLAPSE) == 0)
     _memory.munmap(place, room)
+    return made
 
 
 def _calls() -> "ctypes.CDLL | None":
