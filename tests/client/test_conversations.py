@@ -248,6 +248,7 @@ def test_one_sees_that_one_is_away_and_what_of_a_room_is_for_others(
     ask(bob, "enter", room="#den", private=True)
     bob.say("before ann", "#den")
     ask(bob, "invite", room="#den", nick="ann")
+    ann.see("bob invites you to #den")
     ann.type("/join den\r")
     ann.see("#den ›", "There is nothing to read here yet.", not_="before ann")
 
