@@ -63,6 +63,20 @@ def test_after_a_thousand_drops_all_that_is_left_is_found(house: House) -> None:
     assert [said.seq for said in found] == [*reversed(seqs)]
 
 
+def test_who_said_nothing_that_is_left_is_no_sender_any_more(house: House) -> None:
+    for nick in ("ann", "bob"):
+        client = house.connect()
+        house.ask(client, Join(nick, 1, 0.0))
+        house.quiet()
+        house.ask(client, Say("r", f"I am {nick}"))
+        house.quiet()
+        house.rotate()
+    query = "SELECT nick FROM sender ORDER BY nick"
+    assert house.index.db.execute(query).fetchall() == [("ann",), ("bob",)]
+    house.drop_oldest()
+    assert house.index.db.execute(query).fetchall() == [("bob",)]
+
+
 def test_nothing_is_looked_for_among_what_was_dropped(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
