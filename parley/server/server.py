@@ -150,6 +150,9 @@ class Server:
 
     def _commit(self, moment: Moment) -> None:
         """Make the tick's records durable, and only then tell of them."""
+        again = self._chat.sent_again(moment)
+        if again:
+            self._log.withdraw(again)
         try:
             stored = self._log.commit(moment.mono)
         except StoreUnavailableError as problem:

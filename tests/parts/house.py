@@ -112,6 +112,7 @@ class House:
     def tick(self, seconds: float = 0.01) -> None:
         """End a tick as the server does."""
         self.mono += seconds
+        self.log.withdraw(self.chat.sent_again(self.moment))
         if self.store_fails:
             for record in self.log.take_back():
                 self.chat.not_applied(record)

@@ -4,7 +4,8 @@ What a session is told behind a request whose record the log is being given is h
 has answered, which it does in the same tick.
 """
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 
 from parley.server.chat.outbox import Outbox
 from parley.server.chat.session import Session
@@ -20,6 +21,7 @@ class Answers:
         self._asking: Session | None = None
         self._answering = False
         self._last: dict[Session, Record] = {}  # what each waits for
+        self._order: list[tuple[Session, Record]] = []  # and all that they wait for
         self._held: dict[int, list[tuple[Session, bytes]]] = {}  # by the id of that record
 
     def begin(self, session: Session) -> None:
@@ -27,6 +29,7 @@ class Answers:
         if self._answering:
             self._answering = False
             self._last.clear()
+            self._order.clear()
         self._asking = session
 
     def end(self) -> None:
@@ -37,6 +40,7 @@ class Answers:
         """Give ``record`` to the log; who is asking is answered when that has it."""
         if self._asking is not None:
             self._last[self._asking] = record
+            self._order.append((self._asking, record))
         self._append(record)
 
     def tell(self, session: Session, body: bytes) -> None:
@@ -46,6 +50,23 @@ class Answers:
             self._outbox.tell(session, body)
         else:
             self._held.setdefault(id(last), []).append((session, body))
+
+    @contextlib.contextmanager
+    def in_place_of(self, record: Record, session: Session) -> Iterator[None]:
+        """What ``session`` is told in here is the answer to what ``record`` was made of, which the
+        log will not be given: it comes behind the answers to what was asked before that."""
+        last = self._last.pop(session)
+        for place, (other, earlier) in enumerate(self._order):
+            if earlier is record:
+                del self._order[place]
+                break
+            if other is session:
+                self._last[session] = earlier
+        yield
+        for held, body in self._held.pop(id(record), ()):
+            self.tell(held, body)
+        if last is not record:
+            self._last[session] = last
 
     def waits(self, session: Session) -> bool:
         """Tell whether the log has still to answer a session that is asking."""

@@ -1,9 +1,9 @@
 """The chat: every request finds its rule here. Pure: no socket, no file, no clock of its own.
 
-In one tick the chat is asked four things, in this order:
+In one tick the chat is asked these things, in this order:
 
 1. ``receive`` each request. What must outlive a restart goes to the log as a record; what can
-   be answered at once goes to the outbox.
+   be answered at once goes to the outbox. Then ``sent_again``: what of it the log has already.
 2. ``applied`` with each record that the log has made durable: only now is it
    acknowledged and delivered. (``not_applied`` if the log could not.)
 3. ``advance``: what time has brought, and what somebody still has to be given of the past.
@@ -134,7 +134,7 @@ class Chat:
             greeting,
             new_secret,
         )
-        self._talk = Talk(self._hall, finding, bans, archive, self.outbox, append, rate)
+        self._talk = Talk(self._hall, finding, bans, archive, self.outbox, self._answers, rate)
         self._reading = Reading(self._hall, finding, archive, _queries(rate, bounds))
         self._searching = Searching(self._hall, archive, bounds)
         self._visits = Visits(self._hall, finding, append, bounds)
@@ -278,6 +278,11 @@ class Chat:
         """A session's connection is gone."""
         if session.state is not State.CLOSED:
             self._hall.go(session, "shutdown" if self._stopping else reason, moment)
+
+    def sent_again(self, moment: Moment) -> list[Record]:
+        """Return the records of this tick that say what the log has already: they are not to be
+        written again. Who has sent them is answered as if they had been."""
+        return self._talk.sent_again(moment)
 
     def applied(self, record: Record, body: bytes, moment: Moment) -> None:
         """The log has ``record``; ``body`` is the event that tells of it."""

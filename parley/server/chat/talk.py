@@ -3,7 +3,6 @@
 Nothing is delivered or acknowledged here before the log has returned it.
 """
 
-from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -14,6 +13,7 @@ from framing.events import IsTyping, Message, Ok
 from framing.limits import TEXT, TEXT_ENCODED
 from framing.names import LOBBY, is_private, is_room, key
 from framing.requests import Edit, Redact, Say, Typing
+from parley.server.chat.answers import Answers
 from parley.server.chat.bans import Bans
 from parley.server.chat.finding import Finding, NobodyError
 from parley.server.chat.hall import Hall
@@ -22,7 +22,7 @@ from parley.server.chat.session import Session
 from parley.server.ground.clock import Moment
 from parley.server.ground.limits import Bucket, Rate
 from parley.server.index.archive import Archive
-from parley.server.index.index import NextTickError
+from parley.server.index.index import NextTickError, PastUnreadableError, Sent
 from parley.server.log.records import Deed, Origin, Record, Said
 
 TYPING_EVERY: Final = 3.0
@@ -39,7 +39,7 @@ class Talk:
         bans: Bans,
         archive: Archive,
         outbox: Outbox,
-        append: Callable[[Record], None],
+        answers: Answers,
         rate: Rate,
     ) -> None:
         self._hall = hall
@@ -47,10 +47,12 @@ class Talk:
         self._bans = bans
         self._archive = archive
         self._outbox = outbox
-        self._append = append
+        self._answers = answers
+        self._append = answers.append
         self.rate = rate
         self._taking_back: set[int] = set()  # messages, in this tick
-        self._under_way: dict[tuple[str, int, str], tuple[Said, list[Session]]] = {}
+        self._under_way: dict[Sent, tuple[Said, list[Session]]] = {}
+        self._unasked: list[Sent] = []  # those of them that may have been sent before
 
     def say(self, session: Session, request: Say, moment: Moment) -> None:
         """Give a message to the log, unless it is there already."""
@@ -131,7 +133,7 @@ class Talk:
         else:
             message.redact_of = request.seq
         origin = Origin(request.ref, session.person, original.origin.for_)
-        return self._give(session, message, origin, moment)
+        return self._give(session, message, origin, moment, at_once=True)
 
     def _changeable(self, session: Session, request: Edit | Redact) -> Said | None:
         """Return the message that a request is about if the session may change it so; else
@@ -224,28 +226,68 @@ class Talk:
     def _refuse_muted(self, session: Session, until: str, ref: str | None) -> None:
         self._hall.refuse(session, ErrorWord.MUTED, f"you can say nothing {until}", ref)
 
-    def _give(self, session: Session, message: Message, origin: Origin, moment: Moment) -> bool:
-        """Give a message to the log, unless it is there already or on its way. Return whether it
-        was given."""
-        ref = origin.ref
-        sent = (session.key, session.id, ref)
+    def _give(
+        self,
+        session: Session,
+        message: Message,
+        origin: Origin,
+        moment: Moment,
+        at_once: bool = False,
+    ) -> bool:
+        """Give a message to the log, unless it is on its way. Return whether it was given.
+
+        Whether it is there already is asked ``at_once``, or if the answer may have to be waited
+        for; else for all of a tick together, by ``sent_again``.
+        """
+        sent = (session.key, session.id, origin.ref)
         under_way = self._under_way.get(sent)
         if under_way is not None:
             earlier, waiting = under_way
             if self._is_again(session, earlier, message):
                 waiting.append(session)
             return False
-        stored = self._archive.sent(*sent, session.floor)
-        if stored is not None and not self._is_anothers(session, stored, message):
-            if self._is_again(session, stored, message):
-                self._hall.tell(session, Ok(ref, stored.message.seq, stored.message.time))
-            return False
+        if not (at_once or self._archive.behind):
+            self._unasked.append(sent)
+        else:
+            stored = self._archive.sent(*sent, session.floor)
+            if stored is not None and not self._is_anothers(session, stored, message):
+                self._answer_again(session, stored, message)
+                return False
         if self.rate.rate:
             self._messages(session, moment).take(self.rate, moment.mono)
         said = Said(message, origin)
         self._under_way[sent] = said, [session]
         self._append(said)
         return True
+
+    def sent_again(self, moment: Moment) -> list[Record]:
+        """Answer those messages of this tick that the log has already. Return them: they are not to
+        be written again."""
+        if not self._unasked:
+            return []
+        unasked, self._unasked = self._unasked, []
+        again: list[Record] = []
+        for sent, span in self._archive.find_sent(unasked).items():
+            record, waiting = self._under_way[sent]
+            message, sender = record.message, waiting[0]
+            stored: Said | PastUnreadableError
+            try:
+                stored = self._archive.read_sent(span)
+                if self._is_anothers(sender, stored, message):
+                    continue
+            except PastUnreadableError as problem:
+                stored = problem
+            with self._answers.in_place_of(record, sender):
+                for session in waiting:
+                    if isinstance(stored, Said):
+                        self._answer_again(session, stored, message)
+                    else:
+                        self._hall.refuse_unavailable(session, sent[2], stored)
+            if self.rate.rate:
+                self._messages(sender, moment).give_back(self.rate, moment.mono)
+            del self._under_way[sent]
+            again.append(record)
+        return again
 
     def say_for(self, person: str, message: Message, ref: str, for_: str | None) -> None:
         """Give a message to the log that comes of something ``person`` did. All their sessions
@@ -341,6 +383,11 @@ class Talk:
         if stored.origin.by == session.person:
             return False
         return _said(stored.message) != _said(message) or stored.origin.for_ is not None
+
+    def _answer_again(self, session: Session, stored: Said, message: Message) -> None:
+        """Answer a session for a message whose ref it has used already, for ``stored``."""
+        if self._is_again(session, stored, message):
+            self._hall.tell(session, Ok(stored.origin.ref, stored.seq, stored.message.time))
 
     def _is_again(self, session: Session, earlier: Said, message: Message) -> bool:
         """Tell whether a message is ``earlier`` once more. If its ref was used for another one,

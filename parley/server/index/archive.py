@@ -13,7 +13,7 @@ import msgspec
 from framing.codec import encode
 from framing.events import Message
 from framing.limits import FRAME, PAGE
-from parley.server.index.index import Holder, Index, PastUnreadableError
+from parley.server.index.index import Holder, Index, PastUnreadableError, Sent
 from parley.server.index.lookup import Lookup, Sight
 from parley.server.index.streams import Stream
 from parley.server.log.log import Log, Span, UnreadableError
@@ -118,6 +118,19 @@ class Archive:
         span = self._lookup.find_ref(nick_key, id_, ref, floor)
         if span is None:
             return None
+        return self.read_sent(span)
+
+    @property
+    def behind(self) -> bool:
+        """Whether not all of the past can be found yet."""
+        return self._index.behind
+
+    def find_sent(self, sent: Sequence[Sent]) -> dict[Sent, Span]:
+        """Return which of these messages there are already, and where. Not while ``behind``."""
+        return self._lookup.find_refs(sent)
+
+    def read_sent(self, span: Span) -> Said:
+        """Return the message that ``find_sent`` has found."""
         record = self._read([span])[0]
         assert isinstance(record, Said)
         return record

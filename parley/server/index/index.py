@@ -75,6 +75,11 @@ class Holder(NamedTuple):
     nick: str
 
 
+Sent = tuple[str, int, str]
+"""What tells a message from all others that were ever sent: the key of its sender's nick, their id,
+and the ref they gave it."""
+
+
 class Index:
     """The index of ``log`` at ``path``; ``path`` None keeps it in memory.
 
@@ -92,8 +97,8 @@ class Index:
         self._boot = boot
         self.tables: Tables
         self.read: ReadMarks
-        self.recent: dict[tuple[str, int, str], Stored] = {}
-        """Messages that are not written yet, by nick key, id and ref."""
+        self.recent: dict[Sent, Stored] = {}
+        """Messages that are not written yet."""
         self._waiting: list[Stored] = []
         self._written: list[Stored] = []  # and not committed
         self.checkpoint: Checkpoint | None = None

@@ -144,6 +144,11 @@ class Log:
         """Queue ``record`` for the next ``commit``, which gives it its place."""
         self._queue.append(record)
 
+    def withdraw(self, records: Iterable[Record]) -> None:
+        """Take some ``records`` out of the queue again."""
+        gone = set(map(id, records))
+        self._queue = [record for record in self._queue if id(record) not in gone]
+
     def take_back(self) -> list[Record]:
         """Empty the queue and return what was in it: after a commit that failed."""
         queue, self._queue = self._queue, []
