@@ -170,8 +170,8 @@ class Server:
                     logger.info("the log can be written again")
                     self._storing = True
                 self._index.add(stored)
-                for record, body, _, _ in stored:
-                    self._chat.applied(record, body, moment)
+                for one in stored:
+                    self._chat.applied(one.record, one.body, moment)
         self._chat.commit_accounts()
 
     def _send(self) -> None:

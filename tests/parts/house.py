@@ -122,8 +122,8 @@ class House:
             raise AssertionError("the disk is full") from None
         self.index.add(stored)
         self.said += [entry.record for entry in stored if isinstance(entry.record, Said)]
-        for record, body, _, _ in stored:
-            self.chat.applied(record, body, self.moment)
+        for one in stored:
+            self.chat.applied(one.record, one.body, self.moment)
         self.chat.commit_accounts()
         self.chat.advance(self.moment)
         for share in self.chat.outbox.flush():

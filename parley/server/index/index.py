@@ -171,7 +171,7 @@ class Index:
             self._reopened()
         self._log = log
         with self._transaction():
-            self.tables.write(found)
+            self.tables.write((record, *span) for record, span in found)
             self._know_closed()
             self._checkpoint(log.position, closed=False)
         # From now on there are questions between a write and its commit: what is written is kept in
@@ -244,7 +244,7 @@ class Index:
         with self._taking_back():
             if not self.db.in_transaction:
                 self.db.execute("BEGIN")
-            self.tables.write((s.record, Span(s.offset, s.length)) for s in self._waiting)
+            self.tables.write((one.record, one.offset, one.length) for one in self._waiting)
         self._written += self._waiting
         self._waiting.clear()
         self.recent.clear()
@@ -287,7 +287,7 @@ class Index:
         if self._is_first(low_offset):
             low = self.floor + 1
         with self._transaction():
-            self.tables.write(entry for entry in found if isinstance(entry[0], Said))
+            self.tables.write((one, *span) for one, span in found if isinstance(one, Said))
             update = "UPDATE meta SET value = ? WHERE name = ?"
             self.db.executemany(update, [(low, "low"), (low_offset, "low_offset")])
         self.low, self._low_offset = low, low_offset

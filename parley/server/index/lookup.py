@@ -6,7 +6,6 @@ later.
 
 import heapq
 from collections.abc import Iterator, Sequence
-from functools import cache
 from itertools import chain
 from typing import Final, Literal, NamedTuple
 
@@ -14,6 +13,7 @@ from framing.limits import MAX_SEQ
 from framing.names import key
 from parley.server.index.index import Holder, Index, IndexBehindError, Sent
 from parley.server.index.streams import Stream, is_inbox, private_stream
+from parley.server.index.tables import in_parts
 from parley.server.index.words import inbox_question
 from parley.server.log.log import Span
 
@@ -22,7 +22,11 @@ _ROWS_AT_FIRST: Final = 4  # of each of more streams than these
 _LOOKED_AT: Final = 1000  # messages looked at in one question for whether one may see them
 _NEAR: Final = 20  # seqs a message that messages of one page may lie apart to be asked for at once
 
-_ASKED_AT_ONCE: Final = (64, 8, 1)  # refs that one question is for
+_WHERE_REFS: Final = (
+    "WITH asked (number, name) AS (VALUES {})"
+    " SELECT sender, ref, start, length FROM asked CROSS JOIN ref"
+    " ON sender = number AND ref = name JOIN place USING (seq) ORDER BY seq"
+)
 
 _IN_CONVERSATION: Final = (
     "SELECT seq, start, length FROM entry JOIN place USING (seq)"
@@ -106,13 +110,10 @@ class Lookup:
                 found[one] = Span(recent[one].offset, recent[one].length)
             elif (number := sender(one[0], one[1])) is not None:
                 asked[number, one[2]] = one
-        left = list(asked)
-        for count in _ASKED_AT_ONCE:
-            while len(left) >= count:
-                values = list(chain.from_iterable(left[:count]))
-                del left[:count]
-                for number, ref, *span in self._index.db.execute(_refs_question(count), values):
-                    found[asked[number, ref]] = Span(*span)
+        for question_marks, some in in_parts(list(chain.from_iterable(asked)), 2):
+            query = _WHERE_REFS.format(question_marks)
+            for number, ref, *span in self._index.db.execute(query, some):
+                found[asked[number, ref]] = Span(*span)
         return found
 
     def guest(self, token: str) -> Holder | None:
@@ -354,16 +355,6 @@ class Lookup:
             else:
                 over = rows[-1][0]
             size *= 4
-
-
-@cache
-def _refs_question(count: int) -> str:
-    """Return the question where so many messages are, of each what was said last under its ref."""
-    return (
-        f"WITH asked (number, name) AS (VALUES {', '.join(['(?, ?)'] * count)})"
-        " SELECT sender, ref, start, length FROM asked CROSS JOIN ref"
-        " ON sender = number AND ref = name JOIN place USING (seq) ORDER BY seq"
-    )
 
 
 def _within(rows: list[tuple[int, int, int]], size: int) -> list[tuple[int, int, int]]:

@@ -9,13 +9,13 @@ must know that too.
 """
 
 import sqlite3
-from collections.abc import Iterable, Sequence
-from itertools import chain
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from typing import Final, NamedTuple
 
 from framing.names import key
 from parley.server.index.streams import conversation_of
-from parley.server.index.words import Words, place_words
+from parley.server.index.words import Words, place_words, sender_word
 from parley.server.log.log import Span
 from parley.server.log.records import Deed, Guest, Record, Said
 
@@ -44,23 +44,26 @@ CREATE TABLE holder (nick TEXT PRIMARY KEY, seq INTEGER, person TEXT, shown TEXT
 # SQLite finds the ref of a message in half the time when that stands before it instead of a nick.
 
 _MOMENTS: Final = 64  # of so many seqs one is kept with its time
-_KEPT: Final = 20_000  # conversations, and senders, whose numbers are kept in memory
-_ROWS: Final = 64  # rows of one statement
+_KEPT: Final = 20_000  # threads, and senders, whose numbers are kept in memory
+_ROWS: Final = (64, 8, 1)  # of one statement: to begin and to end one takes longer than a row
 
-Row = tuple[int | float | str, ...]
+Values = list[int | float | str]
 
 
-class _Kept(NamedTuple):
-    """A conversation in the tables: its number, and what stands in the table of words for the place
-    of its messages: of those with a text (``said``), and of those that have none."""
+class _Thread(NamedTuple):
+    """What the messages of one sender in one conversation have in common in the tables: the numbers
+    of both, and in the table of words what stands for the place of those with a text (``said``) and
+    of those that have none (``silent``), and for who said it."""
 
     number: int
+    sender: int
     said: str
     silent: str
+    by: str
 
-    def place(self, text: str) -> str:
-        """Return the words of the place of a message with this text."""
-        return self.said if text else self.silent
+    def words(self, text: str) -> tuple[str, str]:
+        """Return what stands for place and sender of a message with this text."""
+        return (self.said, self.by) if text else (self.silent, "")
 
 
 class Tables:
@@ -69,7 +72,7 @@ class Tables:
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
         self.words = Words(db)
-        self._kept: dict[object, _Kept] = {}
+        self._threads: dict[object, _Thread] = {}
         self._senders: dict[tuple[str, int], int] = {}
 
     @staticmethod
@@ -81,7 +84,7 @@ class Tables:
     def forget(self) -> None:
         """What was written since the last transaction is taken back."""
         self.words.forget()
-        self._kept.clear()
+        self._threads.clear()
         self._senders.clear()
 
     # Senders
@@ -137,34 +140,38 @@ class Tables:
             assert number is not None
         return number
 
-    def _keep(self, said: Said) -> _Kept:
-        """Return where a message is kept; a conversation that is new gets its number."""
+    def _thread_of(self, said: Said) -> _Thread:
+        """Return the thread of a message; a conversation or a sender that is new gets a number."""
         message, origin = said.message, said.origin
-        who = (message.to, message.from_, origin.by, origin.for_) if origin.for_ else message.to
-        kept = self._kept.get(who)
-        if kept is None:
+        known = (message.from_, message.id, message.to, origin.by, origin.for_)
+        thread = self._threads.get(known)
+        if thread is None:
             conversation = conversation_of(said)
             number = self._number_made(conversation.name)
             seen = [(name, number) for name in conversation.sides]
             self._db.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?)", seen)
             inboxes = list(map(self._number_made, conversation.inboxes))
-            if len(self._kept) >= _KEPT:
-                self._kept.clear()
-            kept = self._kept[who] = _Kept(number, *place_words(number, inboxes))
-        return kept
+            sender = self._sender_made(key(message.from_), message.id)
+            if len(self._threads) >= _KEPT:
+                self._threads.clear()
+            where = place_words(number, inboxes)
+            thread = _Thread(number, sender, *where, sender_word(message.from_))
+            self._threads[known] = thread
+        return thread
 
     # Writing, inside a transaction
 
-    def write(self, found: Iterable[tuple[Record, Span]]) -> None:
-        """Take in records. What is in already stays."""
-        places: list[tuple[int, int, int, int]] = []
-        entries: list[tuple[int, int, int]] = []
-        refs: list[tuple[int, str, int]] = []
+    def write(self, found: Iterable[tuple[Record, int, int]]) -> None:
+        """Take in records, each with the address and the length of its line. What is in already
+        stays."""
+        places: Values = []
+        entries: Values = []
+        refs: Values = []
+        moments: Values = []
         changes: list[tuple[int, int, bool]] = []
-        moments: list[tuple[int, float]] = []
-        for record, (start, length) in found:
+        for record, start, length in found:
             if not isinstance(record, Said):
-                places.append((record.seq, start, length, 0))
+                places += (record.seq, start, length, 0)
                 if isinstance(record, Guest):
                     self._write_guest(record)
                 else:
@@ -173,19 +180,18 @@ class Tables:
             message = record.message
             seq = message.seq
             original = message.edit_of or message.redact_of
-            kept = self._keep(record)
-            places.append((seq, start, length, kept.number))
-            entries.append((kept.number, seq, original or 0))
-            sender = self._sender_made(message.from_.lower(), message.id)
-            refs.append((sender, record.origin.ref, seq))
+            thread = self._thread_of(record)
+            places += (seq, start, length, thread.number)
+            entries += (thread.number, seq, original or 0)
+            refs += (thread.sender, record.origin.ref, seq)
             if original is not None:
                 changes.append((original, seq, message.redact_of is not None))
             if seq % _MOMENTS == 0:
-                moments.append((seq, message.time))
-            self.words.add(seq, message.text, kept.place(message.text), message.from_)
-        self._insert("place", places)
-        self._insert("entry", entries)
-        self._insert("ref", refs)
+                moments += (seq, message.time)
+            self.words.add(seq, message.text, *thread.words(message.text))
+        self._insert("place", 4, places)
+        self._insert("entry", 3, entries)
+        self._insert("ref", 3, refs)
         # The log may be taken in from its end: what is newer stays, and what was taken back is.
         latest = (
             "ON CONFLICT (original) DO UPDATE SET final = max(final, excluded.final), seq ="
@@ -194,24 +200,17 @@ class Tables:
         )
         if changes:
             self._db.executemany(f"INSERT INTO change VALUES (?, ?, ?) {latest}", changes)
-        self._insert("moment", moments)
+        self._insert("moment", 2, moments)
         self.words.write()
 
-    def _insert(self, table: str, rows: Sequence[Row]) -> None:
-        """Write rows, many by one statement: to begin and to end one takes longer than a row.
+    def _insert(self, table: str, width: int, values: Values) -> None:
+        """Write rows of ``width`` values.
 
         ``OR IGNORE`` since it cannot fail halfway: for what could, SQLite keeps a journal of the
         statement, and FTS5 writes down first all that it has gathered.
         """
-        if not rows:
-            return
-        into = f"INSERT OR IGNORE INTO {table} VALUES "
-        row = f"({', '.join('?' * len(rows[0]))})"
-        many = into + ", ".join([row] * _ROWS)
-        whole = len(rows) - len(rows) % _ROWS
-        for at in range(0, whole, _ROWS):
-            self._db.execute(many, list(chain.from_iterable(rows[at : at + _ROWS])))
-        self._db.executemany(into + row, rows[whole:])
+        for question, some in in_parts(values, width):
+            self._db.execute(f"INSERT OR IGNORE INTO {table} VALUES {question}", some)
 
     def _write_deed(self, deed: Deed) -> None:
         self._db.execute(
@@ -238,9 +237,9 @@ class Tables:
         senders: set[int] = set()
         for record, _ in found:
             if isinstance(record, Said):
-                sender = self._sender_made(record.message.from_.lower(), record.message.id)
-                touched[self._remove(record, sender)] = record
-                senders.add(sender)
+                thread = self._remove(record)
+                touched[thread.number] = record
+                senders.add(thread.sender)
         for number, last in touched.items():
             self._remove_empty(number, last)
         for sender in senders:
@@ -249,20 +248,20 @@ class Tables:
         self._db.execute("DELETE FROM moment WHERE seq > ? AND seq <= ?", between)
         self.words.write()
 
-    def _remove(self, said: Said, sender: int) -> int:
-        """Take out a message of ``sender``. Return the number of its conversation."""
+    def _remove(self, said: Said) -> _Thread:
+        """Take out a message. Return its thread."""
         message = said.message
-        kept = self._keep(said)
+        thread = self._thread_of(said)
         seq = message.seq
         delete = self._db.execute
-        delete("DELETE FROM entry WHERE stream = ? AND seq = ?", (kept.number, seq))
+        delete("DELETE FROM entry WHERE stream = ? AND seq = ?", (thread.number, seq))
         delete("DELETE FROM place WHERE seq = ?", (seq,))
-        sent = (sender, said.origin.ref, seq)
+        sent = (thread.sender, said.origin.ref, seq)
         delete("DELETE FROM ref WHERE sender = ? AND ref = ? AND seq = ?", sent)
         if (original := message.edit_of or message.redact_of) is not None:
             delete("DELETE FROM change WHERE original = ? AND seq = ?", (original, seq))
-        self.words.remove(seq, message.text, kept.place(message.text), message.from_)
-        return kept.number
+        self.words.remove(seq, message.text, *thread.words(message.text))
+        return thread
 
     def _remove_empty(self, number: int, said: Said) -> None:
         """Take out a private conversation, that of ``said``, if nothing of it is left: else what
@@ -274,7 +273,7 @@ class Tables:
         seen = [(name, number) for name in conversation.sides]
         self._db.executemany("DELETE FROM seen WHERE name = ? AND stream = ?", seen)
         self._db.execute("DELETE FROM stream WHERE id = ?", (number,))
-        self._kept.clear()
+        self._threads.clear()
 
     def _remove_silent(self, sender: int) -> None:
         """Take out a sender of whom nothing is left: guests who come once would add up for ever."""
@@ -282,3 +281,21 @@ class Tables:
         if self._db.execute(query, (sender,)).fetchone() is None:
             self._db.execute("DELETE FROM sender WHERE number = ?", (sender,))
             self._senders.clear()
+            self._threads.clear()
+
+
+def in_parts(values: Values, width: int) -> Iterator[tuple[str, Values]]:
+    """Yield rows of ``width`` values in the parts in which they are given to a statement, each with
+    its question marks."""
+    at, left = 0, len(values) // width
+    for rows in _ROWS:
+        for _ in range(left // rows):
+            yield _question_marks(rows, width), values[at : at + rows * width]
+            at += rows * width
+        left %= rows
+
+
+@cache
+def _question_marks(rows: int, width: int) -> str:
+    row = f"({', '.join('?' * width)})"
+    return ", ".join([row] * rows)

@@ -26,7 +26,6 @@ BEGINNINGS_ASKED: Final = 2
 BEGINNING_CHARS: Final = 3
 """What one search may ask: each word costs, and the beginning of words costs most."""
 
-_SENDERS: Final = 10_000  # nicks whose word is kept
 _MERGED: Final = 32  # pages of the table put together at a time: about 2 ms
 _WORD: Final = re.compile(r"[^\W_]+")  # as the table takes a text apart
 _TERM: Final = re.compile(r'"([^"]*)"|([^\s"]+)')
@@ -39,7 +38,6 @@ class Words:
         self._db = db
         self._rows: list[tuple[int, str, str, str]] = []
         self._removed: list[tuple[int, str, str, str]] = []
-        self._senders: dict[str, str] = {}
 
     @staticmethod
     def make(db: sqlite3.Connection) -> None:
@@ -53,26 +51,16 @@ class Words:
         # somebody talks: each message makes a new one.)
         db.execute("INSERT INTO words (words, rank) VALUES ('automerge', 8), ('usermerge', 3)")
 
-    def add(self, seq: int, text: str, place: str, nick: str) -> None:
-        """Take in a message; ``place`` is made by ``place_words``. One without a text is found by
-        no search."""
+    def add(self, seq: int, text: str, place: str, sender: str) -> None:
+        """Take in a message; ``place`` is made by ``place_words``, ``sender`` by ``sender_word``.
+        One without a text is found by no search, nor by its sender."""
         if place:
-            self._rows.append(self._row(seq, text, place, nick))
+            self._rows.append((seq, text if text.isascii() else _spaced(text), place, sender))
 
-    def remove(self, seq: int, text: str, place: str, nick: str) -> None:
+    def remove(self, seq: int, text: str, place: str, sender: str) -> None:
         """Take out a message; all must be as it was when it was taken in."""
         if place:
-            self._removed.append(self._row(seq, text, place, nick))
-
-    def _row(self, seq: int, text: str, place: str, nick: str) -> tuple[int, str, str, str]:
-        if not text:
-            return seq, "", place, ""
-        sender = self._senders.get(nick)
-        if sender is None:
-            if len(self._senders) > _SENDERS:
-                self._senders.clear()
-            sender = self._senders[nick] = _sender(nick)
-        return seq, text if text.isascii() else _spaced(text), place, sender
+            self._removed.append((seq, text if text.isascii() else _spaced(text), place, sender))
 
     def write(self) -> None:
         """Write what has been added and removed."""
@@ -150,7 +138,7 @@ def _question(text: str, stream: int | None, nick: str | None) -> str:
     """Return the question in FTS5's language. All that a person wrote stands in quotes."""
     parts = [f"place:s{stream}"] if stream is not None else []
     if nick is not None:
-        parts.append(f"sender:{_sender(nick)}")
+        parts.append(f"sender:{sender_word(nick)}")
     terms = [f'"{term}"{star}' for term, star in _terms(text)]
     if terms:
         parts.append(f"text:({' '.join(terms)})")
@@ -177,5 +165,6 @@ def _spaced(text: str) -> str:
     return text if text.isascii() else _UNSPACED.sub(r" \1 ", text)
 
 
-def _sender(nick: str) -> str:
+def sender_word(nick: str) -> str:
+    """Return the word by which what somebody said is found."""
     return f"f{nick.lower().encode().hex()}"

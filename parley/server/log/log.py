@@ -24,6 +24,8 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Literal, NamedTuple
 
+import msgspec
+
 from parley.server.ground.counts import Histogram
 from parley.server.log.records import Record, decode_line, encode_line, time_of
 from parley.server.log.segments import END, BetweenFilesError, Segments, Stamp, stamp_of
@@ -58,7 +60,7 @@ class LogBrokenError(OSError):
     """
 
 
-class Stored(NamedTuple):
+class Stored(msgspec.Struct, frozen=True, gc=False):
     """A record with its place: the address (``offset``) and ``length`` in bytes of its line, and
     the body of the event for clients (empty if there is none)."""
 
