@@ -147,7 +147,7 @@ def serve(port: int, door: type[EchoDoor], listening: Any) -> None:
         gate.at(moment.mono)
         loop.run_timers(moment.mono)
         gate.intake.take_in(moment)
-        delivery.deliver(chat.outbox.flush())
+        delivery.deliver(*chat.outbox.flush())
         gate.let_go(chat.settle())
 
 

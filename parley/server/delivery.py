@@ -11,10 +11,11 @@ all of their sockets (``parley.server.net.pages``), instead of being copied for 
 import errno
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import Final
 
-from parley.server.chat.outbox import Share
+from parley.server.chat.outbox import Buffer, Letter, Recipient, Share
 from parley.server.net.pages import Pages
 from parley.server.net.ring import Ring
 
@@ -40,14 +41,16 @@ class Delivery:
         self._ring = ring
         self._pages = Pages()
 
-    def deliver(self, shares: Iterable[Share]) -> tuple[int, int]:
-        """Send ``shares``. Return how many they were, and their bytes together, whether sent or
+    def deliver(self, letters: Sequence[Letter], shares: Sequence[Share]) -> tuple[int, int]:
+        """Send all. Return how many clients it was for, and its bytes together, whether sent or
         kept.
 
         What a client does not take now is kept by its connection; a connection that is lost is
         closed.
         """
-        deliveries = total = 0
+        deliveries = len(letters)
+        total = sum([len(data) for _, data in letters])
+        _send(letters)
         for share in shares:
             recipients, buffers, size = share
             count = len(recipients)
@@ -61,7 +64,7 @@ class Delivery:
             elif self._ring is not None and count >= TOGETHER_FOR:
                 self._send_together(share, self._ring)
             else:
-                _send(share)
+                _send(zip(recipients, repeat(buffers[0])))
         return deliveries, total
 
     def close(self) -> None:
@@ -105,7 +108,7 @@ class Delivery:
         descriptors = [connection.descriptor for connection in connections]
         if min(descriptors) < 0:
             others = [r for r in recipients if r.carrier.connection.descriptor < 0]
-            _send(Share(others, buffers, size))
+            _send(zip(others, repeat(buffers[0])))
             connections = [connection for connection in connections if connection.descriptor >= 0]
             descriptors = [connection.descriptor for connection in connections]
         data = buffers[0]
@@ -121,11 +124,9 @@ class Delivery:
             self._ring = None
 
 
-def _send(share: Share) -> None:
-    """Send one buffer to many, by a call for each."""
-    recipients, buffers, size = share
-    data = buffers[0]
-    for recipient in recipients:
+def _send(letters: Iterable[tuple[Recipient, Buffer]]) -> None:
+    """Send to each by a call for itself."""
+    for recipient, data in letters:
         connection = recipient.carrier.connection
         way = connection.way
         try:
@@ -135,5 +136,5 @@ def _send(share: Share) -> None:
         except OSError:
             connection.close("lost")
             continue
-        if sent != size:
-            connection.keep(buffers, size, sent)
+        if sent != len(data):
+            connection.keep([data], len(data), sent)

@@ -176,7 +176,7 @@ class Server:
 
     def _send(self) -> None:
         """Send every client its share of the tick, in one go each."""
-        deliveries, sent_bytes = self._delivery.deliver(self._chat.outbox.flush())
+        deliveries, sent_bytes = self._delivery.deliver(*self._chat.outbox.flush())
         self.gate.shed()
         counts = self._chat.counts
         counts.deliveries += deliveries

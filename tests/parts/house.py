@@ -126,7 +126,10 @@ class House:
             self.chat.applied(one.record, one.body, self.moment)
         self.chat.commit_accounts()
         self.chat.advance(self.moment)
-        for share in self.chat.outbox.flush():
+        letters, shares = self.chat.outbox.flush()
+        for recipient, data in letters:
+            recipient.carrier.take([data], len(data))
+        for share in shares:
             for recipient in share.recipients:
                 recipient.carrier.take(share.buffers, share.size)
         self.closed += self.chat.settle()

@@ -14,7 +14,7 @@ import pytest
 
 from framing.frames import encode_frame
 from parley.server import delivery
-from parley.server.chat.outbox import Audience, Frame, Outbox, Patch, Share
+from parley.server.chat.outbox import Audience, Frame, Letter, Outbox, Patch, Share
 from parley.server.delivery import Delivery
 from parley.server.net.backlog import Backlog
 from parley.server.net.connection import Connection
@@ -25,7 +25,7 @@ from tests.parts.test_ring import ring_or_skip
 LARGE = delivery.PAGES_FROM
 MANY = max(delivery.PAGES_FOR, delivery.TOGETHER_FOR) + 5
 
-Deliver = Callable[[list[Share]], tuple[int, int]]
+Deliver = Callable[[list[Letter], list[Share]], tuple[int, int]]
 
 
 class Encrypting:
@@ -123,7 +123,7 @@ def test_everybody_gets_each_share_whole_and_in_order(
     for number in range(3):
         outbox.say(audience, body(number, size))
         whole += encode_frame(body(number, size))
-        found = deliver(outbox.flush())
+        found = deliver(*outbox.flush())
         assert found == (MANY, MANY * len(encode_frame(body(number, size))))
     assert all(client.read(loop, len(whole)) == whole for client in clients)
 
@@ -133,7 +133,7 @@ def test_what_one_gets_otherwise_stands_in_its_place(loop: Loop, deliver: Delive
     first, second = body(1, LARGE), body(2, LARGE)
     outbox.say(audience, first)
     outbox.replace(clients[3], outbox.say(audience, second), b"{}")
-    deliver(outbox.flush())
+    deliver(*outbox.flush())
     all_of_it = encode_frame(first) + encode_frame(second)
     own = encode_frame(first) + encode_frame(b"{}")
     for client in clients:
@@ -151,7 +151,7 @@ def test_a_client_that_does_not_read_misses_nothing_and_keeps_nobody_waiting(
     while not slow.connection.unsent or len(whole) < 1 << 20:
         said = body(len(whole), size)
         outbox.say(audience, said)
-        deliver(outbox.flush())
+        deliver(*outbox.flush())
         whole += encode_frame(said)
         assert len(whole) < 1 << 26, "what nobody reads is not kept"
         for client in others:
@@ -169,7 +169,7 @@ def test_who_is_too_slow_is_given_up_and_the_others_get_theirs(
     while after < 2:
         said = body(after, LARGE - 100)
         outbox.say(audience, said)
-        deliver(outbox.flush())
+        deliver(*outbox.flush())
         assert all(other.read(loop, len(encode_frame(said))) for other in others)
         after += slow.lost is not None
     assert slow.lost == "slow"
@@ -184,7 +184,7 @@ def test_who_is_gone_is_closed_and_the_others_get_theirs(
     clients[7].far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     clients[7].far.close()  # by RST
     outbox.say(audience, body(1, size))
-    deliver(outbox.flush())
+    deliver(*outbox.flush())
     assert [client.lost for client in clients if client.lost] == ["lost"]
     wanted = encode_frame(body(1, size))
     others = [client for client in clients if client is not clients[7]]
@@ -197,7 +197,7 @@ def test_nothing_goes_unencrypted_over_a_connection_that_encrypts(
 ) -> None:
     outbox, audience, clients = hall(loop, encrypting=True)
     outbox.say(audience, body(1, size))
-    deliver(outbox.flush())
+    deliver(*outbox.flush())
     wanted = encode_frame(body(1, size))
     for number, client in enumerate(clients):
         assert client.read(loop, len(wanted)) == (wanted, wanted.swapcase())[number % 2 == 0]
@@ -211,7 +211,7 @@ def test_without_a_descriptor_for_the_pages_all_is_copied(loop: Loop, deliver: D
     try:
         with pytest.raises(OSError, match="Too many open files"):
             os.memfd_create("none")
-        deliver(outbox.flush())
+        deliver(*outbox.flush())
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     wanted = encode_frame(body(1, LARGE))
@@ -224,7 +224,7 @@ def test_pages_are_given_up_when_all_have_been_sent(loop: Loop, deliver: Deliver
     before = len(os.listdir("/proc/self/fd"))
     for number in range(300):
         outbox.say(audience, body(number, LARGE))
-        deliver(outbox.flush())
+        deliver(*outbox.flush())
         for client in clients:
             client.read(loop, len(encode_frame(body(number, LARGE))))
     assert len(os.listdir("/proc/self/fd")) == before + 1
@@ -245,7 +245,7 @@ def test_only_a_large_share_of_many_is_given_away_as_pages(
     small, large = body(1, LARGE // 2), body(2, LARGE)
     for said in (small, large):
         outbox.say(audience, said)
-        deliver(outbox.flush())
+        deliver(*outbox.flush())
     assert given == [len(encode_frame(large))] * MANY
     for client in clients:
         client.read(loop, len(encode_frame(small) + encode_frame(large)))
@@ -261,7 +261,7 @@ def test_what_a_ring_that_ends_has_not_sent_comes_by_itself(loop: Loop) -> None:
             with Path(os.devnull).open() as other:
                 os.dup2(other.fileno(), ring._fd)
         outbox.say(audience, body(number, 40))
-        sending.deliver(outbox.flush())
+        sending.deliver(*outbox.flush())
         wanted += encode_frame(body(number, 40))
     assert ring.broken
     assert all(client.read(loop, len(wanted)) == wanted for client in clients)
@@ -284,8 +284,8 @@ def test_a_small_share_of_many_goes_out_by_one_call(
     for said in (body(1, 40), body(2, LARGE)):
         outbox.say(audience, said)
     outbox.tell(clients[0], b"{}")
-    sending.deliver(outbox.flush())
+    sending.deliver(*outbox.flush())
     outbox.say(audience, body(3, 40))
-    sending.deliver(outbox.flush())
+    sending.deliver(*outbox.flush())
     assert given == [MANY]
     sending.close()

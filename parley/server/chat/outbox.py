@@ -6,6 +6,9 @@ What differs for one recipient - its own ``ok`` where others get its message, a
 reply to it alone - is a *patch* at a place in the order, and cuts that one's
 share into slices of the common bytes; nothing is copied.
 
+Who hears none of these audiences, and is told something alone, gets a letter: those are many when
+people talk in private, and are made with little ado.
+
 No sockets here: ``flush`` returns the buffers to send to each recipient in one call.
 """
 
@@ -41,6 +44,10 @@ class Share(NamedTuple):
     size: int
 
 
+Letter = tuple[Recipient, bytes]
+"""What one gets alone."""
+
+
 class Audience:
     """Those who hear what is said to it, such as a room."""
 
@@ -74,8 +81,12 @@ class Outbox:
 
     def tell(self, recipient: Recipient, body: bytes) -> None:
         """Say ``body`` to ``recipient`` alone."""
-        self._order += 1
-        self.replace(recipient, self._order, body)
+        self._order = place = self._order + 1
+        if recipient.patches is None:
+            recipient.patches = [(place, body)]
+            self._patched[recipient] = None
+        else:
+            recipient.patches.append((place, body))
 
     def replace(self, recipient: Recipient, place: int, body: bytes | None) -> None:
         """Let ``recipient`` get ``body``, or nothing, instead of what was said at ``place``.
@@ -110,9 +121,33 @@ class Outbox:
         if at == len(recipient.patches) or recipient.patches[at][0] != order:
             recipient.patches.insert(at, (order, body))
 
-    def flush(self) -> list[Share]:
-        """Return all shares, those first in which somebody is answered, and begin anew. None is
-        empty."""
+    def flush(self) -> tuple[list[Letter], list[Share]]:
+        """Return all letters and all shares, those first in which somebody is answered, and begin
+        anew. Nobody has two, none is empty."""
+        letters: list[Letter] = []
+        shares = self._shares() if self._active else []
+        for recipient in self._patched:
+            patches, frame = recipient.patches, recipient.frame
+            if patches is None:
+                continue  # it has its share
+            recipient.patches = None
+            if len(patches) == 1:
+                body = patches[0][1]
+                if body is not None:
+                    letters.append((recipient, frame(body)))
+            else:
+                data = b"".join([frame(body) for _, body in patches if body is not None])
+                if data:
+                    letters.append((recipient, data))
+        for audience in self._active:
+            audience.said.clear()
+        self._active.clear()
+        self._patched.clear()
+        self._order = 0
+        return letters, shares
+
+    def _shares(self) -> list[Share]:
+        """Return the shares of all who hear an audience to which something was said."""
         alike = self._alike()
         streams: dict[tuple[int, Frame], _Stream] = {}
 
@@ -123,31 +158,20 @@ class Outbox:
             return found
 
         shares: list[Share] = []
-        active = self._active
         for recipient in self._patched:
             bits = 0
-            if active:
-                for number, audience in enumerate(active):
-                    if recipient in audience.members:
-                        bits |= 1 << number
-            patches, frame = recipient.patches, recipient.frame
-            assert patches is not None
-            recipient.patches = None
-            if bits:
-                share = Share([recipient], *stream(bits, frame).cut(patches))
-            else:
-                alone = b"".join([frame(body) for _, body in patches if body is not None])
-                share = Share([recipient], [alone], len(alone))
-            if share.size:
-                shares.append(share)
+            for number, audience in enumerate(self._active):
+                if recipient in audience.members:
+                    bits |= 1 << number
+            patches = recipient.patches
+            if bits and patches is not None:
+                recipient.patches = None
+                share = Share([recipient], *stream(bits, recipient.frame).cut(patches))
+                if share.size:
+                    shares.append(share)
         for (bits, frame), recipients in alike.items():
             common = stream(bits, frame)
             shares.append(Share(recipients, common.whole, common.size))
-        for audience in self._active:
-            audience.said.clear()
-        self._active.clear()
-        self._patched.clear()
-        self._order = 0
         return shares
 
     def _alike(self) -> dict[tuple[int, Frame], list[Recipient]]:
