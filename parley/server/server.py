@@ -170,8 +170,7 @@ class Server:
                     logger.info("the log can be written again")
                     self._storing = True
                 self._index.add(stored)
-                for one in stored:
-                    self._chat.applied(one.record, one.body, moment)
+                self._chat.applied(stored, moment)
         self._chat.commit_accounts()
 
     def _send(self) -> None:

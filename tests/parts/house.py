@@ -122,8 +122,8 @@ class House:
             raise AssertionError("the disk is full") from None
         self.index.add(stored)
         self.said += [entry.record for entry in stored if isinstance(entry.record, Said)]
-        for one in stored:
-            self.chat.applied(one.record, one.body, self.moment)
+        if stored:
+            self.chat.applied(stored, self.moment)
         self.chat.commit_accounts()
         self.chat.advance(self.moment)
         letters, shares = self.chat.outbox.flush()

@@ -4,15 +4,15 @@ In one tick the chat is asked these things, in this order:
 
 1. ``receive`` each request. What must outlive a restart goes to the log as a record; what can
    be answered at once goes to the outbox. Then ``sent_again``: what of it the log has already.
-2. ``applied`` with each record that the log has made durable: only now is it
-   acknowledged and delivered. (``not_applied`` if the log could not.)
+2. ``applied`` with the records that the log has made durable: only now are they
+   acknowledged and delivered. (``not_applied`` with each if the log could not.)
 3. ``advance``: what time has brought, and what somebody still has to be given of the past.
 4. after the outbox has been flushed, ``settle``.
 
 To add a request: its type in ``framing.requests``, its handler, and a line in the table below.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from framing.errors import BodyError, ErrorWord, FrameError
@@ -71,7 +71,7 @@ from parley.server.chat.reading import Reading
 from parley.server.chat.searching import Searching
 from parley.server.chat.session import Session, State
 from parley.server.chat.sharing import Sharing
-from parley.server.chat.talk import Talk
+from parley.server.chat.talk import Saying, Talk
 from parley.server.chat.visits import Visits
 from parley.server.files.shelf import Shelf
 from parley.server.ground.bounds import Bounds
@@ -80,6 +80,7 @@ from parley.server.ground.counts import Counts
 from parley.server.ground.limits import Rate
 from parley.server.index.archive import Archive
 from parley.server.index.index import IndexUnavailableError, NextTickError
+from parley.server.log.log import Stored
 from parley.server.log.records import Deed, Guest, Record
 
 SHORT_TEXT_BYTES = 1000
@@ -284,19 +285,21 @@ class Chat:
         written again. Who has sent them is answered as if they had been."""
         return self._talk.sent_again(moment)
 
-    def applied(self, record: Record, body: bytes, moment: Moment) -> None:
-        """The log has ``record``; ``body`` is the event that tells of it."""
+    def applied(self, stored: Sequence[Stored], moment: Moment) -> None:
+        """The log has these records."""
         self._answers.come()
-        if isinstance(record, Guest):
-            self._entrance.taken_in(record, moment)
-        elif isinstance(record, Deed):
-            self._doers(record).done(record, moment)
-            if record.do == "leave":
-                self.sharing.clear_away([record.room or ""])
-        else:
-            self.counts.messages += 1
-            self._talk.said(record, body)
-        self._answers.told(record)
+        for one in stored:
+            record = one.record
+            if isinstance(record, Saying):
+                self.counts.messages += 1
+                self._talk.said(record, one.body)
+            elif isinstance(record, Guest):
+                self._entrance.taken_in(record, moment)
+            elif isinstance(record, Deed):
+                self._doers(record).done(record, moment)
+                if record.do == "leave":
+                    self.sharing.clear_away([record.room or ""])
+            self._answers.told(record)
 
     def not_applied(self, record: Record) -> None:
         """The log could not take ``record``."""
@@ -305,7 +308,7 @@ class Chat:
             self._entrance.not_taken_in(record, _NO_STORE)
         elif isinstance(record, Deed):
             self._doers(record).not_done(record, _NO_STORE)
-        else:
+        elif isinstance(record, Saying):
             self._talk.not_said(record, _NO_STORE)
         self._answers.told(record)
 

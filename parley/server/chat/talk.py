@@ -29,6 +29,14 @@ TYPING_EVERY: Final = 3.0
 """Seconds between two times that somebody is said to be writing, at least."""
 
 
+class Saying(Said, gc=False):
+    """Something said that is on its way to the log, with those who wait to be told that it is
+    there."""
+
+    sent: Sent
+    waiting: list[Session]
+
+
 class Talk:
     """What those in ``hall`` say to each other. ``rate`` limits what each session says."""
 
@@ -51,7 +59,7 @@ class Talk:
         self._append = answers.append
         self.rate = rate
         self._taking_back: set[int] = set()  # messages, in this tick
-        self._under_way: dict[Sent, tuple[Said, list[Session]]] = {}
+        self._under_way: dict[Sent, Saying] = {}
         self._unasked: list[Sent] = []  # those of them that may have been sent before
 
     def say(self, session: Session, request: Say, moment: Moment) -> None:
@@ -166,20 +174,15 @@ class Talk:
         more it gets its answer, though by now it could not be made."""
         sent = (session.key, session.id, request.ref)
         under_way = self._under_way.get(sent)
-        if under_way is not None:
-            earlier, waiting = under_way
-        else:
-            stored = self._archive.sent(*sent, session.floor)
-            if stored is None or stored.origin.by != session.person:
-                return False
-            earlier, waiting = stored, None
-        message = earlier.message
-        if not _is_same(request, message):
+        earlier = under_way or self._archive.sent(*sent, session.floor)
+        if earlier is None or not _is_same(request, earlier.message):
             return False
-        if waiting is not None:
-            waiting.append(session)
+        if under_way is not None:
+            under_way.waiting.append(session)
+        elif earlier.origin.by == session.person:
+            self._hall.tell(session, Ok(request.ref, earlier.seq, earlier.message.time))
         else:
-            self._hall.tell(session, Ok(request.ref, message.seq, message.time))
+            return False
         return True
 
     def _too_fast(self, session: Session, ref: str, moment: Moment) -> bool:
@@ -242,9 +245,8 @@ class Talk:
         sent = (session.key, session.id, origin.ref)
         under_way = self._under_way.get(sent)
         if under_way is not None:
-            earlier, waiting = under_way
-            if self._is_again(session, earlier, message):
-                waiting.append(session)
+            if self._is_again(session, under_way, message):
+                under_way.waiting.append(session)
             return False
         if not (at_once or self._archive.behind):
             self._unasked.append(sent)
@@ -255,9 +257,8 @@ class Talk:
                 return False
         if self.rate.rate:
             self._messages(session, moment).take(self.rate, moment.mono)
-        said = Said(message, origin)
-        self._under_way[sent] = said, [session]
-        self._append(said)
+        self._under_way[sent] = saying = Saying(message, origin, sent, [session])
+        self._append(saying)
         return True
 
     def sent_again(self, moment: Moment) -> list[Record]:
@@ -268,8 +269,8 @@ class Talk:
         unasked, self._unasked = self._unasked, []
         again: list[Record] = []
         for sent, span in self._archive.find_sent(unasked).items():
-            record, waiting = self._under_way[sent]
-            message, sender = record.message, waiting[0]
+            saying = self._under_way[sent]
+            message, sender = saying.message, saying.waiting[0]
             stored: Said | PastUnreadableError
             try:
                 stored = self._archive.read_sent(span)
@@ -277,8 +278,8 @@ class Talk:
                     continue
             except PastUnreadableError as problem:
                 stored = problem
-            with self._answers.in_place_of(record, sender):
-                for session in waiting:
+            with self._answers.in_place_of(saying, sender):
+                for session in saying.waiting:
                     if isinstance(stored, Said):
                         self._answer_again(session, stored, message)
                     else:
@@ -286,21 +287,20 @@ class Talk:
             if self.rate.rate:
                 self._messages(sender, moment).give_back(self.rate, moment.mono)
             del self._under_way[sent]
-            again.append(record)
+            again.append(saying)
         return again
 
     def say_for(self, person: str, message: Message, ref: str, for_: str | None) -> None:
         """Give a message to the log that comes of something ``person`` did. All their sessions
         are sent it too."""
-        said = Said(message, Origin(ref, person, for_))
-        self._under_way[key(message.from_), message.id, ref] = said, []
-        self._append(said)
+        sent = (key(message.from_), message.id, ref)
+        self._under_way[sent] = saying = Saying(message, Origin(ref, person, for_), sent, [])
+        self._append(saying)
 
-    def said(self, record: Said, body: bytes) -> None:
+    def said(self, saying: Saying, body: bytes) -> None:
         """The log has a message: acknowledge it, and deliver ``body`` to all others."""
-        message, origin = record.message, record.origin
-        self._taking_back.discard(message.redact_of or 0)
-        _, waiting = self._under_way.pop((key(message.from_), message.id, origin.ref))
+        message, origin, waiting = saying.message, saying.origin, saying.waiting
+        self._forget(saying)
         ok = encode(Ok(origin.ref, message.seq, message.time))
         if waiting and waiting[0].account:
             # Who says something in a conversation has read it.
@@ -336,13 +336,18 @@ class Talk:
                 if session.live and session not in waiting:
                     tell(session, body)
 
-    def not_said(self, record: Said, text: str) -> None:
+    def not_said(self, saying: Saying, text: str) -> None:
         """The log could not take a message."""
-        message, ref = record.message, record.origin.ref
-        self._taking_back.discard(message.redact_of or 0)
-        _, waiting = self._under_way.pop((key(message.from_), message.id, ref))
-        for session in waiting:
+        self._forget(saying)
+        ref = saying.origin.ref
+        for session in saying.waiting:
             self._hall.refuse(session, ErrorWord.STORE_UNAVAILABLE, text, ref, retry_after=1.0)
+
+    def _forget(self, saying: Saying) -> None:
+        """A message is no more on its way."""
+        del self._under_way[saying.sent]
+        if saying.message.redact_of is not None:
+            self._taking_back.discard(saying.message.redact_of)
 
     def typing(self, session: Session, request: Typing, moment: Moment) -> None:
         """Tell those it concerns that somebody is writing: now and then, not for each key."""
