@@ -28,7 +28,7 @@ from parley.server.carrying.transfers import Transfers
 from parley.server.chat.addresses import Addresses
 from parley.server.chat.chat import Chat
 from parley.server.chat.outbox import Frame, Outbox
-from parley.server.chat.session import Session, State
+from parley.server.chat.session import Session
 from parley.server.delivery import Delivery
 from parley.server.doors.door import Door
 from parley.server.doors.peer import Settings
@@ -83,7 +83,7 @@ class EchoChat:
     def connect(self, address: str, frame: Frame) -> Session:
         """Return the session of a new connection."""
         session = Session(address, frame)
-        session.state = State.JOINED
+        session.state = "joined"
         return session
 
     def receive(self, session: Session, request: AnyRequest | Echo, moment: Moment) -> None:
@@ -104,7 +104,7 @@ class EchoChat:
 
     def lost(self, session: Session, reason: str, moment: Moment) -> None:
         """A connection is gone."""
-        session.state = State.CLOSED
+        session.state = "closed"
 
     def settle(self) -> list[Session]:
         """Return whose connections are to end."""
@@ -112,7 +112,7 @@ class EchoChat:
         return closing
 
     def _close(self, session: Session) -> None:
-        session.state = State.CLOSED
+        session.state = "closed"
         self._closing.append(session)
 
 

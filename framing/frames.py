@@ -15,10 +15,10 @@ from typing import Final
 from framing.errors import FrameError, TlsHelloError
 from framing.limits import FRAME, LENGTH_DIGITS
 
-# [0-9], not \d and not int() alone: both take Arabic-Indic digits, int() also "1_0" and "+1".
-_HEAD: Final = re.compile(rb"\$([1-9][0-9]{0,%d})\{" % (LENGTH_DIGITS - 1))
+# Of bytes isdigit() knows only 0 to 9. int() alone takes "1_0" and "+1".
 _PART_OF_HEAD: Final = re.compile(rb"\$(?:[1-9][0-9]{0,%d})?" % (LENGTH_DIGITS - 1))
 _DOLLAR: Final = 0x24
+_ZERO: Final = 0x30
 _ONE_TOO_LONG: Final = "the frame's length counts the closing $ too"
 # No JSON object ends so. Who miscounts is told at once: else each would wait for the other.
 _TLS_HANDSHAKE: Final = 0x16  # RFC 8446, 5.1
@@ -43,13 +43,14 @@ class FrameDecoder:
     further call raises it again.
     """
 
-    __slots__ = ("_broken", "_buffer", "_need", "_start", "limit")
+    __slots__ = ("_broken", "_buffer", "_head", "_need", "_start", "limit")
 
     def __init__(self, limit: int = FRAME) -> None:
         self.limit = limit
         self._buffer: bytes | bytearray = b""
         self._start = 0  # where in the buffer the next frame begins
-        self._need = 0  # bytes of that frame, once its head is known
+        self._need = 0  # bytes of that frame, once its head is known,
+        self._head = 0  # and of its head: "$" and the digits
         self._broken: str | None = None
 
     def receive_data(self, data: bytes) -> None:
@@ -76,35 +77,37 @@ class FrameDecoder:
         """
         if self._broken is not None:
             raise FrameError(self._broken)
-        start = self._start
-        available = len(self._buffer) - start
+        buffer, start = self._buffer, self._start
+        available = len(buffer) - start
+        if not available:
+            return None
         if not self._need:
-            if not available:
-                return None
-            head = _HEAD.match(self._buffer, start)
-            if head is None:
+            opening = buffer.find(b"{", start, start + _LONGEST_HEAD + 1)
+            digits = buffer[start + 1 : opening] if opening > 0 else b""
+            if buffer[start] != _DOLLAR or not digits.isdigit() or digits[0] == _ZERO:
                 self._check_part_of_head(start, available)
                 return None
-            length = int(head[1])
+            length = int(digits)
             if length > self.limit:
                 raise self._fail(f"a frame of {length} bytes; at most {self.limit} are taken here")
-            self._need = head.end() - start + length  # the head's "{" stands for the closing "$"
+            self._head = opening - start
+            self._need = self._head + length + 1
         end = start + self._need - 1
         if available < self._need:
-            if available == self._need - 1 and self._buffer[end - 1] == _DOLLAR:
+            if available == self._need - 1 and buffer[end - 1] == _DOLLAR:
                 raise self._fail(_ONE_TOO_LONG)
             return None
-        if self._buffer[end - 1] == _DOLLAR:
+        if buffer[end - 1] == _DOLLAR:
             raise self._fail(_ONE_TOO_LONG)
-        if self._buffer[end] != _DOLLAR:
+        if buffer[end] != _DOLLAR:
             raise self._fail("no $ where the frame's length says it ends")
-        # The head is "$", the digits and nothing else, so the first "{" opens the body.
-        body = bytes(self._buffer[self._buffer.index(b"{", start) : end])
-        self._start = end + 1
+        body = bytes(buffer[start + self._head : end])
         self._need = 0
-        if self._start == len(self._buffer):
+        if available == end + 1 - start:
             self._buffer = b""
             self._start = 0
+        else:
+            self._start = end + 1
         return body
 
     @property

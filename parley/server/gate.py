@@ -19,7 +19,7 @@ from framing.requests import Fetch, Store
 from parley.server.carrying.tcp import TcpFiles
 from parley.server.carrying.transfers import Transfers
 from parley.server.chat.chat import Chat
-from parley.server.chat.session import Session, State
+from parley.server.chat.session import Session
 from parley.server.doors.door import Door, Porch
 from parley.server.doors.native import NativeDoor
 from parley.server.doors.peer import Peer, Settings
@@ -220,10 +220,10 @@ class Gate:
         while self._newcomers:
             peer = next(iter(self._newcomers))
             session = peer.session
-            if session.state is State.NEW and self.mono - peer.connected < NEWCOMER_KEPT:
+            if session.state == "new" and self.mono - peer.connected < NEWCOMER_KEPT:
                 return False
             del self._newcomers[peer]
-            if session.state is State.NEW:
+            if session.state == "new":
                 self._peers.pop(peer)
                 peer.connection.close("full")
                 return True
@@ -325,7 +325,7 @@ class Gate:
         self._tcp_files.sweep(now)
         for porch in self._porches:
             porch.sweep(now)
-        new = [peer for peer in self._newcomers if peer.session.state is not State.JOINED]
+        new = [peer for peer in self._newcomers if peer.session.state != "joined"]
         self._newcomers = dict.fromkeys(new)
         for peer, since in list(self._finishing.items()):
             if now - since > LINGER:
@@ -334,7 +334,7 @@ class Gate:
             session = peer.session
             if peer.parked is not None:
                 continue  # it waits for this side
-            if session.state is State.JOINED:
+            if session.state == "joined":
                 if now - peer.heard > self.settings.timeout:
                     peer.connection.close("timeout")
                     continue
@@ -356,7 +356,7 @@ class Gate:
             handshakes.close()
         word = ErrorWord.SHUTTING_DOWN
         for peer in list(self._peers):
-            if peer.session.state is not State.JOINED:
+            if peer.session.state != "joined":
                 self._chat.turn_away(peer.session, word, _STOPPING, "shutdown", moment)
 
     def close(self) -> None:

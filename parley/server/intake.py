@@ -34,7 +34,6 @@ from framing.requests import (
 )
 from parley.server.chat.chat import Chat
 from parley.server.chat.hall import LONG
-from parley.server.chat.session import State
 from parley.server.doors.door import Interlude
 from parley.server.doors.peer import Peer
 from parley.server.ground import clock
@@ -147,6 +146,8 @@ class Intake:
             peer = self._input.popleft()
             peer.queued = False
             left -= self._give_turn(peer, moment, most)
+            if self._owed:
+                self._pay(peer)
 
     def answer(self, moment: Moment) -> None:
         """Answer queries, as far as one tick goes. The log has the tick's records: who has just
@@ -155,32 +156,34 @@ class Intake:
         while self._asking and clock.mono() < until:
             peer = self._asking.next()
             peer.queued = False
-            if peer.session.state is State.CLOSED:
+            if peer.session.state == "closed":
                 continue  # it is gone, and is not to be remembered
             self._asked[peer] = moment.mono
             self._give_turn(peer, moment, 1, may_ask=True)
+            if self._owed:
+                self._pay(peer)
+
+    def _pay(self, peer: Peer) -> None:
+        owed, self._owed = self._owed, b""
+        peer.reply(owed)
+
+    def _welcome(self, peer: Peer) -> bool:
+        """If ``peer`` has joined, let its door know. Return whether it has."""
+        if peer.session.state == "joined":
+            peer.door.welcomed()
+            peer.welcomed = True
+        return peer.welcomed
 
     def _give_turn(self, peer: Peer, moment: Moment, most: int, may_ask: bool = False) -> int:
-        """Let ``peer`` have its turn. Return what that cost."""
-        cost = self._deal(peer, moment, most, may_ask)
-        if self._owed:
-            owed, self._owed = self._owed, b""
-            peer.reply(owed)
-        return cost
-
-    def _deal(self, peer: Peer, moment: Moment, most: int, may_ask: bool) -> int:
         """Deal with so many frames of ``peer`` as cost ``most``, at least one. Return what that
         cost. ``may_ask``: the first may be a query."""
         session, door = peer.session, peer.door
-        joined = session.state is State.JOINED
-        if joined:
-            door.welcomed()
-        else:
+        if not peer.welcomed and not self._welcome(peer):
             most = min(most, FRAMES_BEFORE_JOIN)
         count = spent = interludes = 0
         request: AnyRequest | None = None
-        while session.state is not State.CLOSED:
-            if count + interludes >= most or session.state is State.WAITING:
+        while session.state != "closed":
+            if count + interludes >= most or session.state == "waiting":
                 if not (door.in_frame or peer.parked):
                     break
                 # Nothing more is read from it until this has been dealt with.
@@ -192,7 +195,7 @@ class Intake:
                 if request is None:
                     break
                 kind = type(request)
-                if kind in _QUERIES and session.state is State.JOINED:
+                if kind in _QUERIES and session.state == "joined":
                     if not may_ask:
                         peer.parked = request
                         peer.connection.pause()
@@ -202,14 +205,13 @@ class Intake:
                         return spent + count
                     may_ask = False
                 count += 1
-                if isinstance(request, (Fetch, Store)) and session.state is State.NEW:
+                if session.state == "new" and isinstance(request, (Fetch, Store)):
                     self._carry(peer, request, moment)
                     return spent + count
                 self._chat.receive(session, request, moment)
                 peer.parked = None
-                if not joined and session.state is State.JOINED:
-                    joined = True
-                    door.welcomed()
+                if not peer.welcomed:
+                    self._welcome(peer)
                 if isinstance(request, (Say, Edit)):
                     spent += len(request.text) // LONG
                 count += _COSTS.get(kind, 0)

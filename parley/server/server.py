@@ -161,8 +161,7 @@ class Server:
                 self._storing = False
             self._refused_at = moment.mono
             self.mark("write")
-            for record in self._log.take_back():
-                self._chat.not_applied(record)
+            self._chat.not_applied(self._log.take_back())
         else:
             self.mark("write")
             if stored:

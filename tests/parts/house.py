@@ -14,7 +14,7 @@ from parley.server.chat.addresses import Addresses
 from parley.server.chat.chat import Chat
 from parley.server.chat.entrance import Greeting
 from parley.server.chat.outbox import Buffer
-from parley.server.chat.session import Session, State
+from parley.server.chat.session import Session
 from parley.server.files.shelf import Shelf, ShelfLimits
 from parley.server.ground.bounds import Bounds
 from parley.server.ground.clock import Moment
@@ -99,7 +99,7 @@ class House:
     def ask(self, client: Client, *requests: AnyRequest) -> None:
         """Give the chat requests of ``client``; they are answered by ``tick``."""
         for request in requests:
-            if client.session.state is State.WAITING:
+            if client.session.state == "waiting":
                 self._parked.append((client.session, request))
                 continue
             try:
@@ -114,8 +114,7 @@ class House:
         self.mono += seconds
         self.log.withdraw(self.chat.sent_again(self.moment))
         if self.store_fails:
-            for record in self.log.take_back():
-                self.chat.not_applied(record)
+            self.chat.not_applied(self.log.take_back())
         try:
             stored = self.log.commit(self.mono)
         except StoreUnavailableError:

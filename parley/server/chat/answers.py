@@ -18,29 +18,19 @@ class Answers:
     def __init__(self, outbox: Outbox, append: Callable[[Record], None]) -> None:
         self._outbox = outbox
         self._append = append
-        self._asking: Session | None = None
+        self.asking: Session | None = None
+        """Whose request is being dealt with."""
         self._answering = False
         self._last: dict[Session, Record] = {}  # what each waits for
         self._order: list[tuple[Session, Record]] = []  # and all that they wait for
         self._held: dict[int, list[tuple[Session, bytes]]] = {}  # by the id of that record
 
-    def begin(self, session: Session) -> None:
-        """A request of ``session`` is dealt with now."""
-        if self._answering:
-            self._answering = False
-            self._last.clear()
-            self._order.clear()
-        self._asking = session
-
-    def end(self) -> None:
-        """It has been dealt with."""
-        self._asking = None
-
     def append(self, record: Record) -> None:
         """Give ``record`` to the log; who is asking is answered when that has it."""
-        if self._asking is not None:
-            self._last[self._asking] = record
-            self._order.append((self._asking, record))
+        asking = self.asking
+        if asking is not None:
+            self._last[asking] = record
+            self._order.append((asking, record))
         self._append(record)
 
     def tell(self, session: Session, body: bytes) -> None:
@@ -81,3 +71,9 @@ class Answers:
         if self._held:
             for session, body in self._held.pop(id(record), ()):
                 self._outbox.tell(session, body)
+
+    def all_told(self) -> None:
+        """The log has answered all: nobody waits any more."""
+        self._answering = False
+        self._last.clear()
+        self._order.clear()

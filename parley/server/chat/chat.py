@@ -5,14 +5,14 @@ In one tick the chat is asked these things, in this order:
 1. ``receive`` each request. What must outlive a restart goes to the log as a record; what can
    be answered at once goes to the outbox. Then ``sent_again``: what of it the log has already.
 2. ``applied`` with the records that the log has made durable: only now are they
-   acknowledged and delivered. (``not_applied`` with each if the log could not.)
+   acknowledged and delivered. (``not_applied`` if the log could not.)
 3. ``advance``: what time has brought, and what somebody still has to be given of the past.
 4. after the outbox has been flushed, ``settle``.
 
 To add a request: its type in ``framing.requests``, its handler, and a line in the table below.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from framing.errors import BodyError, ErrorWord, FrameError
@@ -69,7 +69,7 @@ from parley.server.chat.outbox import Frame, Outbox
 from parley.server.chat.people import People
 from parley.server.chat.reading import Reading
 from parley.server.chat.searching import Searching
-from parley.server.chat.session import Session, State
+from parley.server.chat.session import Session
 from parley.server.chat.sharing import Sharing
 from parley.server.chat.talk import Saying, Talk
 from parley.server.chat.visits import Visits
@@ -204,13 +204,13 @@ class Chat:
         same request again later, or, if it is an ``IndexUnavailableError``, say so by
         ``unavailable``. Nothing has been done then.
         """
-        if session.state is State.CLOSED:
+        if session.state == "closed":
             return
-        self._answers.begin(session)
+        self._answers.asking = session
         try:
             self._dispatch(session, request, moment)
         finally:
-            self._answers.end()
+            self._answers.asking = None
 
     def _dispatch(self, session: Session, request: AnyRequest, moment: Moment) -> None:
         kind = type(request)
@@ -221,7 +221,7 @@ class Chat:
             self._hall.refuse(session, ErrorWord.SHUTTING_DOWN, "the server is stopping", ref)
         elif handler is None:
             self._open[kind](session, request, moment)
-        elif session.state is not State.JOINED:
+        elif session.state != "joined":
             ref = getattr(request, "ref", None)
             self._hall.refuse(session, ErrorWord.NOT_JOINED, "join or log in first", ref)
         elif query is None:
@@ -265,7 +265,7 @@ class Chat:
 
     def detach(self, session: Session) -> None:
         """A session's connection carries a file from now on, and nothing of the chat."""
-        session.state = State.CLOSED
+        session.state = "closed"
 
     def turn_away(
         self, session: Session, word: ErrorWord, text: str, reason: str, moment: Moment
@@ -277,7 +277,7 @@ class Chat:
 
     def lost(self, session: Session, reason: str, moment: Moment) -> None:
         """A session's connection is gone."""
-        if session.state is not State.CLOSED:
+        if session.state != "closed":
             self._hall.go(session, "shutdown" if self._stopping else reason, moment)
 
     def sent_again(self, moment: Moment) -> list[Record]:
@@ -300,17 +300,20 @@ class Chat:
                 if record.do == "leave":
                     self.sharing.clear_away([record.room or ""])
             self._answers.told(record)
+        self._answers.all_told()
 
-    def not_applied(self, record: Record) -> None:
-        """The log could not take ``record``."""
+    def not_applied(self, records: Iterable[Record]) -> None:
+        """The log could not take these records."""
         self._answers.come()
-        if isinstance(record, Guest):
-            self._entrance.not_taken_in(record, _NO_STORE)
-        elif isinstance(record, Deed):
-            self._doers(record).not_done(record, _NO_STORE)
-        elif isinstance(record, Saying):
-            self._talk.not_said(record, _NO_STORE)
-        self._answers.told(record)
+        for record in records:
+            if isinstance(record, Guest):
+                self._entrance.not_taken_in(record, _NO_STORE)
+            elif isinstance(record, Deed):
+                self._doers(record).not_done(record, _NO_STORE)
+            elif isinstance(record, Saying):
+                self._talk.not_said(record, _NO_STORE)
+            self._answers.told(record)
+        self._answers.all_told()
 
     def _doers(self, deed: Deed) -> Visits | Moderation | Sharing:
         """Return who asked for a deed."""

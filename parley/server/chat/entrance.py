@@ -29,7 +29,7 @@ from parley.server.chat.addresses import Addresses
 from parley.server.chat.bans import Bans
 from parley.server.chat.finding import Finding
 from parley.server.chat.hall import Hall
-from parley.server.chat.session import Session, State
+from parley.server.chat.session import Session
 from parley.server.ground.clock import Moment
 from parley.server.index.archive import Archive
 from parley.server.index.index import IndexUnavailableError
@@ -123,17 +123,17 @@ class Entrance:
         token = self._new_secret() if person is None else None
         proof = token or request.token or ""
         guest = Guest(0, moment.utc, request.nick, _digest(proof), person)
-        session.state = State.WAITING
+        session.state = "waiting"
         self._claims[nick_key] = session, request, guest, token
         self._append(guest)
 
     def taken_in(self, guest: Guest, moment: Moment) -> None:
         """The log has the record of a new holder of a nick: welcome them."""
         session, request, _, token = self._claims.pop(key(guest.nick))
-        if session.state is State.WAITING:
+        if session.state == "waiting":
             # A new person has sent nothing before: nothing can be sent again.
             if self._is_banned(session, guest.who, key(guest.nick), moment):
-                session.state = State.NEW  # it came about in this tick
+                session.state = "new"  # it came about in this tick
                 return
             floor = self._archive.seq if guest.person is None else request.since or 0
             self._admit(session, request, guest.who, moment, floor=floor, token=token)
@@ -141,8 +141,8 @@ class Entrance:
     def not_taken_in(self, guest: Guest, text: str) -> None:
         """The log could not take the record of a new holder: they may try again."""
         session, *_ = self._claims.pop(key(guest.nick))
-        if session.state is State.WAITING:
-            session.state = State.NEW
+        if session.state == "waiting":
+            session.state = "new"
             self._hall.refuse(session, ErrorWord.STORE_UNAVAILABLE, text, retry_after=1.0)
 
     def _proved(self, nick_key: str, token: str | None) -> str | None:
@@ -184,7 +184,7 @@ class Entrance:
     def response(self, session: Session, request: Response, moment: Moment) -> None:
         """Check the proof; let the account in if it holds."""
         exchange, session.exchange = session.exchange, None
-        if exchange is None or session.state is not State.NEW:
+        if exchange is None or session.state != "new":
             self._hall.refuse(session, ErrorWord.BAD_REQUEST, "no login is under way")
             return
         login = exchange.login
@@ -300,7 +300,7 @@ class Entrance:
         return wait > 0
 
     def _may_enter(self, session: Session, nick: str) -> bool:
-        if session.state is not State.NEW:
+        if session.state != "new":
             text = f"this connection has joined already, as {session.nick}"
             self._hall.refuse(session, ErrorWord.BAD_REQUEST, text)
             return False
@@ -327,7 +327,7 @@ class Entrance:
         most = self._addresses.bounds.sessions
         if ghost is None and present is not None and len(present.sessions) >= most:
             text = f"{request.nick} is here with {most} sessions, which is the most"
-            session.state, session.account = State.NEW, False
+            session.state, session.account = "new", False
             self._hall.refuse(session, ErrorWord.LIMIT_EXCEEDED, text, retry_after=60.0)
             return
         try:

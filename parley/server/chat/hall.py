@@ -16,7 +16,7 @@ from parley.server.chat.answers import Answers
 from parley.server.chat.outbox import Audience, Outbox
 from parley.server.chat.people import ROSTER_ENTRIES, ROSTER_EVERY, ROSTER_OVER, Comings, People
 from parley.server.chat.rooms import Room, Rooms
-from parley.server.chat.session import Session, State
+from parley.server.chat.session import Session
 from parley.server.ground.clock import Moment
 from parley.server.ground.counts import Counts
 from parley.server.index.archive import Archive
@@ -68,7 +68,7 @@ class Hall:
 
     def tell(self, session: Session, event: Event) -> None:
         """Tell one session."""
-        if session.state is not State.CLOSED:
+        if session.state != "closed":
             self._answers.tell(session, encode(event))
 
     def refuse(
@@ -138,9 +138,9 @@ class Hall:
 
     def close(self, session: Session) -> None:
         """Let a session's connection end, once it has been sent what it was told."""
-        if session.state is State.JOINED:
+        if session.state == "joined":
             self._take_out(session)
-        session.state = State.CLOSED
+        session.state = "closed"
         self.closing.append(session)
 
     # Coming and going
@@ -153,7 +153,7 @@ class Hall:
 
     def come(self, session: Session, moment: Moment, quietly: bool) -> None:
         """Take in a session that has just been welcomed. ``quietly``: it replaces another."""
-        session.state = State.JOINED
+        session.state = "joined"
         session.messages = session.queries = None
         session.entered = self._archive.seq
         if not quietly:
@@ -180,11 +180,11 @@ class Hall:
 
     def go(self, session: Session, reason: str, moment: Moment, text: str | None = None) -> None:
         """Take out a session that leaves or is lost, and tell the others."""
-        if session.state is not State.JOINED:
-            session.state = State.CLOSED
+        if session.state != "joined":
+            session.state = "closed"
             return
         self._take_out(session)
-        session.state = State.CLOSED
+        session.state = "closed"
         self.counts.left[reason] += 1
         logger.info(
             "left nick=%s id=%d address=%s reason=%s",
@@ -289,7 +289,7 @@ class Hall:
     def settle(self) -> None:
         """After a tick's ``flush``: who has been given everything hears the rest as it happens."""
         for session in self._arrived:
-            if session.state is State.JOINED:
+            if session.state == "joined":
                 session.live = True
                 del self._catching_up[session]
                 self._outbox.enter(self.lobby, session)

@@ -10,7 +10,7 @@ from framing.limits import FRAME, PAGE
 from framing.names import is_nick, is_private, is_room
 from framing.requests import Search
 from parley.server.chat.hall import Hall
-from parley.server.chat.session import Session, State
+from parley.server.chat.session import Session
 from parley.server.ground import clock
 from parley.server.ground.bounds import Bounds
 from parley.server.ground.clock import Moment
@@ -103,7 +103,7 @@ class Searching:
         if self._jobs:
             job = self._jobs.pop(0)
             try:
-                over = job.session.state is State.CLOSED or self._work(job)
+                over = job.session.state == "closed" or self._work(job)
             except IndexUnavailableError as problem:
                 over = True
                 self._hall.refuse_unavailable(job.session, job.request.ref, problem)

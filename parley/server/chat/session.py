@@ -1,23 +1,18 @@
 """A session: one client's place in the chat, from its first byte to its last. No socket here."""
 
-from enum import Enum, auto
-from typing import Any
+from typing import Any, Literal
 
 from parley.server.accounts.scram import Exchange
 from parley.server.chat.outbox import Frame, Patch
 from parley.server.ground.limits import Bucket
 
+State = Literal["new", "waiting", "joined", "closed"]
+"""How far a session has come.
 
-class State(Enum):
-    """How far a session has come."""
-
-    NEW = auto()
-    """Connected; may join or log in."""
-    WAITING = auto()
-    """Asked to join; the log has not yet taken what that needs. Asks for nothing meanwhile."""
-    JOINED = auto()
-    CLOSED = auto()
-    """Told to go, or gone. Nothing more is taken from it or said to it."""
+``new``: connected; may join or log in. ``waiting``: asked to join, and the log has not yet taken
+what that needs; asks for nothing meanwhile. ``closed``: told to go, or gone; nothing more is taken
+from it or said to it.
+"""
 
 
 class Session:
@@ -63,7 +58,7 @@ class Session:
         self.binding: bytes | None = None
         self.carrier: Any = None
         self.patches: list[Patch] | None = None
-        self.state = State.NEW
+        self.state: State = "new"
         self.nick = ""
         self.key = ""
         self.id = 0

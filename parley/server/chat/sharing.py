@@ -22,7 +22,7 @@ from parley.server.accounts.scram import Secret
 from parley.server.chat.bans import Bans
 from parley.server.chat.finding import Finding
 from parley.server.chat.hall import Hall
-from parley.server.chat.session import Session, State
+from parley.server.chat.session import Session
 from parley.server.chat.talk import Talk
 from parley.server.chat.uploads import Uploads, exists
 from parley.server.files.shelf import Item, Shelf, public_id
@@ -300,7 +300,7 @@ class Sharing:
         self._read = self.shelf.read
         waiting, self._waiting = self._waiting, []
         for session, request in waiting:
-            if session.state is not State.JOINED:
+            if session.state != "joined":
                 continue
             try:
                 self.get(session, request, moment)

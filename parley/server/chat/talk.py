@@ -65,7 +65,6 @@ class Talk:
     def say(self, session: Session, request: Say, moment: Moment) -> None:
         """Give a message to the log, unless it is there already."""
         ref = request.ref
-        text = request.text
         if self._too_fast(session, ref, moment):
             return
         size = self._size(session, request, moment)
@@ -84,7 +83,7 @@ class Talk:
             from_=session.nick,
             id=session.id,
             to=to,
-            text=text,
+            text=request.text,
             time=moment.utc,
             size=size,
             sent=request.time,
@@ -408,6 +407,10 @@ class Talk:
 
         Raises ``NoWayError``.
         """
+        if to.startswith("@") and to.isascii():
+            person = self._hall.people.get(key(to[1:]))
+            if person is not None:
+                return f"@{person.nick}", person.name
         if is_private(to):
             try:
                 other = self._finding.other(to[1:])

@@ -6,28 +6,24 @@ from framing.limits import FRAME, FRAME_BEFORE_JOIN
 from framing.requests import AnyRequest
 
 
-class NativeDoor:
+class NativeDoor(FrameDecoder):
     """Turns one peer's bytes into requests, and bodies into its bytes.
 
     Requests are handed out one at a time, so that the caller decides how many of one peer
     are dealt with in a turn.
     """
 
-    __slots__ = ("_decoder",)
+    __slots__ = ()
 
     frame = staticmethod(encode_frame)
     """How a body goes out: the same for all peers of this door, who can share the bytes."""
 
     def __init__(self) -> None:
-        self._decoder = FrameDecoder(FRAME_BEFORE_JOIN)
+        super().__init__(FRAME_BEFORE_JOIN)
 
     def welcomed(self) -> None:
         """The peer has joined: it may send longer frames now."""
-        self._decoder.limit = FRAME
-
-    def receive_data(self, data: bytes) -> None:
-        """Take in bytes of the peer."""
-        self._decoder.receive_data(data)
+        self.limit = FRAME
 
     def next_request(self) -> AnyRequest | None:
         """Return the next request, or None until more bytes come.
@@ -35,12 +31,8 @@ class NativeDoor:
         Raises ``BodyError`` for a body that is no request (the next call goes on behind it),
         ``FrameError`` when the bytes are no frame (there is no going on).
         """
-        body = self._decoder.next_body()
+        body = self.next_body()
         return None if body is None else decode_request(body)
-
-    def rest(self) -> bytes:
-        """Return the bytes behind the last request: from here on they are no frames."""
-        return self._decoder.rest()
 
     def farewell(self) -> bytes:
         """This wire has no last word of its own: what the chat says is enough."""
@@ -49,4 +41,4 @@ class NativeDoor:
     @property
     def in_frame(self) -> bool:
         """Whether a frame has begun and not ended."""
-        return self._decoder.buffered > 0
+        return self.buffered > 0

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from framing.requests import AnyRequest
-from parley.server.chat.session import Session, State
+from parley.server.chat.session import Session
 from parley.server.doors.door import Door
 from parley.server.ground.bounds import Bounds
 from parley.server.ground.counts import Counts
@@ -47,6 +47,7 @@ class Peer:
     """``heard`` is when it last sent anything, ``frame_since`` when the frame began that has not
     ended, both in monotonic seconds; ``parked`` a request that waits for the index or for its turn.
     ``queued``: it has its place in a queue. ``counted``: it is one of its address's connections.
+    ``welcomed``: its door knows that it has joined.
 
     Ten thousand of them are normal: no slot that only some need.
     """
@@ -62,6 +63,7 @@ class Peer:
         "parked",
         "queued",
         "session",
+        "welcomed",
     )
 
     def __init__(
@@ -83,12 +85,13 @@ class Peer:
         self.frame_since: float | None = None
         self.parked: AnyRequest | None = None
         self.queued = False
+        self.welcomed = False
 
     @property
     def allowed(self) -> int:
         """Bytes that may wait for it."""
         settings = self._host.settings
-        joined = self.session.state is State.JOINED
+        joined = self.session.state == "joined"
         return settings.backlog if joined else settings.bounds.backlog_newcomer
 
     def received(self, connection: Connection, data: bytes) -> None:
