@@ -38,7 +38,7 @@ from parley.server.log.segments import Stamp, address, split
 
 logger = logging.getLogger(__name__)
 
-_VERSION: Final = 7
+_VERSION: Final = 8
 _SLICE: Final = 64 * 1024  # bytes of the log taken into the index at a time: about 10 ms
 
 _COMMIT_AT: Final = 4096

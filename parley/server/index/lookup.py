@@ -12,9 +12,9 @@ from typing import Final, Literal, NamedTuple
 from framing.limits import MAX_SEQ
 from framing.names import key
 from parley.server.index.index import Holder, Index, IndexBehindError, Sent
-from parley.server.index.streams import Stream, is_inbox, private_stream
+from parley.server.index.streams import Stream, is_private, private_stream
 from parley.server.index.tables import in_parts
-from parley.server.index.words import inbox_question
+from parley.server.index.words import private_question, said_question
 from parley.server.log.log import Span
 
 _STREAMS_ASKED: Final = 8
@@ -28,14 +28,14 @@ _WHERE_REFS: Final = (
     " ON sender = number AND ref = name JOIN place USING (seq) ORDER BY seq"
 )
 
-_IN_CONVERSATION: Final = (
+_IN_ROOM: Final = (
     "SELECT seq, start, length FROM entry JOIN place USING (seq)"
     " WHERE stream = ?1 AND seq > ?2 AND seq < ?3 AND (original = 0 OR original > ?4)"
     " ORDER BY seq {order} LIMIT ?5"
 )
 """Who came in after something was said learns nothing of it by its change."""
 
-_IN_INBOX: Final = (
+_IN_PRIVATE: Final = (
     "SELECT seq, start, length FROM words CROSS JOIN place ON seq = words.rowid"
     " WHERE words MATCH ?1 AND words.rowid > ?2 AND words.rowid < ?3"
     " ORDER BY words.rowid {order} LIMIT ?5"
@@ -215,6 +215,10 @@ class Lookup:
         )
         count = 0
         for number in self._index.tables.numbers(stream.name):
+            if is_private(stream.name):
+                words = self._index.tables.words
+                count += words.count(said_question(number), after, most - count)
+                continue
             row = self._index.db.execute(query, (number, after, most - count)).fetchone()
             count += int(row[0])
         return count
@@ -317,10 +321,10 @@ class Lookup:
         asked: list[tuple[str, int | str, int]] = []
         for name, floor in streams:
             for number in self._index.tables.numbers(name):
-                if is_inbox(name):
-                    asked.append((_IN_INBOX, inbox_question(number), self._index.floor))
+                if is_private(name):
+                    asked.append((_IN_PRIVATE, private_question(number), self._index.floor))
                 else:
-                    asked.append((_IN_CONVERSATION, number, floor))
+                    asked.append((_IN_ROOM, number, floor))
         size = limit if len(asked) <= _STREAMS_ASKED else _ROWS_AT_FIRST
         each = [self._rows_of(query, what, floor, seq, order, size) for query, what, floor in asked]
         rows: list[tuple[int, int, int]] = []

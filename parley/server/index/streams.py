@@ -32,9 +32,9 @@ def inbox_stream(person: str) -> str:
     return f"@{person}"
 
 
-def is_inbox(stream: str) -> bool:
-    """Tell whether a stream is all that is private of somebody."""
-    return stream.startswith("@") and " " not in stream
+def is_private(stream: str) -> bool:
+    """Tell whether a stream is of what is private."""
+    return stream.startswith("@")
 
 
 def private_stream(person: str, nick: str) -> str:

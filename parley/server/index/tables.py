@@ -2,10 +2,10 @@
 
 They are written within the transactions of ``parley.server.index.index``. Messages are found by
 *stream* (``parley.server.index.streams``): a stream's name leads to the numbers of the
-conversations that are seen in it, and a conversation's number to its messages. An inbox has a
-number of its own: it would be slow to put together of all the conversations that somebody ever had.
-Which messages come to it the table of words knows (``parley.server.index.words``), since a search
-must know that too.
+conversations that are seen in it, and a conversation's number to its messages: of a room they are
+listed (``entry``), of a private conversation the table of words knows them
+(``parley.server.index.words``), since a search must know that too. An inbox has a number of its
+own: it would be slow to put together of all the conversations that somebody ever had.
 """
 
 import sqlite3
@@ -13,9 +13,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Final, NamedTuple
 
+from framing.events import Message
 from framing.names import key
 from parley.server.index.streams import conversation_of
-from parley.server.index.words import Words, place_words, sender_word
+from parley.server.index.words import (
+    Place,
+    Words,
+    place_words,
+    private_question,
+    sender_word,
+)
 from parley.server.log.log import Span
 from parley.server.log.records import Deed, Guest, Record, Said
 
@@ -52,18 +59,19 @@ Values = list[int | float | str]
 
 class _Thread(NamedTuple):
     """What the messages of one sender in one conversation have in common in the tables: the numbers
-    of both, and in the table of words what stands for the place of those with a text (``said``) and
-    of those that have none (``silent``), and for who said it."""
+    of both, whether it is a room's, and the words for the place and for who said it."""
 
     number: int
     sender: int
-    said: str
-    silent: str
+    in_room: bool
+    place: Place
     by: str
 
-    def words(self, text: str) -> tuple[str, str]:
-        """Return what stands for place and sender of a message with this text."""
-        return (self.said, self.by) if text else (self.silent, "")
+    def words(self, message: Message) -> tuple[str, str]:
+        """Return the words for place and sender of a message."""
+        if not message.text:
+            return self.place.silent, ""
+        return self.place.said if message.edit_of is None else self.place.anew, self.by
 
 
 class Tables:
@@ -154,8 +162,9 @@ class Tables:
             sender = self._sender_made(key(message.from_), message.id)
             if len(self._threads) >= _KEPT:
                 self._threads.clear()
-            where = place_words(number, inboxes)
-            thread = _Thread(number, sender, *where, sender_word(message.from_))
+            place = place_words(number, inboxes)
+            by = sender_word(message.from_)
+            thread = _Thread(number, sender, origin.for_ is None, place, by)
             self._threads[known] = thread
         return thread
 
@@ -182,13 +191,14 @@ class Tables:
             original = message.edit_of or message.redact_of
             thread = self._thread_of(record)
             places += (seq, start, length, thread.number)
-            entries += (thread.number, seq, original or 0)
+            if thread.in_room:
+                entries += (thread.number, seq, original or 0)
             refs += (thread.sender, record.origin.ref, seq)
             if original is not None:
                 changes.append((original, seq, message.redact_of is not None))
             if seq % _MOMENTS == 0:
                 moments += (seq, message.time)
-            self.words.add(seq, message.text, *thread.words(message.text))
+            self.words.add(seq, message.text, *thread.words(message))
         self._insert("place", 4, places)
         self._insert("entry", 3, entries)
         self._insert("ref", 3, refs)
@@ -240,13 +250,13 @@ class Tables:
                 thread = self._remove(record)
                 touched[thread.number] = record
                 senders.add(thread.sender)
+        self.words.write()
         for number, last in touched.items():
             self._remove_empty(number, last)
         for sender in senders:
             self._remove_silent(sender)
         between = (after, found[-1][0].seq)
         self._db.execute("DELETE FROM moment WHERE seq > ? AND seq <= ?", between)
-        self.words.write()
 
     def _remove(self, said: Said) -> _Thread:
         """Take out a message. Return its thread."""
@@ -254,20 +264,20 @@ class Tables:
         thread = self._thread_of(said)
         seq = message.seq
         delete = self._db.execute
-        delete("DELETE FROM entry WHERE stream = ? AND seq = ?", (thread.number, seq))
+        if thread.in_room:
+            delete("DELETE FROM entry WHERE stream = ? AND seq = ?", (thread.number, seq))
         delete("DELETE FROM place WHERE seq = ?", (seq,))
         sent = (thread.sender, said.origin.ref, seq)
         delete("DELETE FROM ref WHERE sender = ? AND ref = ? AND seq = ?", sent)
         if (original := message.edit_of or message.redact_of) is not None:
             delete("DELETE FROM change WHERE original = ? AND seq = ?", (original, seq))
-        self.words.remove(seq, message.text, *thread.words(message.text))
+        self.words.remove(seq, message.text, *thread.words(message))
         return thread
 
     def _remove_empty(self, number: int, said: Said) -> None:
         """Take out a private conversation, that of ``said``, if nothing of it is left: else what
         people once said to each other would add up for ever."""
-        query = "SELECT 1 FROM entry WHERE stream = ? LIMIT 1"
-        if said.origin.for_ is None or self._db.execute(query, (number,)).fetchone():
+        if said.origin.for_ is None or self.words.has(private_question(number), said.seq):
             return
         conversation = conversation_of(said)
         seen = [(name, number) for name in conversation.sides]

@@ -5,8 +5,11 @@ all as words, so that "these words, in what I may see, by her" is one question t
 only what it finds. The text itself is not kept here, and a row is never changed: a message
 that was changed later is passed over by whoever reads what was found, and found by its change.
 
-What came to somebody in private is found here too, whether it has a text or not (that something was
-taken back has none): an *inbox* is nothing but the messages that have its word.
+What is private is found here too, whether it has a text or not (that something was taken back has
+none): a private conversation, and an *inbox*, is nothing but the messages that have its word. In a
+list that is sorted by conversations, a thousand people who talk in pairs have their messages in a
+thousand places: for each of those a page would be written, whereas words are gathered and written
+together.
 
 Scripts without spaces are searched by their characters: each stands as a word of its own, and
 several together are looked for beside each other.
@@ -15,7 +18,7 @@ several together are looked for beside each other.
 import re
 import sqlite3
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 _UNSPACED: Final = re.compile(
     "([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
@@ -94,6 +97,17 @@ class Words:
         self._rows.clear()
         self._removed.clear()
 
+    def has(self, question: str, after: int) -> bool:
+        """Tell whether a question finds anything after a seq."""
+        query = "SELECT 1 FROM words WHERE words MATCH ? AND rowid > ? LIMIT 1"
+        return self._db.execute(query, (question, after)).fetchone() is not None
+
+    def count(self, question: str, after: int, most: int) -> int:
+        """Count what a question finds after a seq, up to ``most``."""
+        rows = "SELECT 1 FROM words WHERE words MATCH ? AND rowid > ? LIMIT ?"
+        query = f"SELECT count(*) FROM ({rows})"
+        return int(self._db.execute(query, (question, after, most)).fetchone()[0])
+
     def search(
         self, text: str, stream: int | None, nick: str | None, span: range, limit: int
     ) -> list[int]:
@@ -109,17 +123,36 @@ class Words:
         return [seq for (seq,) in rows]
 
 
-def place_words(conversation: int, inboxes: Iterable[int]) -> tuple[str, str]:
-    """Return the words of the place of a message that has a text, by which it is found in its
-    conversation and in the inboxes it comes to; and those of one that has none, for the inboxes
-    alone."""
-    said = " ".join(f"s{number}" for number in (conversation, *inboxes))
-    return said, " ".join(f"i{number}" for number in inboxes)
+class Place(NamedTuple):
+    """The words of the place of a message: of one that was ``said``, of one that changes another's
+    text (``anew``), and of one that has no text (``silent``), which no search is to find."""
+
+    said: str
+    anew: str
+    silent: str
 
 
-def inbox_question(inbox: int) -> str:
-    """Return what to ask the table for to find all that is in an inbox."""
-    return f"place:(s{inbox} OR i{inbox})"
+def place_words(conversation: int, inboxes: Iterable[int]) -> Place:
+    """Return the words by which messages are found in a conversation, and in the ``inboxes`` they
+    come to if it is private. In a room a message without text is not found here."""
+    numbers = (conversation, *inboxes)
+    said = " ".join(f"s{number}" for number in numbers)
+    if len(numbers) == 1:
+        return Place(said, said, "")
+    anew = f"{said} a{conversation}"
+    return Place(said, anew, " ".join(f"i{number}" for number in numbers))
+
+
+def private_question(number: int) -> str:
+    """Return what to ask the table for to find all that is in a private conversation or an
+    inbox."""
+    return f"place:(s{number} OR i{number})"
+
+
+def said_question(conversation: int) -> str:
+    """Return what to ask the table for to find what was said in a private conversation, without
+    what was changed there."""
+    return f"place:(s{conversation} NOT a{conversation})"
 
 
 def too_costly(text: str) -> str | None:
