@@ -61,6 +61,43 @@ def test_a_question_before_the_commit_writes_nothing(house: House) -> None:
     assert len(lookup.after([stream], 0, 500, 1 << 30).spans) == 400
 
 
+def test_what_the_log_does_not_give_back_is_left_out_when_a_write_is_taken_back(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    ann = joined(house, "ann")
+    house.index.commit()
+    for number in range(5):
+        house.ask(ann, Say(f"r{number}", f"text {number}"))
+        house.tick()
+    house.index.flush()
+    path = house.data / "history.json"
+    path.write_bytes(path.read_bytes().replace(b'"text":"text 2"', b'"text":"text \xff"'))
+    with full_disk(), pytest.raises(IndexUnavailableError):
+        house.index.commit()
+    assert "history.json" in caplog.text
+    lookup = Lookup(house.index)
+    for flushed in (False, True):
+        known = [lookup.find_ref("ann", 1, f"r{number}", 1 << 60) for number in range(5)]
+        assert [span is not None for span in known] == [True, True, False, True, True], flushed
+        house.index.commit()
+
+
+def test_an_index_that_cannot_be_written_at_the_end_asks_the_log_for_nothing(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    ann = joined(house, "ann")
+    house.index.commit()
+    house.ask(ann, Say("r", "text"))
+    house.tick()
+    house.index.flush()
+    house.log.close()
+    with full_disk():
+        house.index.close()
+    assert not caplog.records
+    house._open()
+    assert Lookup(house.index).find_ref("ann", 1, "r", 1 << 60) is not None
+
+
 def add(house: House, by: str, to: str, text: str) -> None:
     """Let the index have a private message, which is not written yet."""
     message = Message(0, by, 1, f"@{to}", text, 1.0, len(text))

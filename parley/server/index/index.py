@@ -31,7 +31,7 @@ from framing.names import LOBBY, key
 from parley.server.ground import durable
 from parley.server.index.readmarks import ReadMarks
 from parley.server.index.tables import Tables
-from parley.server.log.log import START, Log, Position, Span, Stored
+from parley.server.log.log import START, Log, Position, Span, Stored, UnreadableError
 from parley.server.log.records import Deed, Record, Said, decode_line
 from parley.server.log.recovery import Checkpoint
 from parley.server.log.segments import Stamp, address, split
@@ -100,7 +100,7 @@ class Index:
         self.recent: dict[Sent, Stored] = {}
         """Messages that are not written yet."""
         self._waiting: list[Stored] = []
-        self._written: list[Stored] = []  # and not committed
+        self._written: list[tuple[int, int]] = []  # address and length of what is not committed
         self.checkpoint: Checkpoint | None = None
         self._rotated = False  # and the file may not know it yet
         self.low = 1
@@ -245,7 +245,7 @@ class Index:
             if not self.db.in_transaction:
                 self.db.execute("BEGIN")
             self.tables.write((one.record, one.offset, one.length) for one in self._waiting)
-        self._written += self._waiting
+        self._written += [(one.offset, one.length) for one in self._waiting]
         self._waiting.clear()
         self.recent.clear()
         if len(self._written) >= _COMMIT_AT:
@@ -434,10 +434,28 @@ class Index:
             self.tables.forget()
             if self.db.in_transaction:
                 self.db.execute("ROLLBACK")
-            self._waiting = self._written + self._waiting
-            self._written = []
+            self._waiting = self._read_back() + self._waiting
+            self._written.clear()
             self._remember(self._waiting)
             raise IndexUnavailableError(str(problem)) from None
+
+    def _read_back(self) -> list[Stored]:
+        """Return from the log what had been written. To keep it in memory until it is committed
+        would take up what the processor has near, for nothing nearly always. What the log does not
+        give back is left out; once it is closed nobody needs it any more."""
+        if self._log.closed:
+            return []
+        spans = [Span(*where) for where in self._written]
+        try:
+            records = self._log.read(spans)
+        except UnreadableError:
+            readable = []
+            for span in spans:
+                with contextlib.suppress(UnreadableError):
+                    readable += [(record, span) for record in self._log.read([span])]
+        else:
+            readable = list(zip(records, spans, strict=True))
+        return [Stored(record, b"", *span) for record, span in readable]
 
     # What is known of the log
 

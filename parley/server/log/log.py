@@ -123,6 +123,11 @@ class Log:
         return bool(self._queue)
 
     @property
+    def closed(self) -> bool:
+        """Whether nothing can be written or read any more."""
+        return self._closed_as is not None
+
+    @property
     def size(self) -> int:
         """Bytes in the file that grows."""
         return self._end
