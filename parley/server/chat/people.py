@@ -2,7 +2,7 @@
 
 import bisect
 import heapq
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator
 from typing import Final, NamedTuple
 
 import msgspec
@@ -106,10 +106,10 @@ class People:
         for person in self._online.values():
             yield from person.sessions.values()
 
-    def sessions_of(self, name: str) -> Iterator[Session]:
-        """Yield the sessions of the person with this name."""
+    def sessions_of(self, name: str) -> Collection[Session]:
+        """Return the sessions of the person with this name, as they are now."""
         person = self._by_name.get(name)
-        return iter(person.sessions.values() if person is not None else ())
+        return () if person is None else person.sessions.values()
 
     def add(self, session: Session, utc: float) -> None:
         """Take in a session that has joined; another one with its id must be gone."""

@@ -307,33 +307,38 @@ class Talk:
             if stream is not None:
                 self._archive.has_read(origin.by, stream.name, message.seq)
         if origin.for_ is None:
-            room = None if message.to == LOBBY else self._hall.rooms.get(message.to)
-            if room is None and message.to != LOBBY:
-                heard = Audience()  # the room went in this very tick: nobody is in it
-            else:
-                heard = self._hall.lobby if room is None else room.audience
-            place = self._outbox.say(heard, body)
-            original = message.edit_of or message.redact_of
-            if room is not None and room.private and original is not None:
-                # Who came in after something was said learns nothing of it by its change.
-                for person, since in room.members.items():
-                    if original < since:
-                        for session in self._hall.people.sessions_of(person):
-                            if session not in waiting:
-                                self._outbox.replace(session, place, None)
-            for session in waiting:
-                self._outbox.replace(session, place, ok)
+            self._tell_room(saying, body, ok)
             return
-        tell = self._outbox.tell
+        tell, sessions_of = self._outbox.tell, self._hall.people.sessions_of
         for session in waiting:
             tell(session, ok)
-        for session in self._hall.people.sessions_of(origin.for_):
+        for session in sessions_of(origin.for_):
             if session.live and session not in waiting:
                 tell(session, body)
         if origin.by != origin.for_:
-            for session in self._hall.people.sessions_of(origin.by):
+            for session in sessions_of(origin.by):
                 if session.live and session not in waiting:
                     tell(session, body)
+
+    def _tell_room(self, saying: Saying, body: bytes, ok: bytes) -> None:
+        """Deliver what was said in a room; who waits hears ``ok`` in its place."""
+        message, waiting = saying.message, saying.waiting
+        room = None if message.to == LOBBY else self._hall.rooms.get(message.to)
+        if room is None and message.to != LOBBY:
+            heard = Audience()  # the room went in this very tick: nobody is in it
+        else:
+            heard = self._hall.lobby if room is None else room.audience
+        place = self._outbox.say(heard, body)
+        original = message.edit_of or message.redact_of
+        if room is not None and room.private and original is not None:
+            # Who came in after something was said learns nothing of it by its change.
+            for person, since in room.members.items():
+                if original < since:
+                    for session in self._hall.people.sessions_of(person):
+                        if session not in waiting:
+                            self._outbox.replace(session, place, None)
+        for session in waiting:
+            self._outbox.replace(session, place, ok)
 
     def not_said(self, saying: Saying, text: str) -> None:
         """The log could not take a message."""

@@ -182,9 +182,7 @@ class Log:
         for record in self._queue:
             seq += 1
             record.place(seq)
-            line, body = encode_line(record)
-            if seq - 1 != synced:
-                line = line[:-1] + mark
+            line, body = encode_line(record, b"}" if seq - 1 == synced else mark)
             at += len(separator)
             stored.append(Stored(record, body, base + at, len(line)))
             chunks.append(separator)

@@ -183,15 +183,16 @@ def time_of(record: Record) -> float:
     return record.message.time if isinstance(record, Said) else record.time
 
 
-def encode_line(record: Record) -> tuple[bytes, bytes]:
-    """Return the record's line, and the body of the event that tells clients of it.
+def encode_line(record: Record, end: bytes = b"}") -> tuple[bytes, bytes]:
+    """Return the record's line, which ends in ``end``, and the body of the event that tells clients
+    of it.
 
     A record that no client is sent has an empty body.
     """
     if isinstance(record, Said):
         body = _encode(record.message)
-        return body[:-1] + b"," + _encode(record.origin)[1:], body
-    return _encode(record), b""
+        return b"".join((body[:-1], b",", _encode(record.origin)[1:-1], end)), body
+    return _encode(record)[:-1] + end, b""
 
 
 def decode_line(line: bytes) -> Record:
