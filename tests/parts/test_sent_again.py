@@ -1,11 +1,14 @@
 """Messages that are sent again: answered in their turn, and not written twice."""
 
+import sys
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
 from framing.events import AnyEvent, Error, Message, Ok, Pong
 from framing.requests import Join, Ping, Say
+from parley.server.chat import answers
 from parley.server.ground.limits import Rate
 from tests.parts.house import Client, House
 
@@ -136,3 +139,39 @@ def test_of_a_nick_that_two_have_held_what_the_later_one_said_counts(house: Hous
         house.lose(ann)
         assert len(house.said) == holder + 1
     assert len([event for event in bob.events() if isinstance(event, Message)]) == 2
+
+
+def lines_run(house: House) -> int:
+    """End a tick's requests. Return how many lines that took of what keeps answers in order."""
+    count = 0
+
+    def seen(frame: FrameType, event: str, arg: object) -> object:
+        nonlocal count
+        if frame.f_code.co_filename != answers.__file__:
+            return None
+        count += 1
+        return seen
+
+    before = sys.gettrace()
+    sys.settrace(seen)  # type: ignore[arg-type]
+    try:
+        house.log.withdraw(house.chat.sent_again(house.moment))
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def test_what_others_have_said_makes_no_answer_slower(house: House) -> None:
+    clients = [joined(house, f"c{number}") for number in range(80)]
+    for client in clients:
+        house.ask(client, Say("r", "old"))
+    house.tick()
+    took = []
+    for many in (20, 80):
+        for client in clients[:many]:
+            house.ask(client, Say(f"new{many}", "new"))
+        for client in reversed(clients[:many]):
+            house.ask(client, Say("r", "old"))
+        took.append(lines_run(house))
+        house.tick()
+    assert took[1] < 5 * took[0]

@@ -21,46 +21,43 @@ class Answers:
         self.asking: Session | None = None
         """Whose request is being dealt with."""
         self._answering = False
-        self._last: dict[Session, Record] = {}  # what each waits for
-        self._order: list[tuple[Session, Record]] = []  # and all that they wait for
+        self._awaited: dict[Session, list[Record]] = {}  # what each waits for, in order
         self._held: dict[int, list[tuple[Session, bytes]]] = {}  # by the id of that record
 
     def append(self, record: Record) -> None:
         """Give ``record`` to the log; who is asking is answered when that has it."""
         asking = self.asking
         if asking is not None:
-            self._last[asking] = record
-            self._order.append((asking, record))
+            awaited = self._awaited.get(asking)
+            if awaited is None:
+                self._awaited[asking] = [record]
+            else:
+                awaited.append(record)
         self._append(record)
 
     def tell(self, session: Session, body: bytes) -> None:
         """Tell a session, behind the answers to what it asked before."""
-        last = None if self._answering else self._last.get(session)
-        if last is None:
+        awaited = None if self._answering else self._awaited.get(session)
+        if not awaited:
             self._outbox.tell(session, body)
         else:
-            self._held.setdefault(id(last), []).append((session, body))
+            self._held.setdefault(id(awaited[-1]), []).append((session, body))
 
     @contextlib.contextmanager
     def in_place_of(self, record: Record, session: Session) -> Iterator[None]:
         """What ``session`` is told in here is the answer to what ``record`` was made of, which the
         log will not be given: it comes behind the answers to what was asked before that."""
-        last = self._last.pop(session)
-        for place, (other, earlier) in enumerate(self._order):
-            if earlier is record:
-                del self._order[place]
-                break
-            if other is session:
-                self._last[session] = earlier
+        awaited = self._awaited[session]
+        place = next(place for place, one in enumerate(awaited) if one is record)
+        self._awaited[session] = awaited[:place]
         yield
         for held, body in self._held.pop(id(record), ()):
             self.tell(held, body)
-        if last is not record:
-            self._last[session] = last
+        self._awaited[session] += awaited[place + 1 :]
 
     def waits(self, session: Session) -> bool:
         """Tell whether the log has still to answer a session that is asking."""
-        return session in self._last
+        return bool(self._awaited.get(session))
 
     def come(self) -> None:
         """The log answers: who has waited is told now."""
@@ -75,5 +72,4 @@ class Answers:
     def all_told(self) -> None:
         """The log has answered all: nobody waits any more."""
         self._answering = False
-        self._last.clear()
-        self._order.clear()
+        self._awaited.clear()
