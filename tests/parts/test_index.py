@@ -7,6 +7,7 @@ import resource
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scramp import ScramClient
@@ -19,6 +20,7 @@ from parley.server.index.archive import Archive
 from parley.server.index.index import Index, IndexUnavailableError, PastUnreadableError
 from parley.server.index.lookup import Lookup
 from parley.server.index.streams import Stream, inbox_stream
+from parley.server.log.log import Log
 from parley.server.log.records import Origin, Said
 from parley.server.log.segments import Stamp, stamp_of
 from tests.parts.house import Client, House
@@ -173,6 +175,40 @@ def test_the_number_of_a_conversation_that_was_taken_back_is_never_anothers(hous
     while house.index.fill():
         pass
     assert lookup.sight([Stream("@~ann bob")]).asked == shown
+
+
+def test_nor_is_it_when_the_log_does_not_give_back_what_it_was_made_for(house: House) -> None:
+    add(house, "ann", "bob", "secret")
+    lookup = Lookup(house.index)
+    shown = lookup.sight([Stream("@~ann bob")])  # as a search holds it that is under way
+    path = house.data / "history.json"
+    path.write_bytes(path.read_bytes().replace(b'"text":"secret"', b'"text":"secre\xff"'))
+    with full_disk(), pytest.raises(IndexUnavailableError):
+        house.index.commit()
+    add(house, "eve", "dan", "psst")
+    assert lookup.search("", shown, "eve", range(10), 10, 60_000)[0] == []
+    number = lookup.sight([Stream("@~eve dan")]).asked
+    house.index.commit()
+    assert lookup.sight([Stream("@~eve dan")]).asked == number
+
+
+def test_a_start_on_a_disk_that_has_become_full_says_so(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joined(house, "ann")
+    house.log.close()
+    house.index.close()
+    start = Index.start
+
+    def on_a_full_disk(index: Index, log: Log, tail: Any, trusted: bool, floor: int = 0) -> None:
+        with full_disk():
+            start(index, log, tail, trusted, floor)
+
+    with monkeypatch.context() as patched, pytest.raises(IndexUnavailableError):
+        patched.setattr(Index, "start", on_a_full_disk)
+        house._open()
+    house.crash()
+    assert house.trusted
 
 
 @pytest.mark.parametrize("first", [False, True])

@@ -158,6 +158,7 @@ class Index:
         it. Without, the index begins anew: ``found`` are the log's marks (all that is no
         message), and ``fill`` is to be called until it returns False, for all after ``floor``.
         """
+        self._log = log
         if not trusted and self.checkpoint is not None:
             self.db.close()
             self.db = self._make()
@@ -169,7 +170,6 @@ class Index:
             self._low_offset = log.files.address(log.position.end)
         else:
             self._reopened()
-        self._log = log
         with self._transaction():
             self.tables.write((record, *span) for record, span in found)
             self._know_closed()
@@ -434,7 +434,10 @@ class Index:
             self.tables.forget()
             if self.db.in_transaction:
                 self.db.execute("ROLLBACK")
-            self._waiting = self._read_back() + self._waiting
+            again = self._read_back()
+            if len(again) < len(self._written):
+                self.tables.pass_over()
+            self._waiting = again + self._waiting
             self._written.clear()
             self._remember(self._waiting)
             raise IndexUnavailableError(str(problem)) from None

@@ -54,6 +54,12 @@ _MOMENTS: Final = 64  # of so many seqs one is kept with its time
 _KEPT: Final = 20_000  # threads, and senders, whose numbers are kept in memory
 _ROWS: Final = (64, 8, 1)  # of one statement: to begin and to end one takes longer than a row
 
+_NEW_STREAM: Final = (
+    "INSERT INTO stream (id, name) VALUES ((SELECT max(coalesce(max(seq), 0), ?) + 1"
+    " FROM sqlite_sequence WHERE name = 'stream'), ?)"
+)
+"""``VALUES``, since it cannot fail halfway: see ``Tables._insert``."""
+
 Values = list[int | float | str]
 
 
@@ -82,6 +88,8 @@ class Tables:
         self.words = Words(db)
         self._threads: dict[object, _Thread] = {}
         self._senders: dict[tuple[str, int], int] = {}
+        self._given = 0  # the highest number of a stream that was made here
+        self._passed_over = 0  # up to which none is made any more
 
     @staticmethod
     def make(db: sqlite3.Connection) -> None:
@@ -94,6 +102,11 @@ class Tables:
         self.words.forget()
         self._threads.clear()
         self._senders.clear()
+
+    def pass_over(self) -> None:
+        """Not all of what was taken back will be written again: what its streams were is known by
+        numbers that must not become those of others."""
+        self._passed_over = self._given
 
     # Senders
 
@@ -144,8 +157,10 @@ class Tables:
     def _number_made(self, name: str) -> int:
         number = self.number(name)
         if number is None:
-            number = self._db.execute("INSERT INTO stream (name) VALUES (?)", (name,)).lastrowid
-            assert number is not None
+            made = self._db.execute(_NEW_STREAM, (self._passed_over, name)).lastrowid
+            assert made is not None
+            number = made
+            self._given = max(self._given, number)
         return number
 
     def _thread_of(self, said: Said) -> _Thread:
