@@ -6,7 +6,7 @@ from types import FrameType
 
 import pytest
 
-from framing.events import AnyEvent, Error, Message, Ok, Pong
+from framing.events import AnyEvent, Error, Message, Ok, Pong, Welcome
 from framing.requests import Join, Ping, Say
 from parley.server.chat import answers
 from parley.server.ground.limits import Rate
@@ -139,6 +139,19 @@ def test_of_a_nick_that_two_have_held_what_the_later_one_said_counts(house: Hous
         house.lose(ann)
         assert len(house.said) == holder + 1
     assert len([event for event in bob.events() if isinstance(event, Message)]) == 2
+
+
+def test_who_is_evicted_behind_it_is_answered_before(house: House) -> None:
+    first, second = house.connect(), house.connect()
+    house.ask(first, Join("ann", 1, 0.0, bot=True))
+    house.quiet()
+    token = next(event.token for event in first.events() if isinstance(event, Welcome))
+    (seq,) = shown(asked(house, first, Say("r", "one")))
+    house.ask(first, Say("r", "one"))
+    house.ask(second, Join("ann", 1, 0.0, token, bot=True), Say("r", "one"))
+    house.tick()
+    assert shown(list(first.events())) == [seq, "EVICTED"]
+    assert shown(list(second.events())) == [seq]
 
 
 def lines_run(house: House) -> int:

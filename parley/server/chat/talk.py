@@ -396,7 +396,8 @@ class Talk:
     def _answer_again(self, session: Session, stored: Said, message: Message) -> None:
         """Answer a session for a message whose ref it has used already, for ``stored``."""
         if self._is_again(session, stored, message):
-            self._hall.tell(session, Ok(stored.origin.ref, stored.seq, stored.message.time))
+            ok = Ok(stored.origin.ref, stored.seq, stored.message.time)
+            self._answers.tell(session, encode(ok))  # though it may have been told to go since
 
     def _is_again(self, session: Session, earlier: Said, message: Message) -> bool:
         """Tell whether a message is ``earlier`` once more. If its ref was used for another one,
