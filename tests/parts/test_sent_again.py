@@ -123,7 +123,13 @@ def test_to_send_again_takes_nothing_of_what_one_may_say(tmp_path: Path) -> None
     (seq,) = shown(asked(house, ann, Say("r", "one")))
     for _ in range(5):
         assert shown(asked(house, ann, Say("r", "one"))) == [seq]
-    assert len(shown(asked(house, ann, Say("s", "two"), Say("t", "three")))) == 2
+    assert shown(asked(house, ann, *[Say("r", "one") for _ in range(5)])) == [seq] * 5
+    second, third = shown(asked(house, ann, Say("s", "two"), Say("t", "three")))
+    again = [Say("t", "three"), Say("r", "one"), Say("s", "two"), Say("r", "one")]
+    assert shown(asked(house, ann, *again)) == ["LIMIT_EXCEEDED"] * 4
+    house.mono += 1100
+    assert shown(asked(house, ann, *again)) == [third, seq, second, seq]
+    assert shown(asked(house, ann, *again, Say("n", "new")))[4] == house.said[-1].seq
     assert shown(asked(house, ann, Say("u", "four"))) == ["LIMIT_EXCEEDED"]
     house.close()
 

@@ -61,6 +61,7 @@ class Talk:
         self._taking_back: set[int] = set()  # messages, in this tick
         self._under_way: dict[Sent, Saying] = {}
         self._unasked: list[Sent] = []  # those of them that may have been sent before
+        self._again: list[Record] = []  # and those that were, in this tick
 
     def say(self, session: Session, request: Say, moment: Moment) -> None:
         """Give a message to the log, unless it is there already."""
@@ -188,7 +189,11 @@ class Talk:
         """Tell whether a session must wait before it says more; if so it is refused here."""
         if not self.rate.rate:
             return False
-        wait = self._messages(session, moment).wait(self.rate, moment.mono)
+        messages = self._messages(session, moment)
+        wait = messages.wait(self.rate, moment.mono)
+        if wait and self._unasked:
+            self._ask_together(moment)  # what was sent again gives back what it took
+            wait = messages.wait(self.rate, moment.mono)
         if wait:
             words = f"more than {self.rate.rate:g} messages a second: wait {max(0.1, wait):.1f} s"
             self._hall.refuse(session, ErrorWord.LIMIT_EXCEEDED, words, ref, wait)
@@ -263,10 +268,14 @@ class Talk:
     def sent_again(self, moment: Moment) -> list[Record]:
         """Answer those messages of this tick that the log has already. Return them: they are not to
         be written again."""
-        if not self._unasked:
-            return []
+        if self._unasked:
+            self._ask_together(moment)
+        again, self._again = self._again, []
+        return again
+
+    def _ask_together(self, moment: Moment) -> None:
+        """Find out which of the messages that are on their way the log has already."""
         unasked, self._unasked = self._unasked, []
-        again: list[Record] = []
         for sent, span in self._archive.find_sent(unasked).items():
             saying = self._under_way[sent]
             message, sender = saying.message, saying.waiting[0]
@@ -286,8 +295,7 @@ class Talk:
             if self.rate.rate:
                 self._messages(sender, moment).give_back(self.rate, moment.mono)
             del self._under_way[sent]
-            again.append(saying)
-        return again
+            self._again.append(saying)
 
     def say_for(self, person: str, message: Message, ref: str, for_: str | None) -> None:
         """Give a message to the log that comes of something ``person`` did. All their sessions
