@@ -209,7 +209,8 @@ def test_what_the_lobby_is_about(server: ChatServer, open_client: Open) -> None:
     ann = open_client(server, "ann", columns=80)  # too narrow for a heading
     ann.see("2 here", "#lobby is about tea.", not_="bob says")
     ann.type("/topic\rwhy tea?\r")
-    assert ann.see("✓ why tea?").count("#lobby is about tea.") == 2
+    ann.see("✓ why tea?")
+    ann.wait(lambda: ann.text.count("#lobby is about tea.") == 2)
     ann.type("/topic coffee\r")
     ann.see("ann says what #lobby is about: coffee")
     assert bob.until("topic", nick="ann")["text"] == "coffee"
