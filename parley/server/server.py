@@ -134,6 +134,9 @@ class Server:
         self._loop.run_timers(moment.mono)
         mark = self.mark
         self.gate.intake.take_in(moment)
+        again = self._chat.sent_again(moment)
+        if again:
+            self._log.withdraw(again)
         mark("requests")
         self._commit(moment)
         mark("apply")
@@ -150,9 +153,6 @@ class Server:
 
     def _commit(self, moment: Moment) -> None:
         """Make the tick's records durable, and only then tell of them."""
-        again = self._chat.sent_again(moment)
-        if again:
-            self._log.withdraw(again)
         try:
             stored = self._log.commit(moment.mono)
         except StoreUnavailableError as problem:

@@ -421,7 +421,7 @@ class Talk:
 
         Raises ``NoWayError``.
         """
-        if to.startswith("@") and to.isascii():
+        if to.startswith("@") and to.isascii():  # who is online has a nick that is one
             person = self._hall.people.get(key(to[1:]))
             if person is not None:
                 return f"@{person.nick}", person.name

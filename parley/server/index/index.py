@@ -31,10 +31,11 @@ from framing.names import LOBBY, key
 from parley.server.ground import durable
 from parley.server.index.readmarks import ReadMarks
 from parley.server.index.tables import Tables
-from parley.server.log.log import START, Log, Position, Span, Stored, UnreadableError
+from parley.server.log.log import Log, Position, Span, Stored, UnreadableError
 from parley.server.log.records import Deed, Record, Said, decode_line
 from parley.server.log.recovery import Checkpoint
-from parley.server.log.segments import Stamp, address, split
+from parley.server.log.segments import Stamp
+from parley.server.log.slices import is_first, lines_in, slice_before
 
 logger = logging.getLogger(__name__)
 
@@ -275,7 +276,7 @@ class Index:
         if not self.behind:
             return False
         try:
-            low_offset, data = self._slice_before(self._low_offset)
+            low_offset, data = slice_before(self._log, self._low_offset, _SLICE)
         except OSError as problem:
             where = self._log.files.say(self._low_offset)
             why = problem.strerror or problem
@@ -284,7 +285,7 @@ class Index:
         self.stuck = None
         found = list(self._still_there(data, low_offset))
         low = found[0][0].seq if found else self.low
-        if self._is_first(low_offset):
+        if is_first(self._log, low_offset):
             low = self.floor + 1
         with self._transaction():
             self.tables.write((one, *span) for one, span in found if isinstance(one, Said))
@@ -293,34 +294,9 @@ class Index:
         self.low, self._low_offset = low, low_offset
         return self.behind
 
-    def _slice_before(self, end: int) -> tuple[int, bytes]:
-        """Return the lines of the last records before the address ``end``, and the address at which
-        they begin."""
-        number, offset = split(end)
-        while offset <= START + 1:  # nothing stands before it in this file
-            before = self._log.files.before(number)
-            assert before is not None
-            end = self._log.files.end(before)
-            number, offset = split(end)
-        first = address(number, START)
-        size = _SLICE
-        while (start := max(first, end - size)) > first:
-            data = self._log.read_bytes(start, end)
-            cut = data.find(b"\n{")
-            if cut >= 0:
-                start += cut + 1
-                break
-            size *= 2  # a record longer than a slice
-        return start, self._log.read_bytes(start, end)
-
-    def _is_first(self, start: int) -> bool:
-        """Tell whether nothing of the log stands before the address ``start``."""
-        number, offset = split(start)
-        return offset <= START + 1 and self._log.files.before(number) is None
-
     def _still_there(self, data: bytes, start: int) -> Iterator[tuple[Record, Span]]:
         """Yield the records in ``data`` but for those that are none any more, which are logged."""
-        for line, span in _lines_in(data, start):
+        for line, span in lines_in(data, start):
             try:
                 record = decode_line(line)
             except ValueError as problem:
@@ -488,18 +464,3 @@ class Index:
             "low_offset": self._low_offset,
         }
         self.db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
-
-
-def records_in(data: bytes, start: int) -> Iterator[tuple[Record, Span]]:
-    """Yield the records in ``data``, whole lines of the log from the address ``start`` on. Raises
-    ``ValueError`` if one is none."""
-    for line, span in _lines_in(data, start):
-        yield decode_line(line), span
-
-
-def _lines_in(data: bytes, start: int) -> Iterator[tuple[bytes, Span]]:
-    for line in data.split(b"\n"):
-        text = line.rstrip(b",\r \t")
-        if text:
-            yield text, Span(start, len(text))
-        start += len(line) + 1

@@ -14,7 +14,6 @@ from parley.server.index.index import (
     Index,
     IndexUnavailableError,
     PastUnreadableError,
-    records_in,
 )
 from parley.server.log.log import Log, LogBrokenError, Span
 from parley.server.log.records import (
@@ -27,6 +26,7 @@ from parley.server.log.records import (
     encode_line,
 )
 from parley.server.log.segments import END, MARKS, address
+from parley.server.log.slices import records_in
 
 _PARTS: Final = 8
 """Into so many files what is kept is divided, if old ones are dropped: a file is dropped whole, so
