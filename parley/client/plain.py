@@ -104,7 +104,9 @@ class Plain:
         session = asyncio.create_task(self.session.run())
         tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._leaving.wait())]
         printer = asyncio.create_task(self._write())
-        await asyncio.wait({session, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        # Between two prompts Ctrl+C does not come as a key: it cancels what is run.
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait({session, *tasks}, return_when=asyncio.FIRST_COMPLETED)
         for job in self.work.running:
             self.work.cancel(job)
         for task in (*tasks, *self._tasks):

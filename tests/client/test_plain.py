@@ -1,8 +1,19 @@
 """Line by line, in a real terminal."""
 
+import asyncio
 import os
 import signal
+from pathlib import Path
 
+import pytest
+from prompt_toolkit.application import create_app_session
+from prompt_toolkit.input import create_pipe_input
+from prompt_toolkit.output import DummyOutput
+
+from parley.client.ground.preferences import Preferences
+from parley.client.ground.store import Store
+from parley.client.plain import Plain
+from parley.client.session.joining import Settings
 from tests.client.conftest import Open
 from tests.conftest import ChatServer
 
@@ -223,3 +234,22 @@ def test_bytes_that_are_no_text_are_marked_and_lose_nothing(
     ann.see("› sch\ufffdn")
     ann.type("er Tag\r")
     ann.see("✓ sch\ufffdner Tag", not_="fault")
+
+
+def test_ctrl_c_between_two_prompts_says_what_is_not_stored(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings("localhost", 1, "ann", 1)  # where nobody listens
+
+    async def interrupted() -> int:
+        with create_pipe_input() as keys, create_app_session(input=keys, output=DummyOutput()):
+            plain = Plain(settings, Store(tmp_path), Preferences(), "#lobby", tmp_path)
+            running = asyncio.create_task(plain.run())
+            keys.send_text("do not lose me\r")
+            while not plain.session.outbox.open:
+                await asyncio.sleep(0.01)
+            running.cancel()  # as asyncio.run() does
+            return await running
+
+    assert asyncio.run(asyncio.wait_for(interrupted(), 20)) == 0
+    assert "1 message is not stored yet; the next start sends it." in capsys.readouterr().out
