@@ -26,6 +26,7 @@ from parley.server.log.log import Log, StoreUnavailableError
 from parley.server.log.records import Said
 from parley.server.log.recovery import Recovery
 from parley.server.log.segments import MARKS
+from parley.server.start import remove_index
 
 LIMITS = Limits(65536, 16000, 500, 0, 1, 90.0)
 _secrets = itertools.count(1)
@@ -178,10 +179,12 @@ class House:
         self.index.db.close()
         self._open()
 
-    def restart(self) -> None:
-        """End in good order and start again."""
+    def restart(self, anew: bool = False) -> None:
+        """End in good order and start again; ``anew``: the index is gone meanwhile."""
         self.log.close()
         self.index.close()
+        if anew:
+            remove_index(self.data)
         self._open()
 
     def close(self) -> None:

@@ -22,8 +22,8 @@ from parley.server.chat.session import Session
 from parley.server.ground.clock import Moment
 from parley.server.ground.limits import Bucket, Rate
 from parley.server.index.archive import Archive
-from parley.server.index.index import NextTickError, PastUnreadableError, Sent
-from parley.server.log.records import Deed, Origin, Record, Said
+from parley.server.index.index import NextTickError, PastUnreadableError
+from parley.server.log.records import Deed, Origin, Record, Said, Sent
 
 TYPING_EVERY: Final = 3.0
 """Seconds between two times that somebody is said to be writing, at least."""

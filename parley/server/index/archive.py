@@ -13,11 +13,11 @@ import msgspec
 from framing.codec import encode
 from framing.events import Message
 from framing.limits import FRAME, PAGE
-from parley.server.index.index import Holder, Index, PastUnreadableError, Sent
+from parley.server.index.index import Holder, Index, PastUnreadableError
 from parley.server.index.lookup import Lookup, Sight
 from parley.server.index.streams import Stream
 from parley.server.log.log import Log, Span, UnreadableError
-from parley.server.log.records import Deed, Record, Said
+from parley.server.log.records import Deed, Record, Said, Sent
 
 _PAGE_BYTES: Final = FRAME - 2048
 """Bytes of records in one page. A record's line is longer than the message in it, so that a

@@ -27,12 +27,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from framing.names import LOBBY, key
+from framing.names import LOBBY
 from parley.server.ground import durable
 from parley.server.index.readmarks import ReadMarks
 from parley.server.index.tables import Tables
 from parley.server.log.log import Log, Position, Span, Stored, UnreadableError
-from parley.server.log.records import Deed, Record, Said, decode_line
+from parley.server.log.records import Deed, Record, Said, Sent, decode_line
 from parley.server.log.recovery import Checkpoint
 from parley.server.log.segments import Stamp
 from parley.server.log.slices import is_first, lines_in, slice_before
@@ -74,11 +74,6 @@ class Holder(NamedTuple):
 
     person: str
     nick: str
-
-
-Sent = tuple[str, int, str]
-"""What tells a message from all others that were ever sent: the key of its sender's nick, their id,
-and the ref they gave it."""
 
 
 class Index:
@@ -172,7 +167,7 @@ class Index:
         else:
             self._reopened()
         with self._transaction():
-            self.tables.write((record, *span) for record, span in found)
+            self.tables.write(Stored(record, b"", *span) for record, span in found)
             self._know_closed()
             self._checkpoint(log.position, closed=False)
         # From now on there are questions between a write and its commit: what is written is kept in
@@ -216,8 +211,7 @@ class Index:
         for one in stored:
             record = one.record
             if isinstance(record, Said):
-                message = record.message
-                self.recent[key(message.from_), message.id, record.origin.ref] = one
+                self.recent[record.sent] = one
 
     @property
     def seq(self) -> int:
@@ -245,7 +239,7 @@ class Index:
         with self._taking_back():
             if not self.db.in_transaction:
                 self.db.execute("BEGIN")
-            self.tables.write((one.record, one.offset, one.length) for one in self._waiting)
+            self.tables.write(self._waiting)
         self._written += [(one.offset, one.length) for one in self._waiting]
         self._waiting.clear()
         self.recent.clear()
@@ -288,7 +282,8 @@ class Index:
         if is_first(self._log, low_offset):
             low = self.floor + 1
         with self._transaction():
-            self.tables.write((one, *span) for one, span in found if isinstance(one, Said))
+            said = [Stored(one, b"", *span) for one, span in found if isinstance(one, Said)]
+            self.tables.write(said)
             update = "UPDATE meta SET value = ? WHERE name = ?"
             self.db.executemany(update, [(low, "low"), (low_offset, "low_offset")])
         self.low, self._low_offset = low, low_offset

@@ -11,16 +11,23 @@ from typing import Final, Literal, NamedTuple
 
 from framing.limits import MAX_SEQ
 from framing.names import key
-from parley.server.index.index import Holder, Index, IndexBehindError, Sent
+from parley.server.index.index import Holder, Index, IndexBehindError
 from parley.server.index.streams import Stream, is_private, private_stream
-from parley.server.index.tables import in_parts
+from parley.server.index.tables import Sender, in_parts
 from parley.server.index.words import private_question, said_question
 from parley.server.log.log import Span
+from parley.server.log.records import Sent
 
 _STREAMS_ASKED: Final = 8
 _ROWS_AT_FIRST: Final = 4  # of each of more streams than these
 _LOOKED_AT: Final = 1000  # messages looked at in one question for whether one may see them
 _NEAR: Final = 20  # seqs a message that messages of one page may lie apart to be asked for at once
+
+_NEXT_REFS: Final = (
+    "WITH asked (number, name) AS (VALUES {})"
+    " SELECT number, name,"
+    " (SELECT ref FROM ref WHERE sender = number AND ref >= name ORDER BY ref LIMIT 1) FROM asked"
+)
 
 _WHERE_REFS: Final = (
     "WITH asked (number, name) AS (VALUES {})"
@@ -92,7 +99,7 @@ class Lookup:
                 "SELECT start, length FROM ref JOIN place USING (seq)"
                 " WHERE sender = ? AND ref = ? ORDER BY seq DESC LIMIT 1"
             )
-            row = self._index.db.execute(query, (sender, ref)).fetchone()
+            row = self._index.db.execute(query, (sender.number, ref)).fetchone()
             if row is not None:
                 return Span(*row)
         if self._index.low > max(floor, self._index.floor) + 1 and self._index.stuck is None:
@@ -102,18 +109,30 @@ class Lookup:
     def find_refs(self, sent: Sequence[Sent]) -> dict[Sent, Span]:
         """Return where those of the messages ``sent`` are that there are, as ``find_ref`` does, for
         many in a fraction of the time. All that is not dropped must be in the index."""
-        recent, sender = self._index.recent, self._index.tables.sender
+        index = self._index
+        recent, sender_of = index.recent, index.tables.sender
         found: dict[Sent, Span] = {}
-        asked: dict[tuple[int, str], Sent] = {}
+        asked: dict[tuple[int, str], tuple[Sent, Sender]] = {}
         for one in sent:
+            nick_key, id_, ref = one
             if one in recent:
                 found[one] = Span(recent[one].offset, recent[one].length)
-            elif (number := sender(one[0], one[1])) is not None:
-                asked[number, one[2]] = one
+                continue
+            sender = sender_of(nick_key, id_)
+            if sender is not None and not sender.use(ref):
+                asked[sender.number, ref] = one, sender
+        there: list[int | float | str] = []
         for question_marks, some in in_parts(list(chain.from_iterable(asked)), 2):
+            query = _NEXT_REFS.format(question_marks)
+            for number, ref, following in index.db.execute(query, some):
+                if following == ref:
+                    there += (number, ref)
+                else:
+                    asked[number, ref][1].has_gap(ref, following)
+        for question_marks, some in in_parts(there, 2):
             query = _WHERE_REFS.format(question_marks)
-            for number, ref, *span in self._index.db.execute(query, some):
-                found[asked[number, ref]] = Span(*span)
+            for number, ref, *span in index.db.execute(query, some):
+                found[asked[number, ref][0]] = Span(*span)
         return found
 
     def guest(self, token: str) -> Holder | None:

@@ -10,10 +10,12 @@ own: it would be slow to put together of all the conversations that somebody eve
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
-from typing import Final, NamedTuple
+from typing import Final
 
 from framing.events import Message
+from framing.limits import REF_CHARS
 from framing.names import key
 from parley.server.index.streams import conversation_of
 from parley.server.index.words import (
@@ -23,7 +25,7 @@ from parley.server.index.words import (
     private_question,
     sender_word,
 )
-from parley.server.log.log import Span
+from parley.server.log.log import Span, Stored
 from parley.server.log.records import Deed, Guest, Record, Said
 
 SCHEMA: Final = """
@@ -51,7 +53,7 @@ CREATE TABLE holder (nick TEXT PRIMARY KEY, seq INTEGER, person TEXT, shown TEXT
 # SQLite finds the ref of a message in half the time when that stands before it instead of a nick.
 
 _MOMENTS: Final = 64  # of so many seqs one is kept with its time
-_KEPT: Final = 20_000  # threads, and senders, whose numbers are kept in memory
+_KEPT: Final = 20_000  # threads, and senders, that are kept in memory
 _ROWS: Final = (64, 8, 1)  # of one statement: to begin and to end one takes longer than a row
 
 _NEW_STREAM: Final = (
@@ -60,15 +62,46 @@ _NEW_STREAM: Final = (
 )
 """``VALUES``, since it cannot fail halfway: see ``Tables._insert``."""
 
+_BEHIND_ALL: Final = "\U0010ffff" * (REF_CHARS + 1)
+
 Values = list[int | float | str]
 
 
-class _Thread(NamedTuple):
-    """What the messages of one sender in one conversation have in common in the tables: the numbers
-    of both, whether it is a room's, and the words for the place and for who said it."""
+class Sender:
+    """Somebody who says things, a nick and an id, by their ``number``.
+
+    Of one gap it is known that they have used no ref in it. Refs mostly count up from where their
+    client began, and so run into such a gap: of those it is known without a question that they
+    are new.
+    """
+
+    __slots__ = ("_behind", "_until", "number")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self._behind = self._until = ""
+
+    def has_gap(self, behind: str, until: str | None) -> None:
+        """No ref is used between these two; ``until`` None: none behind the first."""
+        self._behind = behind
+        self._until = _BEHIND_ALL if until is None else until
+
+    def use(self, ref: str) -> bool:
+        """From now on ``ref`` is used. Return whether it is known that it was not before."""
+        if self._behind < ref < self._until:
+            self._behind = ref
+            return True
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Thread:
+    """What the messages of one sender in one conversation have in common in the tables: the
+    conversation's number, who it is, whether it is a room's, and the words for the place and for
+    who said it."""
 
     number: int
-    sender: int
+    sender: Sender
     in_room: bool
     place: Place
     by: str
@@ -87,7 +120,7 @@ class Tables:
         self._db = db
         self.words = Words(db)
         self._threads: dict[object, _Thread] = {}
-        self._senders: dict[tuple[str, int], int] = {}
+        self._senders: dict[tuple[str, int], Sender] = {}
         self._given = 0  # the highest number of a stream that was made here
         self._passed_over = 0  # up to which none is made any more
 
@@ -110,33 +143,35 @@ class Tables:
 
     # Senders
 
-    def sender(self, nick_key: str, id_: int) -> int | None:
-        """Return the number of a nick and its ``id_``, None if they never said anything."""
-        sender = (nick_key, id_)
-        number = self._senders.get(sender)
-        if number is None:
+    def sender(self, nick_key: str, id_: int) -> Sender | None:
+        """Return who a nick with its ``id_`` is, None if they never said anything."""
+        known = (nick_key, id_)
+        sender = self._senders.get(known)
+        if sender is None:
             query = "SELECT number FROM sender WHERE nick = ? AND id = ?"
-            row = self._db.execute(query, sender).fetchone()
+            row = self._db.execute(query, known).fetchone()
             if row is None:
                 return None
-            number = self._keep_sender(sender, int(row[0]))
-        return number
+            sender = self._keep_sender(known, row[0])
+        return sender
 
-    def _sender_made(self, nick_key: str, id_: int) -> int:
-        number = self.sender(nick_key, id_)
-        if number is None:
-            sender = (nick_key, id_)
+    def _sender_made(self, nick_key: str, id_: int) -> Sender:
+        sender = self.sender(nick_key, id_)
+        if sender is None:
+            known = (nick_key, id_)
             into = "INSERT INTO sender (nick, id) VALUES (?, ?)"
-            made = self._db.execute(into, sender).lastrowid
-            assert made is not None
-            number = self._keep_sender(sender, made)
-        return number
+            number = self._db.execute(into, known).lastrowid
+            assert number is not None
+            sender = self._keep_sender(known, number)
+            sender.has_gap("", None)
+        return sender
 
-    def _keep_sender(self, sender: tuple[str, int], number: int) -> int:
+    def _keep_sender(self, known: tuple[str, int], number: int) -> Sender:
         if len(self._senders) >= _KEPT:
             self._senders.clear()
-        self._senders[sender] = number
-        return number
+            self._threads.clear()  # nobody is to be two senders
+        self._senders[known] = sender = Sender(number)
+        return sender
 
     # Streams
 
@@ -167,53 +202,57 @@ class Tables:
         """Return the thread of a message; a conversation or a sender that is new gets a number."""
         message, origin = said.message, said.origin
         known = (message.from_, message.id, message.to, origin.by, origin.for_)
-        thread = self._threads.get(known)
-        if thread is None:
-            conversation = conversation_of(said)
-            number = self._number_made(conversation.name)
-            seen = [(name, number) for name in conversation.sides]
-            self._db.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?)", seen)
-            inboxes = list(map(self._number_made, conversation.inboxes))
-            sender = self._sender_made(key(message.from_), message.id)
-            if len(self._threads) >= _KEPT:
-                self._threads.clear()
-            place = place_words(number, inboxes)
-            by = sender_word(message.from_)
-            thread = _Thread(number, sender, origin.for_ is None, place, by)
-            self._threads[known] = thread
+        return self._threads.get(known) or self._thread_made(said, known)
+
+    def _thread_made(self, said: Said, known: object) -> _Thread:
+        message = said.message
+        conversation = conversation_of(said)
+        number = self._number_made(conversation.name)
+        seen = [(name, number) for name in conversation.sides]
+        self._db.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?)", seen)
+        inboxes = list(map(self._number_made, conversation.inboxes))
+        sender = self._sender_made(key(message.from_), message.id)
+        if len(self._threads) >= _KEPT:
+            self._threads.clear()
+        place = place_words(number, inboxes)
+        by = sender_word(message.from_)
+        self._threads[known] = thread = _Thread(number, sender, said.origin.for_ is None, place, by)
         return thread
 
     # Writing, inside a transaction
 
-    def write(self, found: Iterable[tuple[Record, int, int]]) -> None:
-        """Take in records, each with the address and the length of its line. What is in already
-        stays."""
+    def write(self, found: Iterable[Stored]) -> None:
+        """Take in records. What is in already stays."""
         places: Values = []
         entries: Values = []
         refs: Values = []
         moments: Values = []
         changes: list[tuple[int, int, bool]] = []
-        for record, start, length in found:
+        thread_of, add_words = self._thread_of, self.words.add
+        for stored in found:
+            record = stored.record
             if not isinstance(record, Said):
-                places += (record.seq, start, length, 0)
+                places += (record.seq, stored.offset, stored.length, 0)
                 if isinstance(record, Guest):
                     self._write_guest(record)
                 else:
                     self._write_deed(record)
                 continue
-            message = record.message
+            message, ref = record.message, record.origin.ref
             seq = message.seq
             original = message.edit_of or message.redact_of
-            thread = self._thread_of(record)
-            places += (seq, start, length, thread.number)
+            thread = thread_of(record)
+            sender = thread.sender
+            places += (seq, stored.offset, stored.length, thread.number)
             if thread.in_room:
                 entries += (thread.number, seq, original or 0)
-            refs += (thread.sender, record.origin.ref, seq)
+            sender.use(ref)
+            refs += (sender.number, ref, seq)
             if original is not None:
                 changes.append((original, seq, message.redact_of is not None))
             if seq % _MOMENTS == 0:
                 moments += (seq, message.time)
-            self.words.add(seq, message.text, *thread.words(message))
+            add_words(seq, message.text, *thread.words(message))
         self._insert("place", 4, places)
         self._insert("entry", 3, entries)
         self._insert("ref", 3, refs)
@@ -264,7 +303,7 @@ class Tables:
             if isinstance(record, Said):
                 thread = self._remove(record)
                 touched[thread.number] = record
-                senders.add(thread.sender)
+                senders.add(thread.sender.number)
         self.words.write()
         for number, last in touched.items():
             self._remove_empty(number, last)
@@ -282,7 +321,7 @@ class Tables:
         if thread.in_room:
             delete("DELETE FROM entry WHERE stream = ? AND seq = ?", (thread.number, seq))
         delete("DELETE FROM place WHERE seq = ?", (seq,))
-        sent = (thread.sender, said.origin.ref, seq)
+        sent = (thread.sender.number, said.origin.ref, seq)
         delete("DELETE FROM ref WHERE sender = ? AND ref = ? AND seq = ?", sent)
         if (original := message.edit_of or message.redact_of) is not None:
             delete("DELETE FROM change WHERE original = ? AND seq = ?", (original, seq))

@@ -16,6 +16,11 @@ No file is touched here.
 import msgspec
 
 from framing.events import FileFacts, Message
+from framing.names import key
+
+Sent = tuple[str, int, str]
+"""What tells a message from all others that were ever sent: the key of its sender's nick, their id,
+and the ref they gave it."""
 
 
 class Origin(msgspec.Struct, omit_defaults=True, gc=False):
@@ -36,6 +41,11 @@ class Said(msgspec.Struct, gc=False):
     def seq(self) -> int:
         """Place in the log."""
         return self.message.seq
+
+    @property
+    def sent(self) -> Sent:
+        """What tells it from all others."""
+        return key(self.message.from_), self.message.id, self.origin.ref
 
     def place(self, seq: int) -> None:
         """Take the place ``seq``."""

@@ -1,0 +1,100 @@
+"""Which refs were used: what was sent again is known, and what was not is new, whatever the order
+of the refs and whatever happens to the index meanwhile."""
+
+import contextlib
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from framing.events import Ok
+from framing.requests import Join, Say
+from parley.server.index import tables
+from parley.server.index.index import IndexUnavailableError
+from tests.parts.house import Client, House
+from tests.parts.test_index import full_disk
+
+NAMES = ("", "x-", "x-1", "y", "é\U0010ffff")
+REFS = st.builds("{}{}".format, st.sampled_from(NAMES), st.integers(0, 30)).filter(bool)
+SAID = st.lists(st.tuples(st.integers(1, 2), REFS), min_size=1, max_size=6, unique=True)
+BETWEEN = st.sampled_from(
+    ["nothing", "nothing", "flush", "commit", "full", "restart", "crash", "anew", "rotate", "drop"]
+)
+
+
+class Ann:
+    """Somebody with two windows, who comes back when the server does."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.token: str | None = None
+        self.known: dict[tuple[int, str], int] = {}
+        self.windows: dict[int, Client] = {}
+
+    def come(self) -> None:
+        for id_ in (1, 2):
+            self.windows[id_] = client = self.house.connect()
+            self.house.ask(client, Join("ann", id_, 0.0, token=self.token, bot=True))
+            self.house.quiet()
+            for event in client.events():
+                self.token = getattr(event, "token", None) or self.token
+
+    def say(self, said: list[tuple[int, str]]) -> None:
+        """Say all in one tick, and look at the answers."""
+        for id_, ref in said:
+            self.house.ask(self.windows[id_], Say(ref, f"text of {ref}"))
+        self.house.tick()
+        newest = 0
+        for id_, client in self.windows.items():
+            answers = [event for event in client.events() if isinstance(event, Ok)]
+            refs = [ref for by, ref in said if by == id_]
+            assert [ok.ref for ok in answers] == refs
+            for ok in answers:
+                known = self.known.setdefault((id_, ok.ref or ""), ok.seq or 0)
+                assert ok.seq == known
+                newest = max(newest, known)
+        assert newest <= self.house.log.seq
+        assert len(set(self.known.values())) == len(self.known), "two messages have one seq"
+
+    def forget(self, floor: int) -> None:
+        self.known = {sent: seq for sent, seq in self.known.items() if seq > floor}
+
+
+def happens(house: House, ann: Ann, what: str) -> None:
+    if what == "flush":
+        house.index.flush()
+    elif what == "commit":
+        house.index.commit()
+    elif what == "full":
+        with full_disk(), contextlib.suppress(IndexUnavailableError):
+            house.index.commit()
+    elif what == "rotate":
+        house.rotate()
+    elif what == "drop":
+        house.drop_oldest()
+        ann.forget(house.index.floor)
+    elif what != "nothing":
+        if what == "crash":
+            house.crash()
+        else:
+            house.restart(anew=what == "anew")
+        ann.come()
+
+
+@given(st.lists(st.tuples(SAID, BETWEEN), max_size=14), st.sampled_from([1, 20_000]))
+def test_what_was_sent_is_known_and_nothing_else(
+    steps: list[tuple[list[tuple[int, str]], str]], kept: int
+) -> None:
+    with tempfile.TemporaryDirectory() as place, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tables, "_KEPT", kept)  # senders in memory
+        house = House(Path(place))
+        ann = Ann(house)
+        ann.come()
+        for said, what in steps:
+            ann.say(said)
+            happens(house, ann, what)
+        for sent in list(ann.known):
+            ann.say([sent])
+        house.close()
