@@ -11,6 +11,7 @@ decided whose requests are dealt with. This file only brings them together.
 
 import logging
 import signal
+import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
@@ -97,20 +98,17 @@ class Server:
         """Serve until a SIGINT or SIGTERM, and end in good order. A SIGHUP reloads.
 
         Raises ``LogBrokenError`` if the disk cannot be trusted any more: nothing is
-        acknowledged after that.
+        acknowledged after that. Raises ``sqlite3.DatabaseError`` if the index is damaged.
         """
         garbage.settle()
         self._loop.call_at(self.gate.mono + _SWEEP, self._sweep)
         self.supervisor.ready("serving")
         self.supervisor.keep_alive(self._loop, lambda: self.gate.mono)
-        mark = self.mark
-        while not self._stopped():
-            ready = self._loop.wait(self.gate.mono, self._next_wake())
-            mark("wait")
-            for watcher, events in ready:
-                watcher.ready(events)
-            mark("read")
-            self._tick(clock.now())
+        try:
+            self._turn()
+        except sqlite3.DatabaseError:
+            self._index.let_go()  # whoever deals with it can still read something in it
+            raise
         self.gate.close()
         for quic in self._quic_files:
             quic.close()
@@ -121,6 +119,16 @@ class Server:
         self._close_index()
 
     # The tick
+
+    def _turn(self) -> None:
+        mark = self.mark
+        while not self._stopped():
+            ready = self._loop.wait(self.gate.mono, self._next_wake())
+            mark("wait")
+            for watcher, events in ready:
+                watcher.ready(events)
+            mark("read")
+            self._tick(clock.now())
 
     def _tick(self, moment: Moment) -> None:
         self.gate.at(moment.mono)

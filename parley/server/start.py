@@ -32,6 +32,7 @@ from parley.server.gate import Gate
 from parley.server.ground.durable import make_directory, sync_directory
 from parley.server.ground.limits import Rate
 from parley.server.index.archive import Archive
+from parley.server.index.file import give_up
 from parley.server.index.index import Index, IndexBehindError, PastUnreadableError
 from parley.server.index.retention import Retention
 from parley.server.log.compact import compact
@@ -84,7 +85,10 @@ def start(options: Options, again: Callable[[], Options]) -> Server:
     except OSError as problem:
         raise StartError(f"{problem.filename or options.data}: {problem.strerror}") from None
     except (sqlite3.Error, IndexBehindError) as problem:
-        raise StartError(f"{options.data / 'history.index'} cannot be written: {problem}") from None
+        index_path = options.data / "history.index"
+        if getattr(problem, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+            raise StartError(f"{index_path}: another program has it open; close that") from None
+        raise StartError(f"{index_path} cannot be written: {problem}") from None
     certificate = read_certificate(options)
     try:
         given = take_sockets(os.environ)
@@ -239,9 +243,9 @@ def _open_log(options: Options) -> tuple[Log, Index]:
 
 
 def remove_index(data: Path) -> None:
-    """Delete the index in ``data``. It is derived: the next start makes it again."""
-    for path in data.glob("history.index*"):
-        path.unlink()
+    """Delete the index in ``data``, but for what people have read: the next start makes it
+    again."""
+    give_up(data / "history.index")
 
 
 def _open_with_index(options: Options) -> tuple[Log, Index]:

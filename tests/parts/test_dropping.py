@@ -41,9 +41,10 @@ def test_words_that_were_dropped_take_no_space(house: House) -> None:
     assert [message.text for message in page.messages] == [text]
 
 
-def test_after_a_thousand_drops_all_that_is_left_is_found(house: House) -> None:
+def say_and_drop(house: House, messages: int) -> None:
+    """Say so much that a file is dropped after some eighty messages, again and again."""
     house.retention.keep = Keep(size=200_000, drop=True)
-    for first in range(0, 80_000, 50):
+    for first in range(0, messages, 50):
         for number in range(first, first + 50):
             text = f"word {number} " + "x" * (number % 700)
             message = Message(0, "ann", 1, LOBBY, text, 1.0, len(text))
@@ -54,6 +55,20 @@ def test_after_a_thousand_drops_all_that_is_left_is_found(house: House) -> None:
             house.retention.step(1.0)
         if first % 1000 == 0:
             house.index.commit()
+
+
+def test_drops_do_not_make_the_table_of_words_ever_deeper(house: House) -> None:
+    say_and_drop(house, 6_000)
+    assert house.log.files.number > 50
+    query = "SELECT block FROM words_data WHERE id = 10"  # FTS5's structure record
+    (block,) = house.index.db.execute(query).fetchone()
+    levels = block[4]  # behind a cookie of four bytes
+    assert levels < 20  # SQLite 3.40 reads no more than 2,000
+
+
+@pytest.mark.long
+def test_after_a_thousand_drops_all_that_is_left_is_found(house: House) -> None:
+    say_and_drop(house, 80_000)
     assert house.log.files.number > 1000
     seqs = range(house.index.floor + 1, house.index.seq + 1)
     assert seqs

@@ -1,8 +1,14 @@
 """What was said, changed and taken back; found again; and what has been read."""
 
 import json
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
 
 from tests.conftest import ChatServer, Make
+from tests.server.test_compact import compact
 from tests.server.test_rooms import ask
 from tests.wire import Wire, frame, texts
 
@@ -140,8 +146,32 @@ def test_search_finds_an_edited_text_by_its_words_of_now(server: ChatServer) -> 
     assert (found["seq"], found["text"]) == (seq, "a plum")
 
 
+def nothing(data: Path) -> None:
+    """It is only started again."""
+
+
+def another_version(data: Path) -> None:
+    """Another version of the server has made the index."""
+    db = sqlite3.connect(data / "history.index")
+    with db:
+        db.execute("UPDATE meta SET value = 1 WHERE name = 'version'")
+    db.close()
+
+
+def another_text(data: Path) -> None:
+    """Somebody has changed the history by hand."""
+    path = data / "history.json"
+    path.write_text(path.read_text().replace("public 0", "in public"))
+
+
+def compacted(data: Path) -> None:
+    """Texts that were taken back are taken out."""
+    compact(data)
+
+
+@pytest.mark.parametrize("meanwhile", [nothing, another_version, another_text, compacted])
 def test_what_an_account_has_not_read_is_counted_over_devices_and_restarts(
-    accounts_server: ChatServer,
+    accounts_server: ChatServer, meanwhile: Callable[[Path], None]
 ) -> None:
     server = accounts_server
     bob = server.joined("zed")
@@ -164,6 +194,7 @@ def test_what_an_account_has_not_read_is_counted_over_devices_and_restarts(
     first.close()
     second.close()
     server.stop()
+    meanwhile(server.data)
     server.start()
     third = server.wire()
     assert third.login("alice", "123", 3)["unread"] == {"#lobby": 1}

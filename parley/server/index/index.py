@@ -29,6 +29,7 @@ from typing import Final, NamedTuple
 
 from framing.names import LOBBY
 from parley.server.ground import durable
+from parley.server.index.file import connect, connected, delete, taken_from
 from parley.server.index.readmarks import ReadMarks
 from parley.server.index.tables import Tables
 from parley.server.log.log import Log, Position, Span, Stored, UnreadableError
@@ -107,41 +108,45 @@ class Index:
         self.db = self._open()
 
     def _open(self) -> sqlite3.Connection:
+        db = connected(self._path)
         try:
-            db = self._connect()
-            kept = dict(db.execute("SELECT name, value FROM meta"))
-            usable = kept["version"] == _VERSION and (kept["closed"] or kept["boot"] == self._boot)
-            if usable:
-                position = Position(kept["end"], kept["seq"], kept["crc"], kept["number"])
-                closed = db.execute("SELECT number, size, mtime_ns FROM closed").fetchall()
-                last = Stamp(kept["size"], kept["mtime_ns"])
-                self.checkpoint = Checkpoint(position, {n: Stamp(*of) for n, *of in closed}, last)
-                self.low = kept["low"]
-                self.floor = kept["floor"]
-                self._low_offset = kept["low_offset"]
+            if db is not None and self._is_usable(db):
                 return db
-            db.close()
+        except BaseException:
+            if db is not None:
+                db.close()
+            raise
+        return self._made_anew(db)
+
+    def _is_usable(self, db: sqlite3.Connection) -> bool:
+        """Tell whether the file is one to go on with, and if so where it stands."""
+        try:
+            kept = dict(db.execute("SELECT name, value FROM meta"))
+            if kept["version"] != _VERSION or not (kept["closed"] or kept["boot"] == self._boot):
+                return False
+            position = Position(kept["end"], kept["seq"], kept["crc"], kept["number"])
+            closed = db.execute("SELECT number, size, mtime_ns FROM closed").fetchall()
+            last = Stamp(kept["size"], kept["mtime_ns"])
+            self.checkpoint = Checkpoint(position, {n: Stamp(*of) for n, *of in closed}, last)
+            self.low = kept["low"]
+            self.floor = kept["floor"]
+            self._low_offset = kept["low_offset"]
+        except sqlite3.OperationalError as problem:
+            if problem.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+                raise  # the disk, or another program, keeps it
+            return False  # a table is not there
         except (sqlite3.DatabaseError, KeyError, UnicodeDecodeError):
-            pass  # SQLite's word on a damaged file may quote what is no text
-        return self._make()
+            return False  # SQLite's word on a damaged file may quote what is no text
+        return True
 
-    def _connect(self) -> sqlite3.Connection:
-        if self._path is not None:
-            self._path.touch(0o600)
-        db = sqlite3.connect(self._path or ":memory:", isolation_level=None, cached_statements=64)
-        db.execute("PRAGMA synchronous=OFF")
-        db.execute("PRAGMA locking_mode=EXCLUSIVE")
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA cache_size=-16384")
-        return db
-
-    def _make(self) -> sqlite3.Connection:
-        if self._path is not None:
-            for suffix in ("", "-wal", "-shm", "-journal"):
-                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
-        db = self._connect()
+    def _made_anew(self, before: sqlite3.Connection | None) -> sqlite3.Connection:
+        """Make the file anew, with what people have read by the one ``before``."""
+        marks = taken_from(before)
+        delete(self._path)
+        db = connect(self._path)
         Tables.make(db)
         ReadMarks.make(db)
+        ReadMarks.give(db, marks)
         self.checkpoint = None
         return db
 
@@ -156,11 +161,11 @@ class Index:
         """
         self._log = log
         if not trusted and self.checkpoint is not None:
-            self.db.close()
-            self.db = self._make()
+            self.db = self._made_anew(self.db)
         self.tables = Tables(self.db)
         self.read = ReadMarks(self.db)
         if not trusted:
+            self.read.none_behind(log.seq)
             self.low = log.seq + 1
             self.floor = floor
             self._low_offset = log.files.address(log.position.end)
@@ -384,6 +389,10 @@ class Index:
                 closed = True
         self.db.close()
         return closed
+
+    def let_go(self) -> None:
+        """Close the file as it is, since it is damaged."""
+        self.db.close()
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
