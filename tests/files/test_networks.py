@@ -14,14 +14,14 @@ from tests.conftest import ROOT, ChatServer
 
 DATA = random.Random(11).randbytes(600_000)
 
-WEATHERS = {
-    "nothing": Weather(),
-    "1 % lost": Weather(loss=1),
-    "5 % lost": Weather(loss=5),
-    "100 ms": Weather(delay=0.05),
-    "100 ms, reordered": Weather(delay=0.05, reorder=25),
-    "100 ms, 1 % lost, reordered": Weather(loss=1, delay=0.05, reorder=5),
-}
+WEATHERS = [
+    pytest.param(Weather(), id="nothing"),
+    pytest.param(Weather(loss=1), id="1 % lost", marks=pytest.mark.long),
+    pytest.param(Weather(loss=5), id="5 % lost"),
+    pytest.param(Weather(delay=0.05), id="100 ms", marks=pytest.mark.long),
+    pytest.param(Weather(delay=0.05, reorder=25), id="100 ms, reordered", marks=pytest.mark.long),
+    pytest.param(Weather(loss=1, delay=0.05, reorder=5), id="100 ms, 1 % lost, reordered"),
+]
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 
@@ -44,7 +44,7 @@ def far(network: Network, tmp_path: Path) -> Iterator[ChatServer]:
     server.end()
 
 
-@pytest.mark.parametrize("weather", WEATHERS.values(), ids=WEATHERS.keys())
+@pytest.mark.parametrize("weather", WEATHERS)
 @pytest.mark.parametrize("udp", ["off", "on"], ids=["tcp", "quic"])
 def test_every_file_is_whole_both_ways(
     network: Network,

@@ -74,8 +74,14 @@ def store(wire: Wire, path: Path, port: int) -> None:
 
 @pytest.mark.parametrize(
     ("loss", "delay", "jitter"),
-    [(0, 0, 0), (1, 0, 0), (5, 0, 0), (0, 0.05, 0), (0, 0.002, 0.004), (2, 0.01, 0.002)],
-    ids=["clean", "1 % lost", "5 % lost", "100 ms", "reordered", "all of it"],
+    [
+        pytest.param(0, 0, 0, id="clean"),
+        pytest.param(1, 0, 0, id="1 % lost", marks=pytest.mark.long),
+        pytest.param(5, 0, 0, id="5 % lost"),
+        pytest.param(0, 0.05, 0, id="100 ms", marks=pytest.mark.long),
+        pytest.param(0, 0.002, 0.004, id="reordered", marks=pytest.mark.long),
+        pytest.param(2, 0.01, 0.002, id="all of it"),
+    ],
 )
 def test_a_file_is_whole_over_a_bad_network_both_ways(
     server: ChatServer, tmp_path: Path, loss: float, delay: float, jitter: float

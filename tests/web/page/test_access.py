@@ -30,8 +30,15 @@ def check(person: Person, state: str) -> None:
     assert not report, "\n".join(report)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize(
+    ("size", "scheme"),
+    [
+        pytest.param(DESKTOP, "light", id="desktop-light"),
+        pytest.param(PHONE, "dark", id="phone-dark"),
+        pytest.param(DESKTOP, "dark", id="desktop-dark", marks=pytest.mark.long),
+        pytest.param(PHONE, "light", id="phone-light", marks=pytest.mark.long),
+    ],
+)
 def test_axe_finds_nothing(visit: Visit, scheme: str, size: dict[str, int]) -> None:
     name = f"axe-{scheme}-{size['width']}"
     ann = visit(color_scheme=scheme, viewport=size, reduced_motion="reduce")
