@@ -82,6 +82,9 @@ def start(options: Options, again: Callable[[], Options]) -> Server:
         log, index = _open_log(options)
     except LogBrokenError:
         raise
+    except (FileExistsError, NotADirectoryError):
+        text = f"--data {options.data}: a file stands where a directory is to be"
+        raise StartError(text) from None
     except OSError as problem:
         raise StartError(f"{problem.filename or options.data}: {problem.strerror}") from None
     except (sqlite3.Error, IndexBehindError) as problem:

@@ -34,6 +34,17 @@ def test_bad_usage_is_explained_and_exits_with_2(options: list[str]) -> None:
     assert "usage" in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("beside", ["file", "file/in it"])
+def test_a_file_where_the_data_should_be_is_explained(tmp_path: Path, beside: str) -> None:
+    (tmp_path / "file").touch()
+    data = tmp_path / beside
+    command = [sys.executable, str(ROOT / "chat_server.py"), "0", "--data", str(data)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1
+    says = f"chat_server: --data {data}: a file stands where a directory is to be"
+    assert done.stderr.startswith(says)
+
+
 def test_a_port_in_use_is_explained(server: ChatServer, make_server: Make) -> None:
     other = make_server()
     other.launch(port=server.port)
