@@ -254,10 +254,14 @@ def remove_index(data: Path) -> None:
 def _open_with_index(options: Options) -> tuple[Log, Index]:
     index = Index(options.data / "history.index", _boot())
     path = options.data / "history.json"
-    recovery = Recovery(path, index.checkpoint)
-    log = Log(recovery.files, recovery.position, options.fsync, recovery.began)
-    index.start(log, recovery.tail, recovery.trusted is not None, recovery.floor)
-    Archive(log, index).deeds()  # if it is damaged, it is better known here
+    try:
+        recovery = Recovery(path, index.checkpoint)
+        log = Log(recovery.files, recovery.position, options.fsync, recovery.began)
+        index.start(log, recovery.tail, recovery.trusted is not None, recovery.floor)
+        Archive(log, index).deeds()  # if it is damaged, it is better known here
+    except BaseException:
+        index.let_go()  # whoever deals with it can still read something in it
+        raise
     if index.behind:
         logger.info("making the index of %d records, newest first; the chat goes on", log.seq)
     return log, index

@@ -88,6 +88,28 @@ def test_where_there_are_none_there_are_none(house: House, content: bytes) -> No
     assert read_by_ann(house) == [None, None, None]
 
 
+def test_an_index_that_turns_out_damaged_at_the_start_leaves_them(marked: House) -> None:
+    query = "SELECT rootpage FROM sqlite_master WHERE name = 'deed'"
+    ((page,),) = marked.index.db.execute(query)
+    marked.close()
+    path = marked.data / "history.index"
+    whole = path.read_bytes()
+    at = (page - 1) * 4096
+    path.write_bytes(whole[:at] + b"\xff" * 4096 + whole[at + 4096 :])
+    program = [sys.executable, str(ROOT / "chat_server.py"), "0", "--data", str(marked.data)]
+    with subprocess.Popen(program, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        said = ""
+        for line in server.stderr:
+            said += line
+            if "listening on" in line:
+                break
+        server.terminate()
+    assert "making it again" in said
+    marked._open()
+    assert read_by_ann(marked) == [3, 2, 1_000_000]
+
+
 def test_an_index_that_somebody_looks_into_is_not_deleted(marked: House) -> None:
     marked.log.close()
     marked.index.close()
