@@ -72,9 +72,14 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:  # while it was starting; later the loop hears of it
         return 130
     except sqlite3.DatabaseError as problem:
-        remove_index(options.data)
+        try:
+            remove_index(options.data)
+        except (OSError, sqlite3.OperationalError) as why:
+            done = f"It cannot be removed ({why}): remove it"
+        else:
+            done = "It has been removed"
         print(
-            f"chat_server: history.index is damaged ({problem}). It has been removed; history.json "
+            f"chat_server: history.index is damaged ({problem}). {done}; history.json "
             f"is whole, and the next start makes the index from it",
             file=sys.stderr,
         )

@@ -32,7 +32,7 @@ from parley.server.gate import Gate
 from parley.server.ground.durable import make_directory, sync_directory
 from parley.server.ground.limits import Rate
 from parley.server.index.archive import Archive
-from parley.server.index.file import give_up
+from parley.server.index.file import give_up, is_held
 from parley.server.index.index import Index, IndexBehindError, PastUnreadableError
 from parley.server.index.retention import Retention
 from parley.server.log.compact import compact
@@ -89,7 +89,7 @@ def start(options: Options, again: Callable[[], Options]) -> Server:
         raise StartError(f"{problem.filename or options.data}: {problem.strerror}") from None
     except (sqlite3.Error, IndexBehindError) as problem:
         index_path = options.data / "history.index"
-        if getattr(problem, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+        if is_held(problem):
             raise StartError(f"{index_path}: another program has it open; close that") from None
         raise StartError(f"{index_path} cannot be written: {problem}") from None
     certificate = read_certificate(options)
@@ -215,7 +215,15 @@ def compact_history(options: Options) -> str:
         raise StartError(f"{problem.filename or path}: {problem.strerror}") from None
     except ValueError as problem:
         raise StartError(f"{path}: {problem}; a start of the server says more") from None
-    remove_index(options.data)
+    try:
+        remove_index(options.data)
+    except sqlite3.OperationalError as problem:
+        why = "another program has it open; close that" if is_held(problem) else problem
+        raise StartError(
+            f"the history is rewritten, but {options.data / 'history.index'} still has the texts "
+            f"that are gone from it: {why}. The next start of the server, or --compact again, "
+            f"makes an end of them"
+        ) from None
     after = sum(p.stat().st_size for p in paths)
     return f"{path}: {gone} texts that were taken back are gone, {before} bytes became {after}"
 

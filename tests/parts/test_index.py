@@ -27,10 +27,11 @@ from tests.parts.house import Client, House
 
 
 @contextlib.contextmanager
-def full_disk() -> Iterator[None]:
-    """No file grows: SQLite's log is begun anew by each of its transactions."""
+def full_disk(left: int = 1024) -> Iterator[None]:
+    """No file grows beyond ``left`` bytes: SQLite's log is begun anew by each of its
+    transactions."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (left, hard))
     try:
         yield
     finally:

@@ -3,14 +3,19 @@
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+import chat_server
 from framing.requests import Join, Say
 from parley.server.index.file import give_up
 from parley.server.index.index import Index
+from parley.server.operating import reporting
 from tests.conftest import ROOT
 from tests.parts.house import House
+from tests.parts.test_index import full_disk
 
 
 def read_by_ann(house: House) -> list[int | None]:
@@ -88,6 +93,59 @@ def test_where_there_are_none_there_are_none(house: House, content: bytes) -> No
     assert read_by_ann(house) == [None, None, None]
 
 
+@pytest.mark.parametrize("left", [1024, 32_768])  # with that it can still be read
+@pytest.mark.parametrize("deal", [give_up, lambda path: Index(path, "boot")])
+def test_a_full_disk_loses_none(marked: House, deal: Callable[[Path], object], left: int) -> None:
+    for number in range(2_000):
+        marked.index.read.move(f"somebody {number}", "#lobby", 3)
+    marked.index.commit()
+    marked.index.db.execute("UPDATE meta SET value = -1 WHERE name = 'version'")
+    marked.log.close()
+    marked.index.db.close()
+    path = marked.data / "history.index"
+    with full_disk(left), pytest.raises(sqlite3.OperationalError):
+        deal(path)
+    assert not list(marked.data.glob("*.new*"))
+    marked._open()
+    assert not marked.trusted
+    assert read_by_ann(marked) == [3, 2, 1_000_000]
+
+
+def test_a_damaged_index_that_cannot_be_given_up_is_said_to_be_there(
+    marked: House, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def damaged(*_: object) -> None:
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    marked.close()
+    monkeypatch.setattr(chat_server, "start", damaged)
+    monkeypatch.setattr(reporting, "set_up", lambda *_: None)
+    with full_disk():
+        assert chat_server.main(["--data", str(marked.data)]) == 1
+    assert "It cannot be removed (disk I/O error): remove it" in capsys.readouterr().err
+    marked._open()
+    assert read_by_ann(marked) == [3, 2, 1_000_000]
+
+
+def test_a_file_of_a_kind_that_is_not_known_is_made_anew(marked: House) -> None:
+    marked.close()
+    path = marked.data / "history.index"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:44] + b"\0\0\0\x09" + whole[48:])  # the format of its schema
+    marked._open()
+    assert not marked.trusted
+    assert read_by_ann(marked) == [None, None, None]
+
+
+def test_a_name_that_is_no_text_any_more_ends_no_start(marked: House) -> None:
+    marked.close()
+    path = marked.data / "history.index"
+    path.write_bytes(path.read_bytes().replace(b"low_offset", b"\xffow_offset"))
+    marked._open()
+    assert not marked.trusted
+    assert read_by_ann(marked) == [3, 2, 1_000_000]
+
+
 def test_an_index_that_turns_out_damaged_at_the_start_leaves_them(marked: House) -> None:
     query = "SELECT rootpage FROM sqlite_master WHERE name = 'deed'"
     ((page,),) = marked.index.db.execute(query)
@@ -106,6 +164,22 @@ def test_an_index_that_turns_out_damaged_at_the_start_leaves_them(marked: House)
                 break
         server.terminate()
     assert "making it again" in said
+    marked._open()
+    assert read_by_ann(marked) == [3, 2, 1_000_000]
+
+
+def test_what_is_given_up_while_somebody_looks_into_it_is_not_deleted(marked: House) -> None:
+    marked.close()
+    path = marked.data / "history.index"
+    other = sqlite3.connect(path)
+    other.execute("PRAGMA locking_mode=EXCLUSIVE")
+    other.execute("BEGIN IMMEDIATE")
+    program = [sys.executable, str(ROOT / "chat_server.py"), "--data", str(marked.data)]
+    done = subprocess.run([*program, "--compact"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "another program has it open" in done.stderr
+    assert "Traceback" not in done.stderr
+    other.close()
     marked._open()
     assert read_by_ann(marked) == [3, 2, 1_000_000]
 

@@ -3,8 +3,11 @@
 import contextlib
 import sqlite3
 from pathlib import Path
+from typing import Final
 
 from parley.server.index.readmarks import Mark, ReadMarks
+
+_BESIDE: Final = ("-wal", "-shm", "-journal")  # what SQLite keeps beside a file
 
 
 def connect(path: Path | None) -> sqlite3.Connection:
@@ -28,12 +31,13 @@ def connect(path: Path | None) -> sqlite3.Connection:
 
 
 def connected(path: Path | None) -> sqlite3.Connection | None:
-    """Open the file at ``path`` as ``connect`` does; None if that is no database."""
+    """Open the file at ``path`` as ``connect`` does; None if that is no database, or none of a kind
+    that SQLite knows."""
     try:
         return connect(path)
-    except sqlite3.OperationalError:
-        raise
-    except (sqlite3.DatabaseError, UnicodeDecodeError):
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as problem:
+        if is_kept(problem):
+            raise
         return None
 
 
@@ -46,25 +50,56 @@ def taken_from(db: sqlite3.Connection | None) -> list[Mark]:
     return marks
 
 
-def delete(path: Path | None) -> None:
+def delete(path: Path) -> None:
     """Delete the file and what SQLite keeps beside it."""
-    if path is not None:
-        for suffix in ("", "-wal", "-shm", "-journal"):
+    for suffix in ("", *_BESIDE):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def leave_marks(path: Path, before: sqlite3.Connection | None) -> None:
+    """Leave nothing at ``path`` but what people have read by the file that is there, which
+    ``before`` has open and which is closed; no file, if that is nothing.
+
+    Raises ``OSError`` or ``sqlite3.OperationalError`` if the disk does not let it: then it is there
+    as it was. So it is for whoever dies on the way.
+    """
+    marks = taken_from(before)
+    if not marks:
+        delete(path)
+        return
+    new = path.with_name(path.name + ".new")
+    delete(new)
+    try:
+        new.touch(0o600)
+        with contextlib.closing(sqlite3.connect(new, isolation_level=None)) as db:
+            ReadMarks.make(db)
+            ReadMarks.give(db, marks)  # durable, as SQLite is by itself
+        for suffix in _BESIDE:
             path.with_name(path.name + suffix).unlink(missing_ok=True)
+        new.replace(path)
+    except BaseException:
+        delete(new)
+        raise
 
 
 def give_up(path: Path) -> None:
     """Delete the index at ``path``: the next start makes it again. What people have read is kept,
     if it can be read.
 
-    Raises ``OSError`` or ``sqlite3.OperationalError`` if the disk does not let it.
+    Raises ``OSError`` or ``sqlite3.OperationalError`` if the disk does not let it, or another
+    program has it open.
     """
-    marks: list[Mark] = []
-    with contextlib.suppress(sqlite3.OperationalError):
-        marks = taken_from(connected(path))
-    delete(path)
-    if marks:
-        db = connect(path)
-        ReadMarks.make(db)
-        ReadMarks.give(db, marks)
-        db.close()
+    leave_marks(path, connected(path))
+
+
+def is_kept(problem: Exception) -> bool:
+    """Tell whether it is that the disk, or another program, keeps the file; else what stands in it
+    is not what should."""
+    # That something is no text Python says by itself, with no code of SQLite's.
+    code = getattr(problem, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return isinstance(problem, sqlite3.OperationalError) and code != sqlite3.SQLITE_ERROR
+
+
+def is_held(problem: Exception) -> bool:
+    """Tell whether it is that another program has the file open."""
+    return getattr(problem, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY

@@ -29,7 +29,7 @@ from typing import Final, NamedTuple
 
 from framing.names import LOBBY
 from parley.server.ground import durable
-from parley.server.index.file import connect, connected, delete, taken_from
+from parley.server.index.file import connect, connected, is_kept, leave_marks
 from parley.server.index.readmarks import ReadMarks
 from parley.server.index.tables import Tables
 from parley.server.log.log import Log, Position, Span, Stored, UnreadableError
@@ -131,22 +131,21 @@ class Index:
             self.low = kept["low"]
             self.floor = kept["floor"]
             self._low_offset = kept["low_offset"]
-        except sqlite3.OperationalError as problem:
-            if problem.sqlite_errorcode != sqlite3.SQLITE_ERROR:
-                raise  # the disk, or another program, keeps it
-            return False  # a table is not there
-        except (sqlite3.DatabaseError, KeyError, UnicodeDecodeError):
+        except (sqlite3.DatabaseError, KeyError, UnicodeDecodeError) as problem:
+            if is_kept(problem):
+                raise
             return False  # SQLite's word on a damaged file may quote what is no text
         return True
 
     def _made_anew(self, before: sqlite3.Connection | None) -> sqlite3.Connection:
         """Make the file anew, with what people have read by the one ``before``."""
-        marks = taken_from(before)
-        delete(self._path)
+        if self._path is not None:
+            leave_marks(self._path, before)
+        elif before is not None:
+            before.close()
         db = connect(self._path)
         Tables.make(db)
         ReadMarks.make(db)
-        ReadMarks.give(db, marks)
         self.checkpoint = None
         return db
 

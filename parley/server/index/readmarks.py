@@ -24,9 +24,9 @@ class ReadMarks:
 
     @staticmethod
     def make(db: sqlite3.Connection) -> None:
-        """Make the table in a new index."""
+        """Make the table in a new index, if it has not been left by the one before."""
         db.execute(
-            "CREATE TABLE mark (person TEXT, stream TEXT, seq INTEGER,"
+            "CREATE TABLE IF NOT EXISTS mark (person TEXT, stream TEXT, seq INTEGER,"
             " PRIMARY KEY (person, stream)) WITHOUT ROWID"
         )
 
