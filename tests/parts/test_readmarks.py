@@ -1,5 +1,6 @@
 """What people have read outlives the index, when that has to be made anew."""
 
+import contextlib
 import sqlite3
 import subprocess
 import sys
@@ -146,14 +147,39 @@ def test_a_name_that_is_no_text_any_more_ends_no_start(marked: House) -> None:
     assert read_by_ann(marked) == [3, 2, 1_000_000]
 
 
-def test_an_index_that_turns_out_damaged_at_the_start_leaves_them(marked: House) -> None:
-    query = "SELECT rootpage FROM sqlite_master WHERE name = 'deed'"
-    ((page,),) = marked.index.db.execute(query)
-    marked.close()
-    path = marked.data / "history.index"
+def damage(house: House, table: str) -> None:
+    """The disk has changed the page where ``table`` begins."""
+    path = house.data / "history.index"
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        query = "SELECT rootpage FROM sqlite_master WHERE name = ?"
+        ((page,),) = db.execute(query, (table,))
     whole = path.read_bytes()
     at = (page - 1) * 4096
     path.write_bytes(whole[:at] + b"\xff" * 4096 + whole[at + 4096 :])
+
+
+def test_an_index_that_turns_out_damaged_at_the_end_leaves_them(marked: House) -> None:
+    marked.close()
+    damage(marked, "ref")
+    marked._open()
+    assert marked.trusted
+    client = marked.connect()
+    marked.ask(client, Join("eve", 1, 0.0))
+    marked.quiet()
+    marked.ask(client, Say("r", "text"))
+    marked.quiet()
+    marked.log.close()
+    with pytest.raises(sqlite3.DatabaseError, match="malformed") as found:
+        marked.index.close()
+    give_up(marked.data / "history.index")
+    assert found.tb is not None  # in it everything is still there
+    marked._open()
+    assert read_by_ann(marked) == [3, 2, 1_000_000]
+
+
+def test_an_index_that_turns_out_damaged_at_the_start_leaves_them(marked: House) -> None:
+    marked.close()
+    damage(marked, "deed")
     program = [sys.executable, str(ROOT / "chat_server.py"), "0", "--data", str(marked.data)]
     with subprocess.Popen(program, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr is not None

@@ -376,17 +376,19 @@ class Index:
         it may still have to go to the disk, which takes as long as ``go_on`` says that it may.
         """
         closed = False
-        with contextlib.suppress(IndexUnavailableError):
-            self.commit()
-            self._sync()
-            # All must be durable before it is called so.
-            if self._path is None or durable.synced(self._path, go_on):
-                self.db.execute("PRAGMA synchronous=FULL")
-                with self._transaction():
-                    self._checkpoint(self._log.position, closed=True)
+        try:
+            with contextlib.suppress(IndexUnavailableError):
+                self.commit()
                 self._sync()
-                closed = True
-        self.db.close()
+                # All must be durable before it is called so.
+                if self._path is None or durable.synced(self._path, go_on):
+                    self.db.execute("PRAGMA synchronous=FULL")
+                    with self._transaction():
+                        self._checkpoint(self._log.position, closed=True)
+                    self._sync()
+                    closed = True
+        finally:
+            self.db.close()
         return closed
 
     def let_go(self) -> None:
