@@ -32,7 +32,7 @@ from parley.server.gate import Gate
 from parley.server.ground.durable import make_directory, sync_directory
 from parley.server.ground.limits import Rate
 from parley.server.index.archive import Archive
-from parley.server.index.file import give_up, is_held
+from parley.server.index.file import give_up, is_held, is_kept
 from parley.server.index.index import Index, IndexBehindError, PastUnreadableError
 from parley.server.index.retention import Retention
 from parley.server.log.compact import compact
@@ -92,6 +92,22 @@ def start(options: Options, again: Callable[[], Options]) -> Server:
         if is_held(problem):
             raise StartError(f"{index_path}: another program has it open; close that") from None
         raise StartError(f"{index_path} cannot be written: {problem}") from None
+    try:
+        return _listening(options, again, accounts, secret, log, index)
+    except BaseException:
+        index.let_go()  # whoever deals with it can still read something in it
+        raise
+
+
+def _listening(
+    options: Options,
+    again: Callable[[], Options],
+    accounts: Accounts,
+    secret: Secret,
+    log: Log,
+    index: Index,
+) -> Server:
+    """Return a server over these that listens."""
     certificate = read_certificate(options)
     try:
         given = take_sockets(os.environ)
@@ -245,9 +261,9 @@ def _open_log(options: Options) -> tuple[Log, Index]:
     """Open the log and its index; an index that turns out damaged is made anew."""
     try:
         return _open_with_index(options)
-    except sqlite3.OperationalError:
-        raise  # the disk, not what is on it
     except (sqlite3.DatabaseError, UnicodeDecodeError, PastUnreadableError) as problem:
+        if is_kept(problem):
+            raise
         logger.warning("%s: %s; making it again", options.data / "history.index", problem)
         remove_index(options.data)
         return _open_with_index(options)

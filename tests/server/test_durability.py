@@ -202,15 +202,38 @@ def test_a_full_disk_refuses_and_recovers(server: ChatServer) -> None:
     assert server.said.count("cannot write the log") == 1
 
 
-def injecting(server: ChatServer, fault: str) -> tuple[str, ...]:
-    """Return what to start the server under, so that ``fault`` befalls its history.json."""
+def injecting(server: ChatServer, fault: str, file: str = "history.json") -> tuple[str, ...]:
+    """Return what to start the server under, so that ``fault`` befalls its ``file``."""
     call = fault.partition(":")[0]
-    path = str(server.data / "history.json")
+    path = str(server.data / file)
     trace = ("-e", f"trace={call}", "-e", f"inject={fault}")
     return ("strace", "-D", "-f", "-qq", "-o", "/dev/null", "-P", path, *trace)
 
 
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+
+
+@needs_strace
+@pytest.mark.parametrize("when", range(1, 13, 2))
+def test_an_index_of_which_a_sector_is_lost_is_made_again(server: ChatServer, when: int) -> None:
+    ann = server.joined("ann")
+    for number in range(30):
+        ann.say(f"m{number}")
+    assert server.stop() == 0
+    server.prefix = injecting(server, f"pread64:error=EIO:when={when}", "history.index")
+    try:
+        server.start()
+        bob = server.wire()
+        bob.join("bob", since=0)
+    except (AssertionError, OSError):  # it was not read while the index was opened
+        assert server.wait() == 1
+        assert "history.index is damaged" in server.said and "It has been removed" in server.said
+        server.prefix = ()
+        server.start()
+        bob = server.wire()
+        bob.join("bob", since=0)
+    assert texts([bob.until("history", end=True)]) == [f"m{number}" for number in range(30)]
+    bob.say("and on")
 
 
 @needs_strace

@@ -9,6 +9,15 @@ from parley.server.index.readmarks import Mark, ReadMarks
 
 _BESIDE: Final = ("-wal", "-shm", "-journal")  # what SQLite keeps beside a file
 
+_NOT_KEPT: Final = frozenset(
+    {
+        sqlite3.SQLITE_ERROR,  # no such table
+        sqlite3.SQLITE_IOERR_READ,  # a sector is lost
+        sqlite3.SQLITE_IOERR_SHORT_READ,
+        sqlite3.SQLITE_IOERR_CORRUPTFS,
+    }
+)
+
 
 def connect(path: Path | None) -> sqlite3.Connection:
     """Open the file at ``path``, None: one in memory. A new one is empty.
@@ -93,11 +102,11 @@ def give_up(path: Path) -> None:
 
 
 def is_kept(problem: Exception) -> bool:
-    """Tell whether it is that the disk, or another program, keeps the file; else what stands in it
-    is not what should."""
+    """Tell whether it is that the disk is full or refuses, or another program keeps the file; else
+    what stands in it is lost, or not what should."""
     # That something is no text Python says by itself, with no code of SQLite's.
     code = getattr(problem, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-    return isinstance(problem, sqlite3.OperationalError) and code != sqlite3.SQLITE_ERROR
+    return isinstance(problem, sqlite3.OperationalError) and code not in _NOT_KEPT
 
 
 def is_held(problem: Exception) -> bool:
