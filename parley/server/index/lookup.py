@@ -108,7 +108,9 @@ class Lookup:
 
     def find_refs(self, sent: Sequence[Sent]) -> dict[Sent, Span]:
         """Return where those of the messages ``sent`` are that there are, as ``find_ref`` does, for
-        many in a fraction of the time. All that is not dropped must be in the index."""
+        many in a fraction of the time. All that is not dropped must be in the index.
+
+        Whoever asks sends them: of those that are not there the refs count as used from now on."""
         index = self._index
         recent, sender_of = index.recent, index.tables.sender
         found: dict[Sent, Span] = {}
