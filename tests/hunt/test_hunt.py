@@ -72,8 +72,8 @@ def test_a_broken_run_is_rejected(good: Run, harm: Any, says: str) -> None:
     )
 
 
-def test_half_a_minute_of_the_hunt_finds_nothing() -> None:
-    command = [sys.executable, "-m", "benchmarks.hunt", "--minutes", "0.5"]
+def test_some_seconds_of_the_hunt_find_nothing() -> None:
+    command = [sys.executable, "-m", "benchmarks.hunt", "--minutes", "0.25"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
     assert "nothing violated" in done.stdout
