@@ -1,11 +1,17 @@
 """What a client tells and asks again after a connection that broke, and up to where it was."""
 
+import asyncio
 import os
 import signal
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from parley.client.session.happenings import Change, Status
+from parley.client.session.joining import Settings
+from parley.client.session.reconnecting import Reconnecting
 from tests.client.conftest import Open
 from tests.client.hostile import FakeServer, Peer
 from tests.conftest import ChatServer
@@ -126,3 +132,29 @@ def test_after_a_restart_who_was_here_before_is_not_told_of(
     ann.see("see who is here")
     ann.type("/who\r")
     ann.see("bob  online", not_="bob joined")
+
+
+def test_who_asks_for_a_try_is_tried_for_soon_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("random.uniform", lambda _least, most: most)
+    delays: list[float] = []
+    tries = 0
+
+    async def refused() -> None:
+        nonlocal tries
+        tries += 1
+        raise ConnectionRefusedError
+
+    def changed(change: Change) -> None:
+        if change.status is Status.WAITING:
+            assert change.retry_at is not None
+            delays.append(round(change.retry_at - time.monotonic(), 1))
+            if len(delays) == 3:
+                reconnecting.try_now()
+            elif len(delays) == 5:
+                reconnecting.stop()
+
+    reconnecting = Reconnecting(Settings("localhost", 1, "ann", 1), changed)
+    with ThreadPoolExecutor(1) as other:  # in this thread chromium's tests leave a loop running
+        other.submit(asyncio.run, reconnecting.run(refused)).result(20)
+    assert delays == [0.5, 1.0, 2.0, 0.5, 1.0]
+    assert tries == 5

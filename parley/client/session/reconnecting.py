@@ -1,7 +1,8 @@
 """Coming back by itself: when to try again, and when to give up.
 
 Clients of a server that has restarted must not all come at once, so a try comes after a random part
-of a delay that doubles with each ("full jitter": Brooker, AWS Architecture Blog, 2015).
+of a delay that doubles with each ("full jitter": Brooker, AWS Architecture Blog, 2015). Whoever
+asks for a try by hand begins with the shortest again.
 """
 
 import asyncio
@@ -92,6 +93,8 @@ class Reconnecting:
             self._change(Change(Status.WAITING, problem, word, time.monotonic() + delay))
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._now.wait(), delay)
+            if self._now.is_set():
+                tries = 0  # somebody is there who wants it: they do not come all at once
         self._change(Change(Status.ENDED))
 
     def _was_steady(self) -> bool:
