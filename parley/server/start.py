@@ -88,10 +88,8 @@ def start(options: Options, again: Callable[[], Options]) -> Server:
     except OSError as problem:
         raise StartError(f"{problem.filename or options.data}: {problem.strerror}") from None
     except (sqlite3.Error, IndexBehindError) as problem:
-        index_path = options.data / "history.index"
-        if is_held(problem):
-            raise StartError(f"{index_path}: another program has it open; close that") from None
-        raise StartError(f"{index_path} cannot be written: {problem}") from None
+        why = _why_kept(problem)
+        raise StartError(f"{options.data / 'history.index'} cannot be written: {why}") from None
     try:
         return _listening(options, again, accounts, secret, log, index)
     except BaseException:
@@ -234,11 +232,10 @@ def compact_history(options: Options) -> str:
     try:
         remove_index(options.data)
     except sqlite3.OperationalError as problem:
-        why = "another program has it open; close that" if is_held(problem) else problem
         raise StartError(
             f"the history is rewritten, but {options.data / 'history.index'} still has the texts "
-            f"that are gone from it: {why}. The next start of the server, or --compact again, "
-            f"makes an end of them"
+            f"that are gone from it: {_why_kept(problem)}. The next start of the server, or "
+            f"--compact again, makes an end of them"
         ) from None
     after = sum(p.stat().st_size for p in paths)
     return f"{path}: {gone} texts that were taken back are gone, {before} bytes became {after}"
@@ -273,6 +270,11 @@ def remove_index(data: Path) -> None:
     """Delete the index in ``data``, but for what people have read: the next start makes it
     again."""
     give_up(data / "history.index")
+
+
+def _why_kept(problem: Exception) -> str:
+    """Say why the index cannot be written or removed."""
+    return "another program has it open; close that" if is_held(problem) else str(problem)
 
 
 def _open_with_index(options: Options) -> tuple[Log, Index]:

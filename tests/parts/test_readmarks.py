@@ -222,7 +222,7 @@ def test_an_index_that_somebody_looks_into_is_not_deleted(marked: House) -> None
     program = [sys.executable, str(ROOT / "chat_server.py"), "0", "--data", str(marked.data)]
     done = subprocess.run(program, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
-    assert "history.index: another program has it open" in done.stderr
+    assert "history.index cannot be written: another program has it open" in done.stderr
     other.close()
     marked._open()
     assert marked.trusted

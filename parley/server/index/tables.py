@@ -228,7 +228,6 @@ class Tables:
         refs: Values = []
         moments: Values = []
         changes: list[tuple[int, int, bool]] = []
-        thread_of, add_words = self._thread_of, self.words.add
         for stored in found:
             record = stored.record
             if not isinstance(record, Said):
@@ -241,7 +240,7 @@ class Tables:
             message, ref = record.message, record.origin.ref
             seq = message.seq
             original = message.edit_of or message.redact_of
-            thread = thread_of(record)
+            thread = self._thread_of(record)
             sender = thread.sender
             places += (seq, stored.offset, stored.length, thread.number)
             if thread.in_room:
@@ -252,7 +251,7 @@ class Tables:
                 changes.append((original, seq, message.redact_of is not None))
             if seq % _MOMENTS == 0:
                 moments += (seq, message.time)
-            add_words(seq, message.text, *thread.words(message))
+            self.words.add(seq, message.text, *thread.words(message))
         self._insert("place", 4, places)
         self._insert("entry", 3, entries)
         self._insert("ref", 3, refs)
