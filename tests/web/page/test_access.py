@@ -102,6 +102,7 @@ def test_by_keys_alone(visit: Visit) -> None:
     keys.type("how are you?")
     keys.press("Enter")
     lou.sees("hello @lou how are you?")
+    kim.stored("hello @lou")  # else there is nothing to be done with it yet
     keys.press("Shift+Tab")  # the button for files
     keys.press("Shift+Tab")
     expect(kim.page.locator("#timeline")).to_be_focused()
@@ -139,6 +140,32 @@ def test_by_keys_alone(visit: Visit) -> None:
     keys.press("Enter")
     kim.told("Did you mean /join")
     expect(kim.page.locator("#say")).to_have_value("/joni")
+
+
+def test_who_is_at_a_message_stays_there_when_it_changes(visit: Visit) -> None:
+    mia = visit("mia")
+    mia.say("one wrod")
+    mia.stored("one wrod")
+    there = mia.tab()
+    expect(there.locator(".message", has_text="one wrod")).to_be_visible()
+    mia.page.bring_to_front()
+    mia.message("one wrod").focus()
+    mia.page.keyboard.press("Tab")  # who says it
+    mia.page.keyboard.press("Tab")
+    change = mia.page.get_by_label("Change this message")
+    expect(change).to_be_focused()
+    there.press("#say", "ArrowUp")
+    there.fill("#say", "one word")
+    there.press("#say", "Enter")
+    mia.sees("one word(edited)")
+    expect(change).to_be_focused()
+    mia.page.keyboard.press("Tab")
+    expect(mia.page.get_by_label("Take this message back")).to_be_focused()
+    there.press("#say", "ArrowUp")
+    there.fill("#say", "one more word")
+    mia.message("one word").focus()
+    there.press("#say", "Enter")
+    expect(mia.sees("one more word(edited)")).to_be_focused()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

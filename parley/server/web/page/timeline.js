@@ -191,12 +191,29 @@ export class Timeline {
 
   _reconcile(wanted) {
     const staying = new Set(wanted);
+    const focused = this._focused();
     for (const each of [...this._list.children]) if (!staying.has(each)) each.remove();
     let next = this._list.firstElementChild;
     for (const each of wanted) {
       if (each === next) next = next.nextElementSibling;
       else this._list.insertBefore(each, next);
     }
+    if (focused && !focused.message.isConnected) this._focusAgain(focused);
+  }
+
+  /** The message that has the focus, and which of its buttons and links if it is one of them. */
+  _focused() {
+    const { activeElement } = document;
+    const message = this._list.contains(activeElement) ? activeElement.closest(".message") : null;
+    return message && { message, name: nameOf(activeElement), within: activeElement !== message };
+  }
+
+  /** A message that was drawn anew gets back the focus that it had: nobody loses their place. */
+  _focusAgain({ message, name, within }) {
+    const anew = this._made.get(Number(message.dataset.number))?.element;
+    if (!anew) return;
+    const same = within && [...anew.querySelectorAll("a, button")].find((each) => nameOf(each) === name);
+    (same || anew).focus({ preventScroll: true });
   }
 
   /** The first element in sight, and where it stands. */
@@ -275,4 +292,9 @@ export class Timeline {
     const to = at < 0 ? all.at(-1) : all[at + step];
     to?.focus();
   }
+}
+
+/** By what a button or a link of a message is known. */
+function nameOf(element) {
+  return element.title || element.textContent;
 }
