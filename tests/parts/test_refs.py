@@ -2,6 +2,7 @@
 of the refs and whatever happens to the index meanwhile."""
 
 import contextlib
+import sqlite3
 import tempfile
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 
 from framing.events import Ok
 from framing.requests import Join, Say
-from parley.server.index import tables
+from parley.server.index import index, refs, tables
 from parley.server.index.index import IndexUnavailableError
+from parley.server.index.refs import Refs
 from tests.parts.house import Client, House
 from tests.parts.test_index import full_disk
 
@@ -83,12 +85,20 @@ def happens(house: House, ann: Ann, what: str) -> None:
         ann.come()
 
 
-@given(st.lists(st.tuples(SAID, BETWEEN), max_size=14), st.sampled_from([1, 20_000]))
+@given(
+    st.lists(st.tuples(SAID, BETWEEN), max_size=14),
+    st.sampled_from([1, 20_000]),
+    st.sampled_from([1, 8, 65_536]),
+)
 def test_what_was_sent_is_known_and_nothing_else(
-    steps: list[tuple[list[tuple[int, str]], str]], kept: int
+    steps: list[tuple[list[tuple[int, str]], str]], kept: int, gathered: int
 ) -> None:
     with tempfile.TemporaryDirectory() as place, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tables, "_KEPT", kept)  # senders in memory
+        patch.setattr(tables, "_KEPT", kept)  # threads in memory
+        patch.setattr(refs, "_KEPT", kept)  # and senders
+        patch.setattr(refs, "_GATHERED", gathered)
+        patch.setattr(refs, "_AT_ONCE", min(gathered, 3))
+        patch.setattr(index, "_COMMIT_AT", min(gathered, 5))  # and read at a time by a start
         house = House(Path(place))
         ann = Ann(house)
         ann.come()
@@ -98,3 +108,20 @@ def test_what_was_sent_is_known_and_nothing_else(
         for sent in list(ann.known):
             ann.say([sent])
         house.close()
+
+
+def test_what_was_not_written_in_the_end_stays_gathered() -> None:
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        Refs.make(db)
+        gathered = Refs(db, up_to=0)
+        ann = gathered.sender_made("ann", 1)
+        gathered.committed()
+        ann.gathered |= {"a": 1, "b": 2}
+        db.execute("BEGIN")
+        gathered.write_all(2)
+        assert (ann.gathered, gathered.up_to) == ({}, 2)
+        ann.gathered["b"] = 3  # somebody else's by then, who has the same nick and id
+        db.execute("ROLLBACK")
+        gathered.forget()
+        assert (ann.gathered, gathered.up_to) == ({"a": 1, "b": 3}, 0)
+        assert gathered.find(("ann", 1, "b")) == 3

@@ -40,10 +40,10 @@ from parley.server.log.slices import is_first, lines_in, slice_before
 
 logger = logging.getLogger(__name__)
 
-_VERSION: Final = 8
+_VERSION: Final = 9
 _SLICE: Final = 64 * 1024  # bytes of the log taken into the index at a time: about 10 ms
 
-_COMMIT_AT: Final = 4096
+_COMMIT_AT: Final = 8192
 """Records in one transaction, however many writes it took: each commit writes the same pages again,
 and another piece of the table of words that is to be merged. A process that dies loses no more than
 so many, which its next start takes up from the log."""
@@ -94,15 +94,16 @@ class Index:
         self._boot = boot
         self.tables: Tables
         self.read: ReadMarks
-        self.recent: dict[Sent, Stored] = {}
-        """Messages that are not written yet."""
         self._waiting: list[Stored] = []
+        self._recent: dict[Sent, Stored] = {}
+        self._remembered = 0  # of those who wait, how many are there if they are messages
         self._written: list[tuple[int, int]] = []  # address and length of what is not committed
         self.checkpoint: Checkpoint | None = None
         self._rotated = False  # and the file may not know it yet
         self.low = 1
         self.floor = 0
         self._low_offset = 0
+        self._refs_up_to = 0
         self.stuck: str | None = None
         """Why ``fill`` cannot go on, if the disk does not let it."""
         self.db = self._open()
@@ -131,6 +132,7 @@ class Index:
             self.low = kept["low"]
             self.floor = kept["floor"]
             self._low_offset = kept["low_offset"]
+            self._refs_up_to = kept["refs_up_to"]
         except (sqlite3.DatabaseError, KeyError, UnicodeDecodeError) as problem:
             if is_kept(problem):
                 raise
@@ -161,7 +163,9 @@ class Index:
         self._log = log
         if not trusted and self.checkpoint is not None:
             self.db = self._made_anew(self.db)
-        self.tables = Tables(self.db)
+        if not trusted:
+            self._refs_up_to = log.seq
+        self.tables = Tables(self.db, self._refs_up_to)
         self.read = ReadMarks(self.db)
         if not trusted:
             self.read.none_behind(log.seq)
@@ -171,12 +175,21 @@ class Index:
         else:
             self._reopened()
         with self._transaction():
+            self._gather_refs()
             self.tables.write(Stored(record, b"", *span) for record, span in found)
             self._know_closed()
             self._checkpoint(log.position, closed=False)
         # From now on there are questions between a write and its commit: what is written is kept in
         # memory until then, since one that had to make room for itself could find the disk full.
         self.db.execute("PRAGMA cache_spill=OFF")
+
+    def _gather_refs(self) -> None:
+        """Read from the log the refs that are in no table yet, as after a process that died."""
+        query = "SELECT seq, start, length FROM place WHERE seq > ? ORDER BY seq LIMIT ?"
+        after = self._refs_up_to
+        while rows := self.db.execute(query, (after, _COMMIT_AT)).fetchall():
+            self.tables.gather(self._readable([Span(*where) for _, *where in rows]))
+            after = rows[-1][0]
 
     def _reopened(self) -> None:
         """Make durable that the file is open again, before anything else is written to it: else
@@ -209,13 +222,21 @@ class Index:
     def add(self, stored: Sequence[Stored]) -> None:
         """Take in records that the log has just returned."""
         self._waiting += stored
-        self._remember(stored)
 
-    def _remember(self, stored: Sequence[Stored]) -> None:
-        for one in stored:
-            record = one.record
-            if isinstance(record, Said):
-                self.recent[record.sent] = one
+    @property
+    def recent(self) -> dict[Sent, Stored]:
+        """Messages that are not written yet."""
+        if self._remembered < len(self._waiting):
+            for one in self._waiting[self._remembered :]:
+                record = one.record
+                if isinstance(record, Said):
+                    self._recent[record.sent] = one
+            self._remembered = len(self._waiting)
+        return self._recent
+
+    def _nothing_is_recent(self) -> None:
+        self._recent.clear()
+        self._remembered = 0
 
     @property
     def seq(self) -> int:
@@ -246,7 +267,7 @@ class Index:
             self.tables.write(self._waiting)
         self._written += [(one.offset, one.length) for one in self._waiting]
         self._waiting.clear()
-        self.recent.clear()
+        self._nothing_is_recent()
         if len(self._written) >= _COMMIT_AT:
             self.commit()
 
@@ -262,6 +283,7 @@ class Index:
             self._checkpoint(self._log.position, closed=False)
             self.db.execute("COMMIT")
         self._written.clear()
+        self.tables.committed()
         self.read.written()
 
     def fill(self) -> bool:
@@ -287,7 +309,7 @@ class Index:
             low = self.floor + 1
         with self._transaction():
             said = [Stored(one, b"", *span) for one, span in found if isinstance(one, Said)]
-            self.tables.write(said)
+            self.tables.write(said, older=True)
             update = "UPDATE meta SET value = ? WHERE name = ?"
             self.db.executemany(update, [(low, "low"), (low_offset, "low_offset")])
         self.low, self._low_offset = low, low_offset
@@ -379,6 +401,9 @@ class Index:
         try:
             with contextlib.suppress(IndexUnavailableError):
                 self.commit()
+                with self._transaction():
+                    self.tables.refs.write_all(self.seq)
+                    self._checkpoint(self._log.position, closed=False)
                 self._sync()
                 # All must be durable before it is called so.
                 if self._path is None or durable.synced(self._path, go_on):
@@ -405,6 +430,7 @@ class Index:
             self.db.execute("BEGIN")
             yield
             self.db.execute("COMMIT")
+        self.tables.committed()
 
     @contextlib.contextmanager
     def _taking_back(self) -> Iterator[None]:
@@ -420,7 +446,7 @@ class Index:
                 self.tables.pass_over()
             self._waiting = again + self._waiting
             self._written.clear()
-            self._remember(self._waiting)
+            self._nothing_is_recent()
             raise IndexUnavailableError(str(problem)) from None
 
     def _read_back(self) -> list[Stored]:
@@ -429,17 +455,19 @@ class Index:
         give back is left out; once it is closed nobody needs it any more."""
         if self._log.closed:
             return []
-        spans = [Span(*where) for where in self._written]
+        found = self._readable([Span(*where) for where in self._written])
+        return [Stored(record, b"", *span) for record, span in found]
+
+    def _readable(self, spans: Sequence[Span]) -> list[tuple[Record, Span]]:
+        """Return those of the records at ``spans``, which ascend, that the log gives back."""
         try:
-            records = self._log.read(spans)
+            return list(zip(self._log.read(spans), spans, strict=True))
         except UnreadableError:
-            readable = []
+            readable: list[tuple[Record, Span]] = []
             for span in spans:
                 with contextlib.suppress(UnreadableError):
                     readable += [(record, span) for record in self._log.read([span])]
-        else:
-            readable = list(zip(records, spans, strict=True))
-        return [Stored(record, b"", *span) for record, span in readable]
+            return readable
 
     # What is known of the log
 
@@ -467,5 +495,6 @@ class Index:
             "floor": self.floor,
             "low": self.low,
             "low_offset": self._low_offset,
+            "refs_up_to": self.tables.refs.up_to,
         }
         self.db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())

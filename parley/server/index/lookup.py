@@ -6,14 +6,12 @@ later.
 
 import heapq
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from typing import Final, Literal, NamedTuple
 
 from framing.limits import MAX_SEQ
 from framing.names import key
 from parley.server.index.index import Holder, Index, IndexBehindError
 from parley.server.index.streams import Stream, is_private, private_stream
-from parley.server.index.tables import Sender, in_parts
 from parley.server.index.words import private_question, said_question
 from parley.server.log.log import Span
 from parley.server.log.records import Sent
@@ -22,18 +20,6 @@ _STREAMS_ASKED: Final = 8
 _ROWS_AT_FIRST: Final = 4  # of each of more streams than these
 _LOOKED_AT: Final = 1000  # messages looked at in one question for whether one may see them
 _NEAR: Final = 20  # seqs a message that messages of one page may lie apart to be asked for at once
-
-_NEXT_REFS: Final = (
-    "WITH asked (number, name) AS (VALUES {})"
-    " SELECT number, name,"
-    " (SELECT ref FROM ref WHERE sender = number AND ref >= name ORDER BY ref LIMIT 1) FROM asked"
-)
-
-_WHERE_REFS: Final = (
-    "WITH asked (number, name) AS (VALUES {})"
-    " SELECT sender, ref, start, length FROM asked CROSS JOIN ref"
-    " ON sender = number AND ref = name JOIN place USING (seq) ORDER BY seq"
-)
 
 _IN_ROOM: Final = (
     "SELECT seq, start, length FROM entry JOIN place USING (seq)"
@@ -93,49 +79,32 @@ class Lookup:
         recent = self._index.recent.get(sent)
         if recent is not None:
             return Span(recent.offset, recent.length)
-        sender = self._index.tables.sender(nick_key, id_)
-        if sender is not None:
-            query = (
-                "SELECT start, length FROM ref JOIN place USING (seq)"
-                " WHERE sender = ? AND ref = ? ORDER BY seq DESC LIMIT 1"
-            )
-            row = self._index.db.execute(query, (sender.number, ref)).fetchone()
-            if row is not None:
-                return Span(*row)
+        seq = self._index.tables.refs.find(sent)
+        span = None if seq is None else self._place(seq)
+        if span is not None:
+            return span
         if self._index.low > max(floor, self._index.floor) + 1 and self._index.stuck is None:
             raise IndexBehindError
         return None  # as of what is no record any more: nobody is kept from saying something
 
     def find_refs(self, sent: Sequence[Sent]) -> dict[Sent, Span]:
         """Return where those of the messages ``sent`` are that there are, as ``find_ref`` does, for
-        many in a fraction of the time. All that is not dropped must be in the index.
-
-        Whoever asks sends them: of those that are not there the refs count as used from now on."""
-        index = self._index
-        recent, sender_of = index.recent, index.tables.sender
+        many in a fraction of the time. All that is not dropped must be in the index."""
+        recent = self._index.recent
         found: dict[Sent, Span] = {}
-        asked: dict[tuple[int, str], tuple[Sent, Sender]] = {}
-        for one in sent:
-            nick_key, id_, ref = one
-            if one in recent:
-                found[one] = Span(recent[one].offset, recent[one].length)
-                continue
-            sender = sender_of(nick_key, id_)
-            if sender is not None and not sender.use(ref):
-                asked[sender.number, ref] = one, sender
-        there: list[int | float | str] = []
-        for question_marks, some in in_parts(list(chain.from_iterable(asked)), 2):
-            query = _NEXT_REFS.format(question_marks)
-            for number, ref, following in index.db.execute(query, some):
-                if following == ref:
-                    there += (number, ref)
-                else:
-                    asked[number, ref][1].has_gap(ref, following)
-        for question_marks, some in in_parts(there, 2):
-            query = _WHERE_REFS.format(question_marks)
-            for number, ref, *span in index.db.execute(query, some):
-                found[asked[number, ref][0]] = Span(*span)
+        for one, seq in self._index.tables.refs.find_all(sent).items():
+            span = self._place(seq)
+            if span is not None:
+                found[one] = span
+        for one in recent.keys() & sent if recent else ():
+            found[one] = Span(recent[one].offset, recent[one].length)
         return found
+
+    def _place(self, seq: int) -> Span | None:
+        """Return where a record is that has been written, if it is there."""
+        query = "SELECT start, length FROM place WHERE seq = ?"
+        row = self._index.db.execute(query, (seq,)).fetchone()
+        return None if row is None else Span(*row)
 
     def guest(self, token: str) -> Holder | None:
         """Return whom the token with this SHA-256 (hex) proves, or None."""
@@ -184,11 +153,10 @@ class Lookup:
     def at(self, seq: int) -> Span | None:
         """Return where the message ``seq`` is; None if there is none."""
         self._index.flush()
-        query = "SELECT start, length FROM place WHERE seq = ?"
-        row = self._index.db.execute(query, (seq,)).fetchone()
-        if row is None and self._index.floor < seq < self._index.low:
+        span = self._place(seq)
+        if span is None and self._index.floor < seq < self._index.low:
             raise self._index.not_yet()
-        return Span(*row) if row else None
+        return span
 
     def _reaches_under(self, streams: Sequence[Stream]) -> bool:
         """Tell whether any of ``streams`` may have records that are not in yet."""

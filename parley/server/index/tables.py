@@ -9,14 +9,14 @@ own: it would be slow to put together of all the conversations that somebody eve
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Final
 
 from framing.events import Message
-from framing.limits import REF_CHARS
 from framing.names import key
+from parley.server.index.refs import Refs, Sender
+from parley.server.index.rows import Values, insert
 from parley.server.index.streams import conversation_of
 from parley.server.index.words import (
     Place,
@@ -41,57 +41,21 @@ CREATE TABLE deed (slot TEXT PRIMARY KEY, seq INTEGER, ends INTEGER) WITHOUT ROW
 CREATE TABLE act (seq INTEGER PRIMARY KEY);
 CREATE TABLE moment (seq INTEGER PRIMARY KEY, time REAL);
 CREATE INDEX moment_time ON moment (time);
-CREATE TABLE sender (number INTEGER PRIMARY KEY, nick TEXT, id INTEGER, UNIQUE (nick, id));
-CREATE TABLE ref (sender INTEGER, ref TEXT, seq INTEGER,
-                  PRIMARY KEY (sender, ref, seq)) WITHOUT ROWID;
 CREATE TABLE guest (token TEXT PRIMARY KEY, nick TEXT, person TEXT) WITHOUT ROWID;
 CREATE TABLE holder (nick TEXT PRIMARY KEY, seq INTEGER, person TEXT, shown TEXT) WITHOUT ROWID;
 """
 
 # A stream's number is never given again: somebody may still be looking for it. ``original`` is the
-# seq of the message that is changed, 0 of one that changes none. Who sent what is a number because
-# SQLite finds the ref of a message in half the time when that stands before it instead of a nick.
+# seq of the message that is changed, 0 of one that changes none.
 
 _MOMENTS: Final = 64  # of so many seqs one is kept with its time
-_KEPT: Final = 20_000  # threads, and senders, that are kept in memory
-_ROWS: Final = (64, 8, 1)  # of one statement: to begin and to end one takes longer than a row
+_KEPT: Final = 20_000  # threads that are kept in memory
 
 _NEW_STREAM: Final = (
     "INSERT INTO stream (id, name) VALUES ((SELECT max(coalesce(max(seq), 0), ?) + 1"
     " FROM sqlite_sequence WHERE name = 'stream'), ?)"
 )
 """``VALUES``, since it cannot fail halfway: see ``Tables._insert``."""
-
-_BEHIND_ALL: Final = "\U0010ffff" * (REF_CHARS + 1)
-
-Values = list[int | float | str]
-
-
-class Sender:
-    """Somebody who says things, a nick and an id, by their ``number``.
-
-    Of one gap it is known that they have used no ref in it. Refs mostly count up from where their
-    client began, and so run into such a gap: of those it is known without a question that they
-    are new.
-    """
-
-    __slots__ = ("_behind", "_until", "number")
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self._behind = self._until = ""
-
-    def has_gap(self, behind: str, until: str | None) -> None:
-        """No ref is used between these two; ``until`` None: none behind the first."""
-        self._behind = behind
-        self._until = _BEHIND_ALL if until is None else until
-
-    def use(self, ref: str) -> bool:
-        """From now on ``ref`` is used. Return whether it is known that it was not before."""
-        if self._behind < ref < self._until:
-            self._behind = ref
-            return True
-        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +80,11 @@ class _Thread:
 class Tables:
     """The tables in ``db``."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: sqlite3.Connection, refs_up_to: int) -> None:
         self._db = db
         self.words = Words(db)
+        self.refs = Refs(db, refs_up_to)
         self._threads: dict[object, _Thread] = {}
-        self._senders: dict[tuple[str, int], Sender] = {}
         self._given = 0  # the highest number of a stream that was made here
         self._passed_over = 0  # up to which none is made any more
 
@@ -128,50 +92,23 @@ class Tables:
     def make(db: sqlite3.Connection) -> None:
         """Make them in a new index."""
         db.executescript(SCHEMA)
+        Refs.make(db)
         Words.make(db)
 
     def forget(self) -> None:
         """What was written since the last transaction is taken back."""
         self.words.forget()
+        self.refs.forget()
         self._threads.clear()
-        self._senders.clear()
+
+    def committed(self) -> None:
+        """What was written since the last transaction is there to stay."""
+        self.refs.committed()
 
     def pass_over(self) -> None:
         """Not all of what was taken back will be written again: what its streams were is known by
         numbers that must not become those of others."""
         self._passed_over = self._given
-
-    # Senders
-
-    def sender(self, nick_key: str, id_: int) -> Sender | None:
-        """Return who a nick with its ``id_`` is, None if they never said anything."""
-        known = (nick_key, id_)
-        sender = self._senders.get(known)
-        if sender is None:
-            query = "SELECT number FROM sender WHERE nick = ? AND id = ?"
-            row = self._db.execute(query, known).fetchone()
-            if row is None:
-                return None
-            sender = self._keep_sender(known, row[0])
-        return sender
-
-    def _sender_made(self, nick_key: str, id_: int) -> Sender:
-        sender = self.sender(nick_key, id_)
-        if sender is None:
-            known = (nick_key, id_)
-            into = "INSERT INTO sender (nick, id) VALUES (?, ?)"
-            number = self._db.execute(into, known).lastrowid
-            assert number is not None
-            sender = self._keep_sender(known, number)
-            sender.has_gap("", None)
-        return sender
-
-    def _keep_sender(self, known: tuple[str, int], number: int) -> Sender:
-        if len(self._senders) >= _KEPT:
-            self._senders.clear()
-            self._threads.clear()  # nobody is to be two senders
-        self._senders[known] = sender = Sender(number)
-        return sender
 
     # Streams
 
@@ -211,9 +148,12 @@ class Tables:
         seen = [(name, number) for name in conversation.sides]
         self._db.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?)", seen)
         inboxes = list(map(self._number_made, conversation.inboxes))
-        sender = self._sender_made(key(message.from_), message.id)
         if len(self._threads) >= _KEPT:
             self._threads.clear()
+        if self.refs.crowded:
+            self.refs.let_go()
+            self._threads.clear()
+        sender = self.refs.sender_made(key(message.from_), message.id)
         place = place_words(number, inboxes)
         by = sender_word(message.from_)
         self._threads[known] = thread = _Thread(number, sender, said.origin.for_ is None, place, by)
@@ -221,17 +161,20 @@ class Tables:
 
     # Writing, inside a transaction
 
-    def write(self, found: Iterable[Stored]) -> None:
-        """Take in records. What is in already stays."""
+    def write(self, found: Iterable[Stored], older: bool = False) -> None:
+        """Take in records. What is in already stays. Refs are gathered, but for those of messages
+        that are ``older`` than what is in."""
         places: Values = []
         entries: Values = []
-        refs: Values = []
         moments: Values = []
         changes: list[tuple[int, int, bool]] = []
+        gathered = seq = 0
+        add_words = self.words.add
         for stored in found:
             record = stored.record
             if not isinstance(record, Said):
-                places += (record.seq, stored.offset, stored.length, 0)
+                seq = record.seq
+                places += (seq, stored.offset, stored.length, 0)
                 if isinstance(record, Guest):
                     self._write_guest(record)
                 else:
@@ -241,20 +184,26 @@ class Tables:
             seq = message.seq
             original = message.edit_of or message.redact_of
             thread = self._thread_of(record)
-            sender = thread.sender
             places += (seq, stored.offset, stored.length, thread.number)
             if thread.in_room:
                 entries += (thread.number, seq, original or 0)
-            sender.use(ref)
-            refs += (sender.number, ref, seq)
+            if older:
+                self.refs.write(thread.sender, ref, seq)
+            else:
+                thread.sender.gathered[ref] = seq
+                gathered += 1
             if original is not None:
                 changes.append((original, seq, message.redact_of is not None))
             if seq % _MOMENTS == 0:
                 moments += (seq, message.time)
-            self.words.add(seq, message.text, *thread.words(message))
-        self._insert("place", 4, places)
-        self._insert("entry", 3, entries)
-        self._insert("ref", 3, refs)
+            if original is None:
+                add_words(seq, message.text, thread.place.said, thread.by)
+            else:
+                add_words(seq, message.text, *thread.words(message))
+        insert(self._db, "place", 4, places)
+        insert(self._db, "entry", 3, entries)
+        if gathered:
+            self.refs.write_some(gathered, seq)
         # The log may be taken in from its end: what is newer stays, and what was taken back is.
         latest = (
             "ON CONFLICT (original) DO UPDATE SET final = max(final, excluded.final), seq ="
@@ -263,17 +212,16 @@ class Tables:
         )
         if changes:
             self._db.executemany(f"INSERT INTO change VALUES (?, ?, ?) {latest}", changes)
-        self._insert("moment", 2, moments)
+        insert(self._db, "moment", 2, moments)
         self.words.write()
 
-    def _insert(self, table: str, width: int, values: Values) -> None:
-        """Write rows of ``width`` values.
-
-        ``OR IGNORE`` since it cannot fail halfway: for what could, SQLite keeps a journal of the
-        statement, and FTS5 writes down first all that it has gathered.
-        """
-        for question, some in in_parts(values, width):
-            self._db.execute(f"INSERT OR IGNORE INTO {table} VALUES {question}", some)
+    def gather(self, found: Iterable[tuple[Record, Span]]) -> None:
+        """Take in the refs of records of which all else is in."""
+        said = [record for record, _ in found if isinstance(record, Said)]
+        for record in said:
+            self._thread_of(record).sender.gathered[record.origin.ref] = record.seq
+        if said:
+            self.refs.write_some(len(said), said[-1].seq)
 
     def _write_deed(self, deed: Deed) -> None:
         self._db.execute(
@@ -297,17 +245,18 @@ class Tables:
     def remove(self, found: Sequence[tuple[Record, Span]], after: int) -> None:
         """Take out messages, the oldest that are in, all those with seqs over ``after``."""
         touched: dict[int, Said] = {}
-        senders: set[int] = set()
+        senders: dict[int, Sender] = {}
         for record, _ in found:
             if isinstance(record, Said):
                 thread = self._remove(record)
                 touched[thread.number] = record
-                senders.add(thread.sender.number)
+                senders[thread.sender.number] = thread.sender
         self.words.write()
         for number, last in touched.items():
             self._remove_empty(number, last)
-        for sender in senders:
-            self._remove_silent(sender)
+        silent = [sender for sender in senders.values() if self.refs.remove_silent(sender)]
+        if silent:
+            self._threads.clear()
         between = (after, found[-1][0].seq)
         self._db.execute("DELETE FROM moment WHERE seq > ? AND seq <= ?", between)
 
@@ -320,8 +269,7 @@ class Tables:
         if thread.in_room:
             delete("DELETE FROM entry WHERE stream = ? AND seq = ?", (thread.number, seq))
         delete("DELETE FROM place WHERE seq = ?", (seq,))
-        sent = (thread.sender.number, said.origin.ref, seq)
-        delete("DELETE FROM ref WHERE sender = ? AND ref = ? AND seq = ?", sent)
+        self.refs.remove(thread.sender, said.origin.ref, seq)
         if (original := message.edit_of or message.redact_of) is not None:
             delete("DELETE FROM change WHERE original = ? AND seq = ?", (original, seq))
         self.words.remove(seq, message.text, *thread.words(message))
@@ -337,28 +285,3 @@ class Tables:
         self._db.executemany("DELETE FROM seen WHERE name = ? AND stream = ?", seen)
         self._db.execute("DELETE FROM stream WHERE id = ?", (number,))
         self._threads.clear()
-
-    def _remove_silent(self, sender: int) -> None:
-        """Take out a sender of whom nothing is left: guests who come once would add up for ever."""
-        query = "SELECT 1 FROM ref WHERE sender = ? LIMIT 1"
-        if self._db.execute(query, (sender,)).fetchone() is None:
-            self._db.execute("DELETE FROM sender WHERE number = ?", (sender,))
-            self._senders.clear()
-            self._threads.clear()
-
-
-def in_parts(values: Values, width: int) -> Iterator[tuple[str, Values]]:
-    """Yield rows of ``width`` values in the parts in which they are given to a statement, each with
-    its question marks."""
-    at, left = 0, len(values) // width
-    for rows in _ROWS:
-        for _ in range(left // rows):
-            yield _question_marks(rows, width), values[at : at + rows * width]
-            at += rows * width
-        left %= rows
-
-
-@cache
-def _question_marks(rows: int, width: int) -> str:
-    row = f"({', '.join('?' * width)})"
-    return ", ".join([row] * rows)

@@ -58,7 +58,7 @@ class Words:
         """Take in a message; ``place`` is made by ``place_words``, ``sender`` by ``sender_word``.
         One without a text is found by no search, nor by its sender."""
         if place:
-            self._rows.append((seq, _spaced(text), place, sender))
+            self._rows.append((seq, text if text.isascii() else _spaced(text), place, sender))
 
     def remove(self, seq: int, text: str, place: str, sender: str) -> None:
         """Take out a message; all must be as it was when it was taken in."""
@@ -195,7 +195,7 @@ def _plain(text: str) -> str:
 
 
 def _spaced(text: str) -> str:
-    return text if text.isascii() else _UNSPACED.sub(r" \1 ", text)
+    return _UNSPACED.sub(r" \1 ", text)
 
 
 def sender_word(nick: str) -> str:
