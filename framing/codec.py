@@ -5,6 +5,8 @@ well-framed body ends in ``BodyError``: malformed JSON, a lone surrogate,
 nesting deeper than the decoder goes, a number out of range, a wrong type.
 """
 
+from collections.abc import Callable
+
 import msgspec
 
 from framing.errors import BodyError, UnknownPurposeError
@@ -17,7 +19,6 @@ class _Envelope(msgspec.Struct, gc=False):
     ref: str | None = None
 
 
-_encode = msgspec.json.Encoder().encode
 _requests: msgspec.json.Decoder[AnyRequest] = msgspec.json.Decoder(AnyRequest)
 _events: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 _envelope = msgspec.json.Decoder(_Envelope)
@@ -45,9 +46,8 @@ REQUEST_PURPOSES = _purposes(AnyRequest)
 EVENT_PURPOSES = _purposes(AnyEvent)
 
 
-def encode(message: Request | Event) -> bytes:
-    """Return the body of ``message``: one JSON object as UTF-8."""
-    return _encode(message)
+encode: Callable[[Request | Event], bytes] = msgspec.json.Encoder().encode
+"""Return the body of a message: one JSON object as UTF-8."""
 
 
 def decode_request(body: bytes) -> AnyRequest:
@@ -87,7 +87,8 @@ def _without_nulls(body: bytes) -> bytes:
     """Return the same object without its fields that are null: some languages write those that
     their programs have not set."""
     fields = _fields.decode(body)
-    return _encode({name: value for name, value in fields.items() if bytes(value) != b"null"})
+    there = {name: value for name, value in fields.items() if bytes(value) != b"null"}
+    return msgspec.json.encode(there)
 
 
 def _refuse_minus_zero(body: bytes, request: AnyRequest) -> None:

@@ -215,6 +215,8 @@ class Intake:
                 if isinstance(request, (Say, Edit)):
                     spent += len(request.text) // LONG
                 count += _COSTS.get(kind, 0)
+                if not door.in_frame:
+                    break  # mostly that was all
             except Interlude as interlude:
                 interludes += 1
                 spent += 1

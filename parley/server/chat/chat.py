@@ -288,19 +288,22 @@ class Chat:
     def applied(self, stored: Sequence[Stored], moment: Moment) -> None:
         """The log has these records."""
         self._answers.come()
+        said, told = self._talk.said, self._answers.told
+        messages = 0
         for one in stored:
             record = one.record
             if isinstance(record, Saying):
-                self.counts.messages += 1
-                self._talk.said(record, one.body)
+                messages += 1
+                said(record, one.body)
             elif isinstance(record, Guest):
                 self._entrance.taken_in(record, moment)
             elif isinstance(record, Deed):
                 self._doers(record).done(record, moment)
                 if record.do == "leave":
                     self.sharing.clear_away([record.room or ""])
-            self._answers.told(record)
+            told(record)
         self._answers.all_told()
+        self.counts.messages += messages
 
     def not_applied(self, records: Iterable[Record]) -> None:
         """The log could not take these records."""

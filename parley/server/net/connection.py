@@ -90,9 +90,9 @@ class Connection:
 
     def ready(self, events: int) -> None:
         """The loop says that the socket can be read or written."""
-        if events & WRITE and not self.closed:
+        if events & self._events & WRITE:
             self._send_backlog()
-        if events & READ and not self.closed:
+        if events & self._events & READ:  # which it may not be any more
             self._receive()
 
     def pause(self) -> None:
