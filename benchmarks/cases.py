@@ -63,7 +63,9 @@ BROADCAST: Final = (
 def _pairs(count: int, inflight: int, sides: tuple[str, ...] = ("parley", "redis")) -> Case:
     name = f"{count:,} pair{'s' if count > 1 else ''}, {inflight} in flight"
     more = {"pattern": "pairs", "clients": 2 * count, "inflight": inflight}
-    return Case("private", name, more, sides)
+    # Many write as much as the index gathers before it writes, more than once.
+    times = {"seconds": 6.0, "warmup": 2.0} if count >= 1000 else {}
+    return Case("private", name, more, sides, **times)
 
 
 PRIVATE: Final = (
