@@ -4,6 +4,7 @@ of the refs and whatever happens to the index meanwhile."""
 import contextlib
 import sqlite3
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from framing.requests import Join, Say
 from parley.server.index import index, refs, tables
 from parley.server.index.index import IndexUnavailableError
 from parley.server.index.refs import Refs
+from parley.server.log.log import Log, Span
+from parley.server.log.records import Guest, Record, Said
 from tests.parts.house import Client, House
 from tests.parts.test_index import full_disk
 
@@ -98,7 +101,8 @@ def test_what_was_sent_is_known_and_nothing_else(
         patch.setattr(refs, "_KEPT", kept)  # and senders
         patch.setattr(refs, "_GATHERED", gathered)
         patch.setattr(refs, "_AT_ONCE", min(gathered, 3))
-        patch.setattr(index, "_COMMIT_AT", min(gathered, 5))  # and read at a time by a start
+        patch.setattr(index, "_COMMIT_AT", min(gathered, 5))
+        patch.setattr(index, "_READ_AT_ONCE", min(gathered, 5))  # by a start
         house = House(Path(place))
         ann = Ann(house)
         ann.come()
@@ -125,3 +129,31 @@ def test_what_was_not_written_in_the_end_stays_gathered() -> None:
         gathered.forget()
         assert (ann.gathered, gathered.up_to) == ({"a": 1, "b": 3}, 0)
         assert gathered.find(("ann", 1, "b")) == 3
+
+
+def test_a_start_reads_messages_alone_and_few_at_once(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = Ann(house)
+    ann.come()
+    for number in range(20):
+        house.log.append(Guest(0, 1.0, f"guest{number}", f"{number:064}"))
+        house.index.add(house.log.commit(0.0))
+        ann.say([(1, f"r{number}")])
+    house.index.commit()
+    read, sizes = Log.read, []
+
+    def seen(log: Log, spans: Sequence[Span]) -> list[Record]:
+        records = read(log, spans)
+        if any(isinstance(record, Said) for record in records):
+            assert all(isinstance(record, Said) for record in records)
+            sizes.append(len(records))
+        return records
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Log, "read", seen)
+        patch.setattr(index, "_READ_AT_ONCE", 8)
+        house.crash()
+    assert sizes == [8, 8, 4]
+    ann.come()
+    ann.say([(1, f"r{number}") for number in range(20)])

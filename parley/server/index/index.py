@@ -48,6 +48,9 @@ _COMMIT_AT: Final = 8192
 and another piece of the table of words that is to be merged. A process that dies loses no more than
 so many, which its next start takes up from the log."""
 
+_READ_AT_ONCE: Final = 256
+"""Messages that a start has in memory of those whose refs are in no table yet: each may be long."""
+
 
 class IndexBehindError(Exception):
     """The index does not reach back yet to what was asked: it is still being filled."""
@@ -184,10 +187,11 @@ class Index:
         self.db.execute("PRAGMA cache_spill=OFF")
 
     def _gather_refs(self) -> None:
-        """Read from the log the refs that are in no table yet, as after a process that died."""
-        query = "SELECT seq, start, length FROM place WHERE seq > ? ORDER BY seq LIMIT ?"
+        """Read from the log the refs that are in no table yet, as after a process that died. What
+        is no message has none, and may be any number of records."""
+        query = "SELECT seq, start, length FROM place WHERE seq > ? AND room ORDER BY seq LIMIT ?"
         after = self._refs_up_to
-        while rows := self.db.execute(query, (after, _COMMIT_AT)).fetchall():
+        while rows := self.db.execute(query, (after, _READ_AT_ONCE)).fetchall():
             self.tables.gather(self._readable([Span(*where) for _, *where in rows]))
             after = rows[-1][0]
 
