@@ -55,7 +55,7 @@ _NEW_STREAM: Final = (
     "INSERT INTO stream (id, name) VALUES ((SELECT max(coalesce(max(seq), 0), ?) + 1"
     " FROM sqlite_sequence WHERE name = 'stream'), ?)"
 )
-"""``VALUES``, since it cannot fail halfway: see ``Tables._insert``."""
+"""``VALUES``, since it cannot fail halfway: see ``rows.insert``."""
 
 
 @dataclass(frozen=True, slots=True)
