@@ -129,6 +129,13 @@ def test_what_was_not_written_in_the_end_stays_gathered() -> None:
         gathered.forget()
         assert (ann.gathered, gathered.up_to) == ({"a": 1, "b": 3}, 0)
         assert gathered.find(("ann", 1, "b")) == 3
+        db.execute("BEGIN")
+        gathered.write_all(3)
+        ann.gathered["b"] = 4
+        gathered.write_all(4)
+        db.execute("ROLLBACK")
+        gathered.forget()
+        assert gathered.find(("ann", 1, "b")) == 4
 
 
 def test_a_start_reads_messages_alone_and_few_at_once(

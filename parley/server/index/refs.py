@@ -270,7 +270,7 @@ class Refs:
 
     def forget(self) -> None:
         """What was written since the last transaction is taken back."""
-        for sender, refs in self._taken:
+        for sender, refs in reversed(self._taken):  # of two under one ref the later stays
             kept = self._senders.setdefault(sender.known, sender)
             kept.gathered = refs | kept.gathered
         for sender in self._made:
