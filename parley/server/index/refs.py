@@ -187,10 +187,13 @@ class Refs:
 
     # Writing, inside a transaction
 
-    def write(self, sender: Sender, ref: str, seq: int) -> None:
-        """Take it in and write it at once."""
-        insert(self._db, "ref", 3, [sender.number, ref, seq])
-        sender.written([ref])
+    def write(self, refs: Sequence[tuple[Sender, str, int]]) -> None:
+        """Take in refs with their seqs and write them at once."""
+        values: Values = []
+        for sender, ref, seq in refs:
+            sender.written([ref])
+            values += (sender.number, ref, seq)
+        insert(self._db, "ref", 3, values)
 
     def write_some(self, gathered: int, seq: int) -> None:
         """So many more have been ``gathered``, of messages up to ``seq``: write some if that has

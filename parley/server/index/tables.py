@@ -168,6 +168,7 @@ class Tables:
         entries: Values = []
         moments: Values = []
         changes: list[tuple[int, int, bool]] = []
+        written: list[tuple[Sender, str, int]] = []
         gathered = seq = 0
         add_words = self.words.add
         for stored in found:
@@ -188,7 +189,7 @@ class Tables:
             if thread.in_room:
                 entries += (thread.number, seq, original or 0)
             if older:
-                self.refs.write(thread.sender, ref, seq)
+                written.append((thread.sender, ref, seq))
             else:
                 thread.sender.gathered[ref] = seq
                 gathered += 1
@@ -202,6 +203,7 @@ class Tables:
                 add_words(seq, message.text, *thread.words(message))
         insert(self._db, "place", 4, places)
         insert(self._db, "entry", 3, entries)
+        self.refs.write(written)
         if gathered:
             self.refs.write_some(gathered, seq)
         # The log may be taken in from its end: what is newer stays, and what was taken back is.
