@@ -122,7 +122,7 @@ def test_what_was_not_written_in_the_end_stays_gathered() -> None:
         gathered.committed()
         ann.gathered |= {"a": 1, "b": 2}
         db.execute("BEGIN")
-        gathered.write_all(2)
+        assert (gathered.write_on(2), gathered.write_on(2)) == (True, False)
         assert (ann.gathered, gathered.up_to) == ({}, 2)
         ann.gathered["b"] = 3  # somebody else's by then, who has the same nick and id
         db.execute("ROLLBACK")
@@ -130,9 +130,9 @@ def test_what_was_not_written_in_the_end_stays_gathered() -> None:
         assert (ann.gathered, gathered.up_to) == ({"a": 1, "b": 3}, 0)
         assert gathered.find(("ann", 1, "b")) == 3
         db.execute("BEGIN")
-        gathered.write_all(3)
+        gathered.write_on(3)
         ann.gathered["b"] = 4
-        gathered.write_all(4)
+        gathered.write_on(4)
         db.execute("ROLLBACK")
         gathered.forget()
         assert gathered.find(("ann", 1, "b")) == 4

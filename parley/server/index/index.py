@@ -405,9 +405,7 @@ class Index:
         try:
             with contextlib.suppress(IndexUnavailableError):
                 self.commit()
-                with self._transaction():
-                    self.tables.refs.write_all(self.seq)
-                    self._checkpoint(self._log.position, closed=False)
+                self._write_refs()
                 self._sync()
                 # All must be durable before it is called so.
                 if self._path is None or durable.synced(self._path, go_on):
@@ -419,6 +417,15 @@ class Index:
         finally:
             self.db.close()
         return closed
+
+    def _write_refs(self) -> None:
+        """Write all refs, in transactions that fit in memory: of many senders each may stand on
+        a page of its own."""
+        more = True
+        while more:
+            with self._transaction():
+                more = self.tables.refs.write_on(self.seq)
+                self._checkpoint(self._log.position, closed=False)
 
     def let_go(self) -> None:
         """Close the file as it is, since it is damaged."""

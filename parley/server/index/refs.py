@@ -27,7 +27,7 @@ CREATE TABLE ref (sender INTEGER, ref TEXT, seq INTEGER,
 # stands before it instead of a nick.
 
 _KEPT: Final = 20_000  # senders that are kept in memory, though nothing of theirs is gathered
-_GATHERED: Final = 65_536  # refs that are gathered before they are written: about 12 MB
+_GATHERED: Final = 65_536  # refs that are gathered before they are written: 12 MB, of long ones 30
 _AT_ONCE: Final = 2048  # of them at least are written at a time: about 2 ms
 
 _BEHIND_ALL: Final = "\U0010ffff" * (REF_CHARS + 1)
@@ -204,12 +204,16 @@ class Refs:
         if self._queue:
             self._write_some(max(_AT_ONCE, 2 * gathered))  # or there would be ever more
 
-    def write_all(self, seq: int) -> None:
-        """Write all that is gathered, of messages up to ``seq``."""
-        self._begin(seq)
-        while self._queue:
-            self._write_some(_AT_ONCE)
-        self.up_to = seq
+    def write_on(self, seq: int) -> bool:
+        """Write some of all that is gathered, of messages up to ``seq``. Return False if nothing
+        was left."""
+        if not self._queue:
+            self._begin(seq)
+        if not self._queue:
+            self.up_to = seq
+            return False
+        self._write_some(_AT_ONCE)
+        return True
 
     def _begin(self, seq: int) -> None:
         there = (sender for sender in self._senders.values() if sender.gathered)
