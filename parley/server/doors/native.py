@@ -41,4 +41,4 @@ class NativeDoor(FrameDecoder):
     @property
     def in_frame(self) -> bool:
         """Whether a frame has begun and not ended."""
-        return self._start < len(self._buffer)
+        return self.buffered > 0

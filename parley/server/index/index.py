@@ -32,7 +32,7 @@ from parley.server.ground import durable
 from parley.server.index.file import connect, connected, is_kept, leave_marks
 from parley.server.index.readmarks import ReadMarks
 from parley.server.index.tables import Tables
-from parley.server.log.log import Log, Position, Span, Stored, UnreadableError
+from parley.server.log.log import Log, Position, Span, Stored
 from parley.server.log.records import Deed, Record, Said, Sent, decode_line
 from parley.server.log.recovery import Checkpoint
 from parley.server.log.segments import Stamp
@@ -164,9 +164,9 @@ class Index:
         message), and ``fill`` is to be called until it returns False, for all after ``floor``.
         """
         self._log = log
-        if not trusted and self.checkpoint is not None:
-            self.db = self._made_anew(self.db)
         if not trusted:
+            if self.checkpoint is not None:
+                self.db = self._made_anew(self.db)
             self._refs_up_to = log.seq
         self.tables = Tables(self.db, self._refs_up_to)
         self.read = ReadMarks(self.db)
@@ -192,7 +192,7 @@ class Index:
         query = "SELECT seq, start, length FROM place WHERE seq > ? AND room ORDER BY seq LIMIT ?"
         after = self._refs_up_to
         while rows := self.db.execute(query, (after, _READ_AT_ONCE)).fetchall():
-            self.tables.gather(self._readable([Span(*where) for _, *where in rows]))
+            self.tables.gather(self._log.readable([Span(*where) for _, *where in rows]))
             after = rows[-1][0]
 
     def _reopened(self) -> None:
@@ -466,19 +466,8 @@ class Index:
         give back is left out; once it is closed nobody needs it any more."""
         if self._log.closed:
             return []
-        found = self._readable([Span(*where) for where in self._written])
+        found = self._log.readable([Span(*where) for where in self._written])
         return [Stored(record, b"", *span) for record, span in found]
-
-    def _readable(self, spans: Sequence[Span]) -> list[tuple[Record, Span]]:
-        """Return those of the records at ``spans``, which ascend, that the log gives back."""
-        try:
-            return list(zip(self._log.read(spans), spans, strict=True))
-        except UnreadableError:
-            readable: list[tuple[Record, Span]] = []
-            for span in spans:
-                with contextlib.suppress(UnreadableError):
-                    readable += [(record, span) for record in self._log.read([span])]
-            return readable
 
     # What is known of the log
 

@@ -16,10 +16,11 @@ The file may be closed under a number and another be begun (``rotate``): see
 start is read by ``parley.server.log.recovery``.
 """
 
+import contextlib
 import logging
 import os
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Literal, NamedTuple
@@ -231,6 +232,17 @@ class Log:
         if together:
             records += self._read_together(together)
         return records
+
+    def readable(self, spans: Sequence[Span]) -> list[tuple[Record, Span]]:
+        """Return those of the records at ``spans``, which ascend, that the disk gives back."""
+        try:
+            return list(zip(self.read(spans), spans, strict=True))
+        except UnreadableError:
+            found: list[tuple[Record, Span]] = []
+            for span in spans:
+                with contextlib.suppress(UnreadableError):
+                    found += [(record, span) for record in self.read([span])]
+            return found
 
     def read_bytes(self, start: int, end: int) -> bytes:
         """Return the bytes between two addresses in one file."""
