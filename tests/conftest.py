@@ -139,7 +139,7 @@ class ChatServer:
     @property
     def records(self) -> list[dict[str, Any]]:
         """What stands in history.json; it must be whole JSON with a record a line."""
-        text = (self.data / "history.json").read_text()
+        text = unchanged(self.data / "history.json")
         records: list[dict[str, Any]] = json.loads(text)
         lines = text.split("\n")
         assert [lines[0], lines[-1]] == ["[", "]"]
@@ -166,6 +166,14 @@ class ChatServer:
 
 
 Make = Callable[..., ChatServer]
+
+
+def unchanged(path: Path) -> str:
+    """Return the text of a file that may be written to, as it was between two writes."""
+    while True:
+        before, text, after = path.stat(), path.read_text(), path.stat()
+        if (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns):
+            return text
 
 
 def cpu(pid: int) -> float:

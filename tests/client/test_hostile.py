@@ -282,7 +282,7 @@ def test_a_welcome_for_somebody_else_is_refused_and_writes_no_file(
     while b"welcomes somebody else" not in ann.raw:  # it stands there until the next try
         fake.accept().welcome(nick=nick)
         ann.read(1.0)
-    assert [path.name[-11:] for path in ann.config.glob("identities/*")] == ["_ann_1.json"]
+    ann.wait(lambda: [p.name[-11:] for p in ann.config.glob("identities/*")] == ["_ann_1.json"])
 
 
 def test_only_what_belongs_to_a_conversation_is_shown_in_it(

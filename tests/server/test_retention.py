@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ChatServer, Make, until
+from tests.conftest import ChatServer, Make, unchanged, until
 from tests.server.test_rooms import ask
 from tests.wire import Wire, texts
 
@@ -49,7 +49,7 @@ def records(data: Path) -> list[dict[str, Any]]:
         before = closed(data)
         with contextlib.suppress(FileNotFoundError):
             for path in [*before, data / "history.json"]:
-                found += json.loads(path.read_text())
+                found += json.loads(unchanged(path))
             if closed(data) == before:
                 return found
 
