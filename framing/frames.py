@@ -23,6 +23,7 @@ _ONE_TOO_LONG: Final = "the frame's length counts the closing $ too"
 # No JSON object ends so. Who miscounts is told at once: else each would wait for the other.
 _TLS_HANDSHAKE: Final = 0x16  # RFC 8446, 5.1
 _LONGEST_HEAD: Final = 1 + LENGTH_DIGITS
+_LONGEST_HEAD_AND_BRACE: Final = _LONGEST_HEAD + 1
 _COMPACT_AFTER: Final = 64 * 1024
 
 
@@ -43,14 +44,12 @@ class FrameDecoder:
     further call raises it again.
     """
 
-    __slots__ = ("_broken", "_buffer", "_head", "_need", "_start", "limit")
+    __slots__ = ("_broken", "_buffer", "_start", "limit")
 
     def __init__(self, limit: int = FRAME) -> None:
         self.limit = limit
         self._buffer: bytes | bytearray = b""
         self._start = 0  # where in the buffer the next frame begins
-        self._need = 0  # bytes of that frame, once its head is known,
-        self._head = 0  # and of its head: "$" and the digits
         self._broken: str | None = None
 
     def receive_data(self, data: bytes) -> None:
@@ -78,56 +77,54 @@ class FrameDecoder:
         if self._broken is not None:
             raise FrameError(self._broken)
         buffer, start = self._buffer, self._start
-        available = len(buffer) - start
-        if not available:
+        opening = buffer.find(b"{", start, start + _LONGEST_HEAD_AND_BRACE)
+        digits = buffer[start + 1 : opening] if opening > 0 else b""
+        if not digits.isdigit() or digits[0] == _ZERO or buffer[start] != _DOLLAR:
+            self._check_part_of_head(buffer[start : start + _LONGEST_HEAD_AND_BRACE])
             return None
-        if not self._need:
-            opening = buffer.find(b"{", start, start + _LONGEST_HEAD + 1)
-            digits = buffer[start + 1 : opening] if opening > 0 else b""
-            if buffer[start] != _DOLLAR or not digits.isdigit() or digits[0] == _ZERO:
-                self._check_part_of_head(start, available)
-                return None
-            length = int(digits)
-            if length > self.limit:
-                raise self._fail(f"a frame of {length} bytes; at most {self.limit} are taken here")
-            self._head = opening - start
-            self._need = self._head + length + 1
-        end = start + self._need - 1
-        if available < self._need:
-            if available == self._need - 1 and buffer[end - 1] == _DOLLAR:
-                raise self._fail(_ONE_TOO_LONG)
+        length = int(digits)
+        if length > self.limit:
+            raise self._fail(f"a frame of {length} bytes; at most {self.limit} are taken here")
+        closing = opening + length
+        end = buffer[closing - 1 : closing + 1]
+        if end != b"}$" and not self._is_end(end):
             return None
-        if buffer[end - 1] == _DOLLAR:
-            raise self._fail(_ONE_TOO_LONG)
-        if buffer[end] != _DOLLAR:
-            raise self._fail("no $ where the frame's length says it ends")
-        body = bytes(buffer[start + self._head : end])
-        self._need = 0
-        if available == end + 1 - start:
+        body = bytes(buffer[opening:closing])
+        if len(buffer) == closing + 1:
             self._buffer = b""
             self._start = 0
         else:
-            self._start = end + 1
+            self._start = closing + 1
         return body
 
     @property
-    def buffered(self) -> int:
-        """Bytes that have come and not been handed out; 0 between frames."""
-        return len(self._buffer) - self._start
+    def in_frame(self) -> bool:
+        """Whether a frame has begun and not been handed out."""
+        return self._start < len(self._buffer)
 
     def rest(self) -> bytes:
         """Return, and forget, the bytes behind the last body: what follows is no frame."""
         rest = bytes(self._buffer[self._start :])
         self._buffer = b""
-        self._start = self._need = 0
+        self._start = 0
         return rest
 
-    def _check_part_of_head(self, start: int, available: int) -> None:
-        """Raise if the bytes can never become a head."""
-        if self._buffer[start] == _TLS_HANDSHAKE:
+    def _is_end(self, end: bytes) -> bool:
+        """Tell whether ``end``, the last byte of a body and the ``$`` behind it, have come. Raise
+        if they can never come."""
+        if end[:1] == b"$":
+            raise self._fail(_ONE_TOO_LONG)
+        if end[1:] not in (b"", b"$"):
+            raise self._fail("no $ where the frame's length says it ends")
+        return len(end) == 2
+
+    def _check_part_of_head(self, part: bytes) -> None:
+        """Raise if ``part``, what has come of a head, can never become one."""
+        if not part:
+            return
+        if part[0] == _TLS_HANDSHAKE:
             raise TlsHelloError(str(self._fail("TLS is not spoken here")))
-        part = self._buffer[start : start + _LONGEST_HEAD + 1]
-        if available > _LONGEST_HEAD or _PART_OF_HEAD.fullmatch(part) is None:
+        if len(part) > _LONGEST_HEAD or _PART_OF_HEAD.fullmatch(part) is None:
             raise self._fail("a frame begins with $, its length in digits, and {")
         digits = part[1:]
         if digits and int(digits) > self.limit:

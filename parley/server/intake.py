@@ -181,6 +181,7 @@ class Intake:
         if not peer.welcomed and not self._welcome(peer):
             most = min(most, FRAMES_BEFORE_JOIN)
         count = spent = interludes = 0
+        in_frame = True  # as far as is known
         request: AnyRequest | None = None
         while session.state != "closed":
             if count + interludes >= most or session.state == "waiting":
@@ -215,7 +216,8 @@ class Intake:
                 if isinstance(request, (Say, Edit)):
                     spent += len(request.text) // LONG
                 count += _COSTS.get(kind, 0)
-                if not door.in_frame:
+                in_frame = door.in_frame
+                if not in_frame:
                     break  # mostly that was all
             except Interlude as interlude:
                 interludes += 1
@@ -244,7 +246,7 @@ class Intake:
                 self._parked[peer] = None
                 peer.connection.pause()
                 return spent + count
-        if not door.in_frame:
+        if not (in_frame and door.in_frame):
             peer.frame_since = None
         elif count or peer.frame_since is None:
             peer.frame_since = moment.mono

@@ -201,7 +201,9 @@ class Server:
                 self._indexing = True
             elif index.waiting >= _INDEX_AT_ONCE and self._indexing:
                 index.flush()
-            if self._index_due is None and index.uncommitted:
+            if self._indexing and not index.uncommitted:
+                self._index_due = None  # enough had come before
+            elif self._index_due is None:
                 self._index_due = moment.mono + _INDEX_LAG
             if self._fills(moment.mono) and not index.fill():
                 logger.info("the index is complete")

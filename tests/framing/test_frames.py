@@ -49,7 +49,7 @@ def test_frames_come_back_whole_however_they_are_split(
     data = b"".join(map(encode_frame, wanted))
     decoder = FrameDecoder()
     assert decode(decoder, split(data, cuts)) == (wanted, None)
-    assert decoder.buffered == 0
+    assert not decoder.in_frame
 
 
 pieces_of_frames = st.sampled_from(
@@ -100,7 +100,7 @@ def test_a_frame_over_the_limit_is_refused_by_its_length_alone(
         for piece in [head[i : i + 1] for i in range(len(head))] if split_digits else [head]:
             decoder.receive_data(piece)
             assert decoder.next_body() is None
-    assert decoder.buffered == 0
+    assert not decoder.in_frame
     with pytest.raises(FrameError):
         decoder.next_body()
     fitting = b"{" + b" " * (limit - 2) + b"}"

@@ -37,8 +37,3 @@ class NativeDoor(FrameDecoder):
     def farewell(self) -> bytes:
         """This wire has no last word of its own: what the chat says is enough."""
         return b""
-
-    @property
-    def in_frame(self) -> bool:
-        """Whether a frame has begun and not ended."""
-        return self.buffered > 0
