@@ -109,7 +109,7 @@ class FrameDecoder:
         self._start = 0
         return rest
 
-    def _is_end(self, end: bytes) -> bool:
+    def _is_end(self, end: bytes | bytearray) -> bool:
         """Tell whether ``end``, the last byte of a body and the ``$`` behind it, have come. Raise
         if they can never come."""
         if end[:1] == b"$":
@@ -118,7 +118,7 @@ class FrameDecoder:
             raise self._fail("no $ where the frame's length says it ends")
         return len(end) == 2
 
-    def _check_part_of_head(self, part: bytes) -> None:
+    def _check_part_of_head(self, part: bytes | bytearray) -> None:
         """Raise if ``part``, what has come of a head, can never become one."""
         if not part:
             return

@@ -78,6 +78,7 @@ class Gate:
         self.mono = clock.now().mono
         self.held = Backlog()
         self.intake = Intake(chat, self._carry_file)
+        self.has_input = self.intake.has_input
         self._tcp_files = TcpFiles(loop, transfers)
         self._porches: list[Porch] = []
         self._listeners: list[Listener] = []
@@ -257,10 +258,6 @@ class Gate:
     def at(self, mono: float) -> None:
         """A tick begins at ``mono``."""
         self.mono = self._tcp_files.mono = mono
-
-    def has_input(self, peer: Peer) -> None:
-        """Bytes of ``peer`` wait to be dealt with."""
-        self.intake.has_input(peer)
 
     def gone(self, peer: Peer, reason: str) -> None:
         """The connection of ``peer`` is closed."""

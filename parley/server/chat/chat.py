@@ -206,30 +206,31 @@ class Chat:
         """
         if session.state == "closed":
             return
+        kind = type(request)
         self._answers.asking = session
         try:
-            self._dispatch(session, request, moment)
+            if self._stopping and kind not in _WHILE_STOPPING:
+                ref = getattr(request, "ref", None)
+                self._hall.refuse(session, ErrorWord.SHUTTING_DOWN, "the server is stopping", ref)
+            elif kind in self._open:
+                self._open[kind](session, request, moment)
+            elif session.state != "joined":
+                ref = getattr(request, "ref", None)
+                self._hall.refuse(session, ErrorWord.NOT_JOINED, "join or log in first", ref)
+            elif kind in self._joined:
+                self._joined[kind](session, request, moment)
+            else:
+                self._query(session, request, moment)
         finally:
             self._answers.asking = None
 
-    def _dispatch(self, session: Session, request: AnyRequest, moment: Moment) -> None:
+    def _query(self, session: Session, request: AnyRequest, moment: Moment) -> None:
+        """Deal with a request of those of which one may ask only so many."""
         kind = type(request)
-        query = self._queries.get(kind)
-        handler = query or self._joined.get(kind)
-        if self._stopping and kind not in _WHILE_STOPPING:
-            ref = getattr(request, "ref", None)
-            self._hall.refuse(session, ErrorWord.SHUTTING_DOWN, "the server is stopping", ref)
-        elif handler is None:
-            self._open[kind](session, request, moment)
-        elif session.state != "joined":
-            ref = getattr(request, "ref", None)
-            self._hall.refuse(session, ErrorWord.NOT_JOINED, "join or log in first", ref)
-        elif query is None:
-            handler(session, request, moment)
-        elif kind in _ALSO_SAYS and self._is_muted(session, request, moment):
-            pass
-        elif not self._reading.too_many_queries(session, request.ref or "", moment):  # type: ignore[union-attr]
-            handler(session, request, moment)
+        if kind in _ALSO_SAYS and self._is_muted(session, request, moment):
+            return
+        if not self._reading.too_many_queries(session, request.ref or "", moment):  # type: ignore[union-attr]
+            self._queries[kind](session, request, moment)
             self._reading.count_query(session, moment)
 
     @property

@@ -64,7 +64,7 @@ class Outbox:
     def __init__(self) -> None:
         self._order = 0
         self._active: list[Audience] = []
-        self._patched: dict[Recipient, None] = {}
+        self._patched: list[Recipient] = []
 
     @property
     def empty(self) -> bool:
@@ -84,7 +84,7 @@ class Outbox:
         self._order = place = self._order + 1
         if recipient.patches is None:
             recipient.patches = [(place, body)]
-            self._patched[recipient] = None
+            self._patched.append(recipient)
         else:
             recipient.patches.append((place, body))
 
@@ -95,7 +95,7 @@ class Outbox:
         """
         if recipient.patches is None:
             recipient.patches = []
-            self._patched[recipient] = None
+            self._patched.append(recipient)
         recipient.patches.append((place, body))
 
     def enter(self, audience: Audience, recipient: Recipient) -> None:
@@ -116,7 +116,7 @@ class Outbox:
         """Put a patch among those there are, unless its place is taken already."""
         if recipient.patches is None:
             recipient.patches = []
-            self._patched[recipient] = None
+            self._patched.append(recipient)
         at = bisect_left(recipient.patches, order, key=itemgetter(0))
         if at == len(recipient.patches) or recipient.patches[at][0] != order:
             recipient.patches.insert(at, (order, body))

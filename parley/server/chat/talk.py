@@ -25,6 +25,9 @@ from parley.server.index.archive import Archive
 from parley.server.index.index import NextTickError, PastUnreadableError
 from parley.server.log.records import Deed, Origin, Record, Said, Sent
 
+_FITS: Final = min(TEXT, TEXT_ENCODED // 6)
+"""Bytes of a text that can be said whatever its escapes: the longest is of six."""
+
 TYPING_EVERY: Final = 3.0
 """Seconds between two times that somebody is said to be writing, at least."""
 
@@ -215,7 +218,7 @@ class Talk:
                 self._refuse_muted(session, until, ref)
             return 0
         size = len(text) if text.isascii() else len(text.encode())
-        if size > TEXT or (size * 6 > TEXT_ENCODED and _encoded_size(text) > TEXT_ENCODED):
+        if size > _FITS and (size > TEXT or _encoded_size(text) > TEXT_ENCODED):
             words = f"a message has at most {TEXT} bytes, and {TEXT_ENCODED} with its escapes"
             self._hall.refuse(session, ErrorWord.TOO_LARGE, words, ref)
             return 0

@@ -38,6 +38,8 @@ Fsync = Literal["always", "everysec", "never"]
 START = 1
 """Where the first separator of a file goes: behind its opening bracket."""
 
+_BETWEEN = b",\n"  # two lines
+
 _COMPLAINED_OF = 20
 """Of so many bytes, as a power of two, the first place that cannot be read is logged: of a file
 that is lost whole not each of its records."""
@@ -173,29 +175,26 @@ class Log:
             self.sync_if_due(now)
             return []
         stored: list[Stored] = []
-        chunks: list[bytes] = []
+        lines: list[bytes] = []
         seq = self._seq
-        at = self._end
-        base = self.files.address(0)
-        separator = b"\n" if at == START else b",\n"
+        before = b"\n" if self._end == START else _BETWEEN
+        at = self.files.address(self._end + len(before))
         synced = self._synced
         mark = b',"synced":%d}' % synced
         for record in self._queue:
             seq += 1
             record.place(seq)
             line, body = encode_line(record, b"}" if seq - 1 == synced else mark)
-            at += len(separator)
-            stored.append(Stored(record, body, base + at, len(line)))
-            chunks.append(separator)
-            chunks.append(line)
-            at += len(line)
-            separator = b",\n"
-        data = b"".join(chunks)
+            length = len(line)
+            stored.append(Stored(record, body, at, length))
+            lines.append(line)
+            at += length + len(_BETWEEN)
+        data = before + _BETWEEN.join(lines)
         self._write(data + END)
         self._crc = zlib.crc32(data, self._crc)
         if self.began is None:
             self.began = time_of(self._queue[0])
-        self._end = at
+        self._end += len(data)
         self._seq = seq
         self._queue.clear()
         if self._fsync == "always":
