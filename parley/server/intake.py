@@ -137,11 +137,11 @@ class Intake:
 
     def take_in(self, moment: Moment) -> None:
         """Give every peer with input a turn, as far as one tick goes."""
-        left = FRAMES_PER_TICK
+        left, until = FRAMES_PER_TICK, moment.mono + INPUT_SECONDS
         busy = len(self._input)
         most = max(LEAST_PER_TURN, min(FRAMES_PER_TURN, left // busy)) if busy else 0
         for _ in range(busy):
-            if left <= 0 or clock.mono() > moment.mono + INPUT_SECONDS:
+            if left <= 0 or clock.mono() > until:
                 break
             peer = self._input.popleft()
             peer.queued = False

@@ -151,13 +151,16 @@ class Server:
         self.gate.intake.answer(moment)
         self._chat.advance(moment)
         mark("replay")
+        if self._index.waiting >= _INDEX_AT_ONCE:
+            self._write_index(moment)
+        mark("index")
         self._send()
         for quic in self._quic_files:
             if quic.busy:
                 quic.turn()
         mark("send")
         self._keep_index(moment)
-        mark("index")
+        mark("upkeep")
 
     def _commit(self, moment: Moment) -> None:
         """Make the tick's records durable, and only then tell of them."""
@@ -199,8 +202,6 @@ class Server:
                 self._index_due = None
                 index.commit()
                 self._indexing = True
-            elif index.waiting >= _INDEX_AT_ONCE and self._indexing:
-                index.flush()
             if self._indexing and not index.uncommitted:
                 self._index_due = None  # enough had come before
             elif self._index_due is None:
@@ -212,15 +213,26 @@ class Server:
             logger.error("the index is not complete: %s; %s", problem, again)
             self._fill_at = moment.mono + _FILL_AGAIN
         except IndexUnavailableError as problem:
-            if self._indexing:
-                logger.error("cannot write the index: %s; trying again", problem)
-                self._indexing = False
-            self._index_due = moment.mono + _INDEX_LAG
+            self._index_refused(problem, moment)
         if self._transfers.busy:
             self._transfers.work()
         if self.retention.under_way:
             self.retention.step(moment.utc)
         self.gate.intake.retry_parked(moment.mono)
+
+    def _write_index(self, moment: Moment) -> None:
+        """Write what waits for the index, though not yet so that it outlives the process."""
+        if self._indexing:
+            try:
+                self._index.flush()
+            except IndexUnavailableError as problem:
+                self._index_refused(problem, moment)
+
+    def _index_refused(self, problem: IndexUnavailableError, moment: Moment) -> None:
+        if self._indexing:
+            logger.error("cannot write the index: %s; trying again", problem)
+            self._indexing = False
+        self._index_due = moment.mono + _INDEX_LAG
 
     def _fills(self, mono: float) -> bool:
         """Tell whether the index is to be filled further now."""

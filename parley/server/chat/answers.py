@@ -21,23 +21,19 @@ class Answers:
         self.asking: Session | None = None
         """Whose request is being dealt with."""
         self._answering = False
-        self._awaited: dict[Session, list[Record]] = {}  # what each waits for, in order
+        self._asked: list[tuple[Session, Record]] = []  # who waits for what, in order
+        self._awaited: dict[Session, list[Record]] = {}  # the same, as far as it was looked up
         self._held: dict[int, list[tuple[Session, bytes]]] = {}  # by the id of that record
 
     def append(self, record: Record) -> None:
         """Give ``record`` to the log; who is asking is answered when that has it."""
-        asking = self.asking
-        if asking is not None:
-            awaited = self._awaited.get(asking)
-            if awaited is None:
-                self._awaited[asking] = [record]
-            else:
-                awaited.append(record)
+        if self.asking is not None:
+            self._asked.append((self.asking, record))
         self._append(record)
 
     def tell(self, session: Session, body: bytes) -> None:
         """Tell a session, behind the answers to what it asked before."""
-        awaited = None if self._answering else self._awaited.get(session)
+        awaited = None if self._answering else self._awaited_by(session)
         if not awaited:
             self._outbox.tell(session, body)
         else:
@@ -47,7 +43,7 @@ class Answers:
     def in_place_of(self, record: Record, session: Session) -> Iterator[None]:
         """What ``session`` is told in here is the answer to what ``record`` was made of, which the
         log will not be given: it comes behind the answers to what was asked before that."""
-        awaited = self._awaited[session]
+        awaited = self._awaited_by(session)
         place = next(place for place, one in enumerate(awaited) if one is record)
         self._awaited[session] = awaited[:place]
         yield
@@ -57,7 +53,14 @@ class Answers:
 
     def waits(self, session: Session) -> bool:
         """Tell whether the log has still to answer a session that is asking."""
-        return bool(self._awaited.get(session))
+        return bool(self._awaited_by(session))
+
+    def _awaited_by(self, session: Session) -> list[Record]:
+        """Return what ``session`` waits for, in order."""
+        for asking, record in self._asked:
+            self._awaited.setdefault(asking, []).append(record)
+        self._asked.clear()
+        return self._awaited.get(session, [])
 
     def come(self) -> None:
         """The log answers: who has waited is told now."""
@@ -72,4 +75,5 @@ class Answers:
     def all_told(self) -> None:
         """The log has answered all: nobody waits any more."""
         self._answering = False
+        self._asked.clear()
         self._awaited.clear()

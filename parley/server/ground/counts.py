@@ -18,7 +18,7 @@ BOUNDS: Final = (
 """Upper bounds of a histogram's buckets, in seconds: a quiet tick takes some 50 us, and a sync on
 a disk that is failing many seconds."""
 
-STAGES: Final = ("wait", "read", "requests", "write", "apply", "replay", "send", "index")
+STAGES: Final = ("wait", "read", "requests", "write", "apply", "replay", "index", "send", "upkeep")
 """The stages of a tick, in order, as docs/ARCHITECTURE.md names them. ``wait`` is the time in
 which there was nothing to do, ``write`` the log's write and its sync."""
 

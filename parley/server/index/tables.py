@@ -170,7 +170,7 @@ class Tables:
         changes: list[tuple[int, int, bool]] = []
         written: list[tuple[Sender, str, int]] = []
         gathered = seq = 0
-        add_words = self.words.add
+        thread_of, add_words = self._thread_of, self.words.add
         for stored in found:
             record = stored.record
             if not isinstance(record, Said):
@@ -184,7 +184,7 @@ class Tables:
             message, ref = record.message, record.origin.ref
             seq = message.seq
             original = message.edit_of or message.redact_of
-            thread = self._thread_of(record)
+            thread = thread_of(record)
             places += (seq, stored.offset, stored.length, thread.number)
             if thread.in_room:
                 entries += (thread.number, seq, original or 0)

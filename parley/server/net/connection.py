@@ -90,7 +90,7 @@ class Connection:
 
     def ready(self, events: int) -> None:
         """The loop says that the socket can be read or written."""
-        if events & self._events & WRITE:
+        if events & WRITE and self._events & WRITE:
             self._send_backlog()
         if events & self._events & READ:  # which it may not be any more
             self._receive()
