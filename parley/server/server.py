@@ -198,12 +198,13 @@ class Server:
         if index.waiting:
             self.retention.look(moment.utc)
         try:
-            if self._index_due is not None and moment.mono >= self._index_due:
+            due = self._index_due
+            if (due is not None and moment.mono >= due) or (index.full and self._indexing):
                 self._index_due = None
                 index.commit()
                 self._indexing = True
             if self._indexing and not index.uncommitted:
-                self._index_due = None  # enough had come before
+                self._index_due = None
             elif self._index_due is None:
                 self._index_due = moment.mono + _INDEX_LAG
             if self._fills(moment.mono) and not index.fill():

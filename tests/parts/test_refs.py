@@ -70,6 +70,8 @@ class Ann:
 def happens(house: House, ann: Ann, what: str) -> None:
     if what == "flush":
         house.index.flush()
+        if house.index.full:
+            house.index.commit()
     elif what == "commit":
         house.index.commit()
     elif what == "full":

@@ -257,6 +257,11 @@ class Index:
         """How many records and marks have been added and not committed."""
         return len(self._waiting) + len(self._written) + self.read.moved
 
+    @property
+    def full(self) -> bool:
+        """Whether so much has been written that it is time to ``commit``."""
+        return len(self._written) >= _COMMIT_AT
+
     def flush(self) -> None:
         """Write what has been added, so that it is found. Whoever asks for a page needs not call
         this.
@@ -272,8 +277,6 @@ class Index:
         self._written += [(one.offset, one.length) for one in self._waiting]
         self._waiting.clear()
         self._nothing_is_recent()
-        if len(self._written) >= _COMMIT_AT:
-            self.commit()
 
     def commit(self) -> None:
         """Write what has been added, and let it outlive the process. Raises as ``flush`` does."""
