@@ -29,6 +29,10 @@ BEGINNINGS_ASKED: Final = 2
 BEGINNING_CHARS: Final = 3
 """What one search may ask: each word costs, and the beginning of words costs most."""
 
+_HASH_BYTES: Final = 4 << 20
+"""Words that FTS5 gathers before it writes them down: as many as are committed together. By itself
+it takes 1 MB, and writes each commit's in three pieces, which are to be merged."""
+
 _MERGED: Final = 32  # pages of the table put together at a time: about 2 ms
 _WORD: Final = re.compile(r"[^\W_]+")  # as the table takes a text apart
 _TERM: Final = re.compile(r'"([^"]*)"|([^\s"]+)')
@@ -53,6 +57,7 @@ class Words:
         # ``tidy`` puts together any three pieces of about one size. (Of two there is no end while
         # somebody talks: each message makes a new one.)
         db.execute("INSERT INTO words (words, rank) VALUES ('automerge', 8), ('usermerge', 3)")
+        db.execute("INSERT INTO words (words, rank) VALUES ('hashsize', ?)", (_HASH_BYTES,))
 
     def add(self, seq: int, text: str, place: str, sender: str) -> None:
         """Take in a message; ``place`` is made by ``place_words``, ``sender`` by ``sender_word``.
