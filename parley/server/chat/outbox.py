@@ -7,7 +7,8 @@ reply to it alone - is a *patch* at a place in the order, and cuts that one's
 share into slices of the common bytes; nothing is copied.
 
 Who hears none of these audiences, and is told something alone, gets a letter: those are many when
-people talk in private, and are made with little ado.
+people talk in private, and are made with little ado. So what somebody is told alone becomes a patch
+only in a tick in which something is said to an audience.
 
 No sockets here: ``flush`` returns the buffers to send to each recipient in one call.
 """
@@ -64,12 +65,13 @@ class Outbox:
     def __init__(self) -> None:
         self._order = 0
         self._active: list[Audience] = []
+        self._told: list[tuple[Recipient, int, bytes]] = []  # with the place of each
         self._patched: list[Recipient] = []
 
     @property
     def empty(self) -> bool:
         """Whether nothing has been said."""
-        return not (self._active or self._patched)
+        return not (self._active or self._told)
 
     def say(self, audience: Audience, body: bytes) -> int:
         """Say ``body`` to all of ``audience``. Return its place in the order."""
@@ -81,12 +83,8 @@ class Outbox:
 
     def tell(self, recipient: Recipient, body: bytes) -> None:
         """Say ``body`` to ``recipient`` alone."""
-        self._order = place = self._order + 1
-        if recipient.patches is None:
-            recipient.patches = [(place, body)]
-            self._patched.append(recipient)
-        else:
-            recipient.patches.append((place, body))
+        self._order += 1
+        self._told.append((recipient, self._order, body))
 
     def replace(self, recipient: Recipient, place: int, body: bytes | None) -> None:
         """Let ``recipient`` get ``body``, or nothing, instead of what was said at ``place``.
@@ -124,26 +122,45 @@ class Outbox:
     def flush(self) -> tuple[list[Letter], list[Share]]:
         """Return all letters and all shares, those first in which somebody is answered, and begin
         anew. Nobody has two, none is empty."""
-        letters: list[Letter] = []
-        shares = self._shares() if self._active else []
-        for recipient in self._patched:
-            patches, frame = recipient.patches, recipient.frame
-            if patches is None:
-                continue  # it has its share
-            recipient.patches = None
-            if len(patches) == 1:
-                body = patches[0][1]
-                if body is not None:
-                    letters.append((recipient, frame(body)))
+        if self._active:
+            found = self._letters_and_shares()
+        else:
+            found = self._letters(), []
+        self._told.clear()
+        self._order = 0
+        return found
+
+    def _letters(self) -> list[Letter]:
+        """Return a letter for each who was told something."""
+        letters: dict[Recipient, bytes] = {}
+        more: dict[Recipient, list[bytes]] = {}
+        for recipient, _, body in self._told:
+            if recipient not in letters:
+                letters[recipient] = recipient.frame(body)
             else:
-                data = b"".join([frame(body) for _, body in patches if body is not None])
-                if data:
-                    letters.append((recipient, data))
+                more.setdefault(recipient, [letters[recipient]]).append(recipient.frame(body))
+        for recipient, frames in more.items():
+            letters[recipient] = b"".join(frames)
+        return list(letters.items())
+
+    def _letters_and_shares(self) -> tuple[list[Letter], list[Share]]:
+        """Return the same for those who hear none of the audiences to which something was said,
+        and the shares of all others."""
+        for recipient, place, body in self._told:
+            self._patch(recipient, place, body)
+        shares = self._shares()
+        letters: list[Letter] = []
+        for recipient in self._patched:
+            if recipient.patches is None:
+                continue  # it has its share
+            told = [body for _, body in recipient.patches if body is not None]
+            recipient.patches = None
+            if told:
+                letters.append((recipient, b"".join(map(recipient.frame, told))))
+        self._patched.clear()
         for audience in self._active:
             audience.said.clear()
         self._active.clear()
-        self._patched.clear()
-        self._order = 0
         return letters, shares
 
     def _shares(self) -> list[Share]:
