@@ -153,9 +153,10 @@ def damage(house: House, table: str) -> None:
     with contextlib.closing(sqlite3.connect(path)) as db:
         query = "SELECT rootpage FROM sqlite_master WHERE name = ?"
         ((page,),) = db.execute(query, (table,))
+        ((size,),) = db.execute("PRAGMA page_size")
     whole = path.read_bytes()
-    at = (page - 1) * 4096
-    path.write_bytes(whole[:at] + b"\xff" * 4096 + whole[at + 4096 :])
+    at = (page - 1) * size
+    path.write_bytes(whole[:at] + b"\xff" * size + whole[at + size :])
 
 
 def test_an_index_that_turns_out_damaged_at_the_end_leaves_them(marked: House) -> None:

@@ -166,3 +166,28 @@ def test_a_start_reads_messages_alone_and_few_at_once(
     assert sizes == [8, 8, 4]
     ann.come()
     ann.say([(1, f"r{number}") for number in range(20)])
+
+
+def test_a_start_ends_though_the_places_of_messages_lead_back(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    ann = Ann(house)
+    ann.come()
+    ann.say([(1, "a"), (1, "b"), (1, "c")])
+    house.index.commit()
+    house.log.files.close()
+    house.index.db.close()
+    path = house.data / "history.index"
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        ((page,),) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'place'")
+        ((size,),) = db.execute("PRAGMA page_size")
+    whole = bytearray(path.read_bytes())
+    at = (page - 1) * size
+    cells = int.from_bytes(whole[at + 3 : at + 5], "big")
+    last = at + 8 + 2 * (cells - 1)  # https://www.sqlite.org/fileformat.html, B-tree pages
+    seq = at + int.from_bytes(whole[last : last + 2], "big") + 1
+    assert whole[seq] == house.log.seq
+    whole[seq] = 1
+    path.write_bytes(whole)
+    with pytest.raises(sqlite3.DatabaseError, match="ascend"):
+        House(tmp_path)

@@ -147,7 +147,8 @@ def test_a_damaged_page_of_the_index_loses_nothing(server: ChatServer, page: int
     assert server.stop() == 0
     path = server.data / "history.index"
     whole = path.read_bytes()
-    path.write_bytes(whole[: page * 4096] + b"\xa5" * 4096 + whole[(page + 1) * 4096 :])
+    at, end = page * 8192, (page + 1) * 8192
+    path.write_bytes(whole[:at] + b"\xa5" * 8192 + whole[end:])
     for _ in range(2):
         server.start()
         wire = server.wire()

@@ -122,10 +122,7 @@ class Outbox:
     def flush(self) -> tuple[list[Letter], list[Share]]:
         """Return all letters and all shares, those first in which somebody is answered, and begin
         anew. Nobody has two, none is empty."""
-        if self._active:
-            found = self._letters_and_shares()
-        else:
-            found = self._letters(), []
+        found = self._letters_and_shares() if self._active else (self._letters(), [])
         self._told.clear()
         self._order = 0
         return found

@@ -192,6 +192,8 @@ class Index:
         query = "SELECT seq, start, length FROM place WHERE seq > ? AND room ORDER BY seq LIMIT ?"
         after = self._refs_up_to
         while rows := self.db.execute(query, (after, _READ_AT_ONCE)).fetchall():
+            if rows[-1][0] <= after:
+                raise sqlite3.DatabaseError("the places of messages do not ascend")
             self.tables.gather(self._log.readable([Span(*where) for _, *where in rows]))
             after = rows[-1][0]
 
