@@ -62,15 +62,16 @@ class Answers:
         self._asked.clear()
         return self._awaited.get(session, [])
 
-    def come(self) -> None:
-        """The log answers: who has waited is told now."""
+    def come(self) -> bool:
+        """The log answers: who has waited is told now. Return whether anything is held, so that
+        ``told`` has something to do."""
         self._answering = True
+        return bool(self._held)
 
     def told(self, record: Record) -> None:
         """Who asked for ``record`` has been told: now comes what was held behind that."""
-        if self._held:
-            for session, body in self._held.pop(id(record), ()):
-                self._outbox.tell(session, body)
+        for session, body in self._held.pop(id(record), ()):
+            self._outbox.tell(session, body)
 
     def all_told(self) -> None:
         """The log has answered all: nobody waits any more."""

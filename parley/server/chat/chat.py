@@ -288,8 +288,8 @@ class Chat:
 
     def applied(self, stored: Sequence[Stored], moment: Moment) -> None:
         """The log has these records."""
-        self._answers.come()
-        said, told = self._talk.said, self._answers.told
+        held = self._answers.come()
+        said = self._talk.said
         messages = 0
         for one in stored:
             record = one.record
@@ -302,7 +302,8 @@ class Chat:
                 self._doers(record).done(record, moment)
                 if record.do == "leave":
                     self.sharing.clear_away([record.room or ""])
-            told(record)
+            if held:
+                self._answers.told(record)
         self._answers.all_told()
         self.counts.messages += messages
 

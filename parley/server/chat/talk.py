@@ -250,21 +250,22 @@ class Talk:
         for; else for all of a tick together, by ``sent_again``.
         """
         sent = (session.key, session.id, origin.ref)
-        under_way = self._under_way.get(sent)
-        if under_way is not None:
-            if self._is_again(session, under_way, message):
-                under_way.waiting.append(session)
-            return False
-        if not (at_once or self._archive.behind):
-            self._unasked.append(sent)
-        else:
+        asked = at_once or self._archive.behind
+        if asked and sent not in self._under_way:
             stored = self._archive.sent(*sent, session.floor)
             if stored is not None and not self._is_anothers(session, stored, message):
                 self._answer_again(session, stored, message)
                 return False
+        saying = Saying(message, origin, sent, [session])
+        under_way = self._under_way.setdefault(sent, saying)
+        if under_way is not saying:
+            if self._is_again(session, under_way, message):
+                under_way.waiting.append(session)
+            return False
+        if not asked:
+            self._unasked.append(sent)
         if self.rate.rate:
             self._messages(session, moment).take(self.rate, moment.mono)
-        self._under_way[sent] = saying = Saying(message, origin, sent, [session])
         self._append(saying)
         return True
 

@@ -10,8 +10,8 @@ from parley.server.index.readmarks import Mark, ReadMarks
 _BESIDE: Final = ("-wal", "-shm", "-journal")  # what SQLite keeps beside a file
 
 _PAGE_BYTES: Final = 8192
-"""Twice what SQLite takes by itself: a tenth less of all that the index takes under load, since half
-as many pages are looked for, summed and written."""
+"""Twice what SQLite takes by itself: the index takes a tenth less under load, since half as many
+pages are looked for, summed and written."""
 
 _NOT_KEPT: Final = frozenset(
     {
