@@ -36,8 +36,9 @@ STAGES: Final = {
     "write": "the log: encode, write, sync",
     "apply": "what comes of what is durable",
     "replay": "pages, replays, rosters",
-    "send": "joining, and one send a client",
     "index": "the index",
+    "send": "joining, and one send a client",
+    "upkeep": "the index's commits, and upkeep",
 }
 
 

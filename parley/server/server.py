@@ -2,7 +2,8 @@
 
     wait -> read what is ready -> deal with requests -> write the log, sync once
          -> apply what is durable -> answer questions about the past
-         -> one send for each client that has something -> index
+         -> the index, if much waits for it -> one send for each client that has something
+         -> upkeep: what else the index needs, files on their way, what is to be dropped
 
 Between two waits nothing blocks but the log's one sync. The rules of the chat are in
 ``parley.server.chat.chat``, connections and their deadlines in ``gate``, and in ``intake`` it is
@@ -151,7 +152,7 @@ class Server:
         self.gate.intake.answer(moment)
         self._chat.advance(moment)
         mark("replay")
-        if self._index.waiting >= _INDEX_AT_ONCE:
+        if self._index.waiting >= _INDEX_AT_ONCE and self._indexing:
             self._write_index(moment)
         mark("index")
         self._send()
@@ -159,7 +160,7 @@ class Server:
             if quic.busy:
                 quic.turn()
         mark("send")
-        self._keep_index(moment)
+        self._keep_up(moment)
         mark("upkeep")
 
     def _commit(self, moment: Moment) -> None:
@@ -192,8 +193,9 @@ class Server:
         counts.sent += sent_bytes
         self.gate.let_go(self._chat.settle())
 
-    def _keep_index(self, moment: Moment) -> None:
-        """Bring the index up to the log, and a slice further back if it is being filled."""
+    def _keep_up(self, moment: Moment) -> None:
+        """Let what the index has outlive the process, if it is time; fill it, carry files, and drop
+        what is too old, each a slice further."""
         index = self._index
         if index.waiting:
             self.retention.look(moment.utc)
@@ -222,12 +224,12 @@ class Server:
         self.gate.intake.retry_parked(moment.mono)
 
     def _write_index(self, moment: Moment) -> None:
-        """Write what waits for the index, though not yet so that it outlives the process."""
-        if self._indexing:
-            try:
-                self._index.flush()
-            except IndexUnavailableError as problem:
-                self._index_refused(problem, moment)
+        """Write what waits for the index, while the processor still has it near: the sends take it
+        from there. What then may wait, until it outlives the process, does."""
+        try:
+            self._index.flush()
+        except IndexUnavailableError as problem:
+            self._index_refused(problem, moment)
 
     def _index_refused(self, problem: IndexUnavailableError, moment: Moment) -> None:
         if self._indexing:

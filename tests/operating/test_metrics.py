@@ -70,7 +70,7 @@ def test_time_is_told_by_stage(watched: ChatServer) -> None:
     for number in range(20):
         ann.say(f"{number}")
     now = metrics(watched)
-    stages = ("wait", "read", "requests", "write", "apply", "replay", "send", "index")
+    stages = ("wait", "read", "requests", "write", "apply", "replay", "index", "send", "upkeep")
     for stage in stages:
         label = f"{{stage={stage}}}"
         count, total = (f"parley_tick_stage_seconds_{what}{label}" for what in ("count", "sum"))
