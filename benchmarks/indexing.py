@@ -60,6 +60,8 @@ def measure(make: Callable[[int, random.Random], Said], messages: int) -> tuple[
             began = time.process_time()
             index.add(stored)
             index.flush()
+            if index.full:
+                index.commit()
             if log.seq > messages // 2:
                 spent += time.process_time() - began
         index.close()

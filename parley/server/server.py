@@ -77,6 +77,7 @@ class Server:
         self._storing = True
         self._refused_at: float | None = None
         self._indexing = True
+        self._damage: sqlite3.DatabaseError | None = None
         self._fill_at = 0.0
         self._signals = 0
         self._reload_wanted = False
@@ -196,6 +197,8 @@ class Server:
     def _keep_up(self, moment: Moment) -> None:
         """Let what the index has outlive the process, if it is time; fill it, carry files, and drop
         what is too old, each a slice further."""
+        if self._damage is not None:
+            raise self._damage
         index = self._index
         if index.waiting:
             self.retention.look(moment.utc)
@@ -230,6 +233,8 @@ class Server:
             self._index.flush()
         except IndexUnavailableError as problem:
             self._index_refused(problem, moment)
+        except sqlite3.DatabaseError as problem:
+            self._damage = problem  # the log has what is to be sent, and all are to hear of it
 
     def _index_refused(self, problem: IndexUnavailableError, moment: Moment) -> None:
         if self._indexing:

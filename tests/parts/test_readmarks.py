@@ -159,6 +159,14 @@ def damage(house: House, table: str) -> None:
     path.write_bytes(whole[:at] + b"\xff" * size + whole[at + size :])
 
 
+def test_an_index_that_is_made_anew_over_them_has_the_pages_of_a_new_one(marked: House) -> None:
+    query = "PRAGMA page_size"
+    new = marked.index.db.execute(query).fetchall()
+    marked.restart(anew=True)
+    assert read_by_ann(marked) == [3, 2, 1_000_000]
+    assert marked.index.db.execute(query).fetchall() == new
+
+
 def test_an_index_that_turns_out_damaged_at_the_end_leaves_them(marked: House) -> None:
     marked.close()
     damage(marked, "ref")

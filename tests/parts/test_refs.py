@@ -168,6 +168,19 @@ def test_a_start_reads_messages_alone_and_few_at_once(
     ann.say([(1, f"r{number}") for number in range(20)])
 
 
+@pytest.mark.parametrize("place", ["NULL", "'none'", "CAST(x'ff' AS TEXT)", "1.5", "-3"])
+def test_a_start_passes_over_a_place_that_is_none(house: House, place: str) -> None:
+    ann = Ann(house)
+    ann.come()
+    ann.say([(1, "a"), (1, "b"), (1, "c")])
+    house.index.commit()
+    house.index.db.execute(f"UPDATE place SET start = {place} WHERE seq = 3")
+    house.crash()
+    ann.come()
+    del ann.known[1, "b"]
+    ann.say([(1, "a"), (1, "c")])
+
+
 def test_a_start_ends_though_the_places_of_messages_lead_back(tmp_path: Path) -> None:
     house = House(tmp_path)
     ann = Ann(house)

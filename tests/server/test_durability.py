@@ -1,11 +1,13 @@
 """What was acknowledged is there, whatever happened to the server, its files, its disk."""
 
+import contextlib
 import json
 import os
 import resource
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import threading
 import time
@@ -13,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from framing.frames import encode_frame
 from tests.conftest import ChatServer, Make, cpu
 from tests.wire import Wire, texts
 
@@ -375,3 +378,31 @@ def test_jq_and_grep_read_the_history(server: ChatServer) -> None:
     found = subprocess.run(["grep", "-c", "quoted", path], capture_output=True, text=True)
     assert found.stdout.strip() == "1"
     assert path.stat().st_mode & 0o077 == 0, "private messages stand in it"
+
+
+def test_what_the_log_has_is_told_of_though_the_index_turns_out_damaged(
+    server: ChatServer,
+) -> None:
+    server.joined("ann").say("the first")
+    assert server.stop() == 0
+    path = server.data / "history.index"
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        ((page,),) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'moment'")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: (page - 1) * 8192] + b"\xff" * 8192 + whole[page * 8192 :])
+    server.start()
+    wires = [server.joined(f"n{number}", bot=True) for number in range(12)]
+    for number, wire in enumerate(wires):
+        said = [
+            {"purpose": "message", "ref": f"{number}-{one}", "to": "#lobby", "text": "x"}
+            for one in range(64)
+        ]
+        wire.sock.sendall(b"".join(encode_frame(json.dumps(one).encode()) for one in said))
+    told = set()
+    for wire in wires:
+        with contextlib.suppress(AssertionError, OSError):
+            while True:
+                told.add(wire.until("ok")["ref"])
+    assert server.wait() == 1 and "damaged" in server.said
+    _, *kept = [record["ref"] for record in server.records if record["purpose"] == "message"]
+    assert len(kept) > 500 and set(kept) == told

@@ -33,7 +33,7 @@ def connect(path: Path | None) -> sqlite3.Connection:
         path.touch(0o600)
     db = sqlite3.connect(path or ":memory:", 1.0, isolation_level=None, cached_statements=64)
     try:
-        db.execute(f"PRAGMA page_size={_PAGE_BYTES}")  # of a new file
+        _set_page_size(db)
         db.execute("PRAGMA synchronous=OFF")
         db.execute("PRAGMA locking_mode=EXCLUSIVE")
         db.execute("PRAGMA journal_mode=WAL")
@@ -42,6 +42,11 @@ def connect(path: Path | None) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def _set_page_size(db: sqlite3.Connection) -> None:
+    """Let the pages of a new file have their size; one that has something in it keeps its own."""
+    db.execute(f"PRAGMA page_size={_PAGE_BYTES}")
 
 
 def connected(path: Path | None) -> sqlite3.Connection | None:
@@ -86,6 +91,7 @@ def leave_marks(path: Path, before: sqlite3.Connection | None) -> None:
     try:
         new.touch(0o600)
         with contextlib.closing(sqlite3.connect(new, isolation_level=None)) as db:
+            _set_page_size(db)
             ReadMarks.make(db)
             ReadMarks.give(db, marks)  # durable, as SQLite is by itself
         for suffix in _BESIDE:

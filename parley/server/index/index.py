@@ -189,7 +189,11 @@ class Index:
     def _gather_refs(self) -> None:
         """Read from the log the refs that are in no table yet, as after a process that died. What
         is no message has none, and may be any number of records."""
-        query = "SELECT seq, start, length FROM place WHERE seq > ? AND room ORDER BY seq LIMIT ?"
+        # Whatever stands in a damaged file, these are numbers: what is not there cannot be read.
+        query = (
+            "SELECT seq, CAST(ifnull(start, 0) AS INTEGER), CAST(ifnull(length, 0) AS INTEGER)"
+            " FROM place WHERE seq > ? AND room ORDER BY seq LIMIT ?"
+        )
         after = self._refs_up_to
         while rows := self.db.execute(query, (after, _READ_AT_ONCE)).fetchall():
             if rows[-1][0] <= after:
