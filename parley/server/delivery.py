@@ -3,9 +3,10 @@
 Here is most of a tick's time, nearly all of it the kernel's: so in these loops there is nothing but
 the call, and what must be done when it did not take all.
 
-A share of many is given to the kernel at once where there is a ring (``parley.server.net.ring``),
-else by a call for each. A large one is written into pages of memory that the kernel then gives to
-all of their sockets (``parley.server.net.pages``), instead of being copied for each.
+Letters, and a share of many, are given to the kernel at once where there is a ring
+(``parley.server.net.ring``), else by a call for each. A large share is written into pages of memory
+that the kernel then gives to all of their sockets (``parley.server.net.pages``), instead of being
+copied for each.
 """
 
 import errno
@@ -16,6 +17,7 @@ from itertools import repeat
 from typing import Final
 
 from parley.server.chat.outbox import Buffer, Letter, Recipient, Share
+from parley.server.net.connection import Connection
 from parley.server.net.pages import Pages
 from parley.server.net.ring import Ring
 
@@ -27,7 +29,11 @@ PAGES_FOR: Final = 20
 """Recipients of a share for whom pages are worth being made."""
 
 TOGETHER_FOR: Final = 64
-"""Recipients of a share for whom a call for all of them together is faster than one for each."""
+"""Recipients for whom a call for all of them together is faster than one for each."""
+
+LETTER_BYTES: Final = 1024
+"""Bytes that letters have at most, on the average, if they are to go together: they are joined for
+that, and more takes as long to copy as is won."""
 
 EACH_BY_ITSELF: Final = "each client is sent to by a call of its own"
 
@@ -50,7 +56,11 @@ class Delivery:
         """
         deliveries = len(letters)
         total = sum([len(data) for _, data in letters])
-        _send(letters)
+        ring = self._ring
+        if ring is not None and deliveries >= TOGETHER_FOR and total <= deliveries * LETTER_BYTES:
+            self._send_letters_together(letters, ring)
+        else:
+            _send(letters)
         for share in shares:
             recipients, buffers, size = share
             count = len(recipients)
@@ -103,7 +113,7 @@ class Delivery:
 
     def _send_together(self, share: Share, ring: Ring) -> None:
         """Send one buffer to many, by a call for all."""
-        recipients, buffers, size = share
+        recipients, buffers, _ = share
         connections = [recipient.carrier.connection for recipient in recipients]
         descriptors = [connection.descriptor for connection in connections]
         if min(descriptors) < 0:
@@ -113,9 +123,31 @@ class Delivery:
             descriptors = [connection.descriptor for connection in connections]
         data = buffers[0]
         assert isinstance(data, bytes)
-        for place, sent in ring.send(descriptors, data).items():
+        self._heed(ring.send(descriptors, data), connections, [data] * len(connections), ring)
+
+    def _send_letters_together(self, letters: Sequence[Letter], ring: Ring) -> None:
+        """Send letters, by a call for all."""
+        connections = [recipient.carrier.connection for recipient, _ in letters]
+        descriptors = [connection.descriptor for connection in connections]
+        if min(descriptors) < 0:
+            _send([one for one in letters if one[0].carrier.connection.descriptor < 0])
+            letters = [one for one in letters if one[0].carrier.connection.descriptor >= 0]
+            connections = [recipient.carrier.connection for recipient, _ in letters]
+            descriptors = [connection.descriptor for connection in connections]
+        data = [body for _, body in letters]
+        self._heed(ring.send_each(descriptors, data), connections, data, ring)
+
+    def _heed(
+        self,
+        failed: dict[int, int],
+        connections: Sequence[Connection],
+        data: Sequence[bytes],
+        ring: Ring,
+    ) -> None:
+        """Keep what was not sent of ``data``, as ``ring`` says by place, and close what is lost."""
+        for place, sent in failed.items():
             if sent >= 0 or sent == -errno.EAGAIN:
-                connections[place].keep(buffers, size, max(sent, 0))
+                connections[place].keep([data[place]], len(data[place]), max(sent, 0))
             else:
                 connections[place].close("lost")
         if ring.broken is not None:

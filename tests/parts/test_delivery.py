@@ -1,6 +1,7 @@
 """Delivery over real connections: each gets its share whole and in order, whatever its size,
 whether its client reads or not, and however it is sent."""
 
+import contextlib
 import gc
 import os
 import resource
@@ -287,5 +288,74 @@ def test_a_small_share_of_many_goes_out_by_one_call(
     sending.deliver(*outbox.flush())
     outbox.say(audience, body(3, 40))
     sending.deliver(*outbox.flush())
+    assert given == [MANY]
+    sending.close()
+
+
+def tell_all(outbox: Outbox, clients: list[Client], size: int) -> list[bytes]:
+    """Tell each something of its own, and return what that is for each."""
+    said = [body(number, size + 3 * number) for number in range(len(clients))]
+    for client, one in zip(clients, said, strict=True):
+        outbox.tell(client, one)
+    return list(map(encode_frame, said))
+
+
+@pytest.mark.parametrize("size", [40, 700, LARGE])
+def test_each_gets_what_it_is_told_alone(loop: Loop, deliver: Deliver, size: int) -> None:
+    outbox, _, clients = hall(loop, encrypting=True)
+    gone, full = clients[7], clients[9]
+    gone.far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    gone.far.close()  # by RST
+    filled = 0
+    assert full.connection.way is not None
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            filled += full.connection.way.send(b"." * 40_000)
+    wanted = [b""] * MANY
+    for _ in range(3):
+        told = tell_all(outbox, clients, size)
+        assert deliver(*outbox.flush()) == (MANY, sum(map(len, told)))
+        wanted = [before + one for before, one in zip(wanted, told, strict=True)]
+    assert [client.lost for client in clients if client.lost] == ["lost"] == [gone.lost]
+    assert full.connection.unsent == len(wanted[9])
+    assert full.read(loop, filled) == b"." * filled
+    for number, client in enumerate(clients):
+        if client is not gone:
+            whole = wanted[number] if number % 2 else wanted[number].swapcase()
+            assert client.read(loop, len(whole)) == whole
+
+
+def test_letters_that_a_ring_that_ends_has_not_sent_come_by_themselves(loop: Loop) -> None:
+    ring = ring_or_skip()
+    sending = Delivery(ring)
+    outbox, _, clients = hall(loop)
+    wanted = [b""] * MANY
+    for turn in range(3):
+        if turn == 1:
+            with Path(os.devnull).open() as other:
+                os.dup2(other.fileno(), ring._fd)
+        told = tell_all(outbox, clients, 40)
+        sending.deliver(*outbox.flush())
+        wanted = [before + one for before, one in zip(wanted, told, strict=True)]
+    assert ring.broken
+    found = [client.read(loop, len(one)) for client, one in zip(clients, wanted, strict=True)]
+    assert found == wanted
+    assert not any(client.lost for client in clients)
+
+
+def test_many_short_letters_go_out_by_one_call(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    sending = Delivery(ring_or_skip())
+    given: list[int] = []
+    send_each = Ring.send_each
+
+    def counted(self: Ring, descriptors: list[int], data: list[bytes]) -> dict[int, int]:
+        given.append(len(descriptors))
+        return send_each(self, descriptors, data)
+
+    monkeypatch.setattr(Ring, "send_each", counted)
+    outbox, _, clients = hall(loop)
+    for those, size in ((clients, 40), (clients, 2 * delivery.LETTER_BYTES), (clients[:9], 40)):
+        tell_all(outbox, those, size)
+        sending.deliver(*outbox.flush())
     assert given == [MANY]
     sending.close()

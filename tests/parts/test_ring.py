@@ -119,6 +119,26 @@ def test_who_does_not_take_all_is_named_with_what_they_took(ring: Ring) -> None:
         assert far[600].recv(1 << 21, socket.MSG_WAITALL | socket.MSG_DONTWAIT) == filler[:taken]
 
 
+def test_each_gets_its_own(ring: Ring) -> None:
+    with pairs(MORE_THAN_ONE_CALL) as (near, far):
+        far[3].close()
+        far[1200].close()
+        filler = bytes(1 << 20)
+        taken = ring.send_each([near[600], near[601]], [filler, b""])[0]
+        assert 0 < taken < len(filler)
+        gone, full = -errno.EPIPE, -errno.EAGAIN
+        for turn in range(4):  # so that the queue is never begun anew
+            count = MORE_THAN_ONE_CALL - 7 * turn
+            data = [b"%d of %d" % (number, turn) * (number % 5) for number in range(count)]
+            data[3] = data[600] = data[1200] = b"in vain"
+            assert ring.send_each(near[:count], data) == {3: gone, 600: full, 1200: gone}
+            for number, one in enumerate(data):
+                if one and one != b"in vain":
+                    assert far[number].recv(1000) == one
+        assert far[600].recv(1 << 21, socket.MSG_WAITALL | socket.MSG_DONTWAIT) == filler[:taken]
+        assert ring.send_each([], []) == {}
+
+
 @pytest.mark.parametrize("start", [2**32 - 1, 2**32 - 300, 2**32 - 512, 2**32 - 700])
 def test_the_counters_begin_anew_after_32_bits(ring: Ring, start: int) -> None:
     Kernel(ring, start)

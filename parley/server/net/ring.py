@@ -1,4 +1,4 @@
-"""A ring of Linux' io_uring: the same bytes to many sockets by one system call.
+"""A ring of Linux' io_uring: bytes to many sockets by one system call.
 
 The kernel finds a list of sends in memory that it shares with this process, and has carried out all
 of them when the call returns: nothing goes on behind it. A socket that takes no more says so
@@ -18,6 +18,7 @@ import socket
 import sys
 from array import array
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Final
 
 from parley.server.ground.foreign import ctypes
@@ -107,34 +108,52 @@ class Ring:
         """Send ``data`` to each of these sockets. Return what came of those that did not take it
         whole, by their place in ``descriptors``: how many bytes they took, or minus an ``errno``.
         """
+        count = len(descriptors)
+        starts = array("Q", [_address(data)]) * count
+        return self._send_all(descriptors, starts, [len(data)] * count)
+
+    def send_each(self, descriptors: Sequence[int], data: Sequence[bytes]) -> dict[int, int]:
+        """Send to each of these sockets its own of ``data``, which are joined for that. Return what
+        ``send`` does."""
+        sizes = list(map(len, data))
+        joined = b"".join(data)  # one address is found out in the time of many sends
+        starts = array("Q", accumulate(sizes, initial=_address(joined)))
+        return self._send_all(descriptors, starts, sizes)
+
+    def _send_all(
+        self, descriptors: Sequence[int], starts: "array[int]", sizes: list[int]
+    ) -> dict[int, int]:
+        """Send to each socket so many bytes as its size says, from where they start in memory."""
         failed: dict[int, int] = {}
         for first in range(0, len(descriptors), _ENTRIES):
-            found = self._send(descriptors[first : first + _ENTRIES], data)
+            some = slice(first, min(first + _ENTRIES, len(descriptors)))
+            found = self._send(descriptors[some], starts[some], sizes[some])
             failed.update((first + place, result) for place, result in found.items())
         return failed
 
-    def _send(self, descriptors: Sequence[int], data: bytes) -> dict[int, int]:
+    def _send(
+        self, descriptors: Sequence[int], starts: "array[int]", sizes: list[int]
+    ) -> dict[int, int]:
         """Send to no more than there are entries."""
-        count, size = len(descriptors), len(data)
+        count = len(descriptors)
         if self.broken is not None:
             return dict.fromkeys(range(count), -errno.EAGAIN)
-        address = ctypes.cast(ctypes.c_char_p(data), ctypes.c_void_p).value or 0
         at = self._tail[0] % _ENTRIES
         _put(self._what, at, array("Q", [_OP_SEND | number << 32 for number in descriptors]))
-        _put(self._from, at, array("Q", [address]) * count)
-        _put(self._length, at, array("Q", [size | _FLAGS]) * count)
+        _put(self._from, at, starts)
+        _put(self._length, at, array("Q", [size | _FLAGS for size in sizes]))
         self._tail[0] = (self._tail[0] + count) & 0xFFFFFFFF
         head = self._done_head[0]
         begun = self._carry_out(count)
         done = (self._done_tail[0] - head) & 0xFFFFFFFF
         results = _take(self._results, head, done)
         failed: dict[int, int] = {}
-        if results.count(size) != count:
+        if results != sizes:
             places = [(number - at) % _ENTRIES for number in _take(self._numbers, head, done)]
             failed = dict.fromkeys(range(begun), -errno.EIO)  # nobody knows
             failed.update(dict.fromkeys(range(begun, count), -errno.EAGAIN))
             failed.update(zip(places, results, strict=True))
-            failed = {place: result for place, result in failed.items() if result != size}
+            failed = {place: sent for place, sent in failed.items() if sent != sizes[place]}
         self._done_head[0] = (head + done) & 0xFFFFFFFF
         return failed
 
@@ -164,6 +183,11 @@ class Ring:
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code))
         return found
+
+
+def _address(data: bytes) -> int:
+    """Return where ``data`` stands in memory, as long as it is there."""
+    return ctypes.cast(ctypes.c_char_p(data), ctypes.c_void_p).value or 0
 
 
 def _words(queues: mmap.mmap, at: int, count: int) -> Words:
