@@ -38,7 +38,7 @@ from parley.server.doors.door import Interlude
 from parley.server.doors.peer import Peer
 from parley.server.ground import clock
 from parley.server.ground.clock import Moment
-from parley.server.index.index import IndexBehindError, IndexUnavailableError, NextTickError
+from parley.server.index.errors import IndexBehindError, IndexUnavailableError, NextTickError
 from parley.server.turns import Turns
 
 FRAMES_PER_TURN: Final = 64

@@ -23,7 +23,8 @@ from parley.server.delivery import Delivery
 from parley.server.gate import Gate
 from parley.server.ground import clock, garbage
 from parley.server.ground.clock import Moment
-from parley.server.index.index import Index, IndexUnavailableError, PastUnreadableError
+from parley.server.index.errors import IndexUnavailableError, PastUnreadableError
+from parley.server.index.index import Index
 from parley.server.index.retention import Retention
 from parley.server.log.log import Log, StoreUnavailableError
 from parley.server.net.loop import Loop
@@ -200,7 +201,7 @@ class Server:
         if self._damage is not None:
             raise self._damage
         index = self._index
-        if index.waiting:
+        if index.uncommitted:
             self.retention.look(moment.utc)
         try:
             due = self._index_due

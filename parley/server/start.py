@@ -32,8 +32,9 @@ from parley.server.gate import Gate
 from parley.server.ground.durable import make_directory, sync_directory
 from parley.server.ground.limits import Rate
 from parley.server.index.archive import Archive
+from parley.server.index.errors import IndexBehindError, PastUnreadableError
 from parley.server.index.file import give_up, is_held, is_kept
-from parley.server.index.index import Index, IndexBehindError, PastUnreadableError
+from parley.server.index.index import Index
 from parley.server.index.retention import Retention
 from parley.server.log.compact import compact
 from parley.server.log.log import Log, LogBrokenError

@@ -20,7 +20,8 @@ from parley.server.ground.bounds import Bounds
 from parley.server.ground.clock import Moment
 from parley.server.ground.limits import Rate
 from parley.server.index.archive import Archive
-from parley.server.index.index import Index, IndexBehindError, IndexUnavailableError
+from parley.server.index.errors import IndexBehindError, IndexUnavailableError
+from parley.server.index.index import Index
 from parley.server.index.retention import Keep, Retention
 from parley.server.log.log import Log, StoreUnavailableError
 from parley.server.log.records import Said

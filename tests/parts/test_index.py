@@ -17,7 +17,8 @@ from framing.limits import PAGE
 from framing.names import LOBBY
 from framing.requests import Join, Login, PageOf, Response, Say, Search
 from parley.server.index.archive import Archive
-from parley.server.index.index import Index, IndexUnavailableError, PastUnreadableError
+from parley.server.index.errors import IndexUnavailableError, PastUnreadableError
+from parley.server.index.index import Index
 from parley.server.index.lookup import Lookup
 from parley.server.index.streams import Stream, inbox_stream
 from parley.server.log.log import Log

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from framing.events import Ok
 from framing.requests import Join, Say
 from parley.server.index import index, refs, tables
-from parley.server.index.index import IndexUnavailableError
+from parley.server.index.errors import IndexUnavailableError
 from parley.server.index.refs import Refs
 from parley.server.log.log import Log, Span
 from parley.server.log.records import Guest, Record, Said

@@ -11,7 +11,7 @@ from parley.server.chat.sharing import Answer
 from parley.server.files.shelf import Shelf
 from parley.server.files.tickets import TicketError, Upload
 from parley.server.index.archive import Archive
-from parley.server.index.index import IndexUnavailableError
+from parley.server.index.errors import IndexUnavailableError
 from parley.server.net.loop import Loop
 from tests.files.carrying import sha256
 from tests.parts.house import Client, House

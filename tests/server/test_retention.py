@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from framing.frames import encode_frame
 from tests.conftest import ChatServer, Make, unchanged, until
 from tests.server.test_rooms import ask
 from tests.wire import Wire, texts
@@ -241,3 +242,19 @@ def test_what_makes_no_sense_is_refused(
     server.launch(*options)
     assert server.wait() == 2
     assert re.search(words, server.said)
+
+
+def test_a_file_is_closed_at_its_size_however_much_is_said(make_server: Make) -> None:
+    server = make_server("--rate", "0", "--keep", "20K").start()
+    wires = [server.joined(f"n{number}", bot=True) for number in range(12)]
+    server.signal(signal.SIGSTOP)  # so that each tick then has as much as it takes
+    for number, wire in enumerate(wires):
+        said = [
+            {"purpose": "message", "ref": f"{number}-{one}", "to": "@n0", "text": "x" * 50}
+            for one in range(640)
+        ]
+        wire.sock.sendall(b"".join(encode_frame(json.dumps(one).encode()) for one in said))
+    server.signal(signal.SIGCONT)
+    for number, wire in enumerate(wires):
+        wire.until("ok", ref=f"{number}-639")
+    assert len(closed(server.data)) >= 5  # as soon as it is full, not once a second

@@ -79,7 +79,7 @@ from parley.server.ground.clock import Moment
 from parley.server.ground.counts import Counts
 from parley.server.ground.limits import Rate
 from parley.server.index.archive import Archive
-from parley.server.index.index import IndexUnavailableError, NextTickError
+from parley.server.index.errors import IndexUnavailableError, NextTickError
 from parley.server.log.log import Stored
 from parley.server.log.records import Deed, Guest, Record
 

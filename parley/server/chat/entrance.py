@@ -32,7 +32,7 @@ from parley.server.chat.hall import Hall
 from parley.server.chat.session import Session
 from parley.server.ground.clock import Moment
 from parley.server.index.archive import Archive
-from parley.server.index.index import IndexUnavailableError
+from parley.server.index.errors import IndexUnavailableError
 from parley.server.index.streams import Stream
 from parley.server.log.records import Guest, Record
 

@@ -20,11 +20,7 @@ from parley.server.chat.session import Session
 from parley.server.ground.clock import Moment
 from parley.server.ground.counts import Counts
 from parley.server.index.archive import Archive
-from parley.server.index.index import (
-    IndexBehindError,
-    IndexUnavailableError,
-    PastUnreadableError,
-)
+from parley.server.index.errors import IndexBehindError, IndexUnavailableError, PastUnreadableError
 
 ERROR_CHARS: Final = 500
 """Longest text of an error: it may quote what was asked, which may be long."""

@@ -15,7 +15,7 @@ from parley.server.ground import clock
 from parley.server.ground.bounds import Bounds
 from parley.server.ground.clock import Moment
 from parley.server.index.archive import Archive
-from parley.server.index.index import IndexBehindError, IndexUnavailableError
+from parley.server.index.errors import IndexBehindError, IndexUnavailableError
 from parley.server.index.lookup import Sight
 from parley.server.index.streams import Stream
 from parley.server.index.words import too_costly

@@ -28,7 +28,7 @@ from parley.server.chat.uploads import Uploads, exists
 from parley.server.files.shelf import Item, Shelf, public_id
 from parley.server.files.tickets import LASTS, Download, TicketError, Tickets, Upload
 from parley.server.ground.clock import Moment
-from parley.server.index.index import IndexBehindError
+from parley.server.index.errors import IndexBehindError
 from parley.server.log.records import Deed, Record, SharedFile
 
 _WAITING: Final = 16  # files that one session waits for

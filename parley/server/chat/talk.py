@@ -22,7 +22,7 @@ from parley.server.chat.session import Session
 from parley.server.ground.clock import Moment
 from parley.server.ground.limits import Bucket, Rate
 from parley.server.index.archive import Archive
-from parley.server.index.index import NextTickError, PastUnreadableError
+from parley.server.index.errors import NextTickError, PastUnreadableError
 from parley.server.log.records import Deed, Origin, Record, Said, Sent
 
 _FITS: Final = min(TEXT, TEXT_ENCODED // 6)

@@ -25,7 +25,7 @@ from parley.server.files.parts import LEAST
 from parley.server.files.shelf import FILES, FILES_A_DAY, Item, Shelf, new_id, public_id
 from parley.server.files.tickets import TicketError, Upload
 from parley.server.ground.clock import Moment
-from parley.server.index.index import IndexBehindError
+from parley.server.index.errors import IndexBehindError
 
 _FULL: Final = "the shelf is full: something must be deleted first"
 

@@ -20,7 +20,7 @@ from parley.server.chat.rooms import Room
 from parley.server.chat.session import Session
 from parley.server.ground.bounds import Bounds
 from parley.server.ground.clock import Moment
-from parley.server.index.index import NextTickError
+from parley.server.index.errors import NextTickError
 from parley.server.log.records import Deed, Record
 
 _ROOMS_BYTES: Final = 48 * 1024

@@ -13,7 +13,8 @@ import msgspec
 from framing.codec import encode
 from framing.events import Message
 from framing.limits import FRAME, PAGE
-from parley.server.index.index import Holder, Index, PastUnreadableError
+from parley.server.index.errors import PastUnreadableError
+from parley.server.index.index import Holder, Index
 from parley.server.index.lookup import Lookup, Sight
 from parley.server.index.streams import Stream
 from parley.server.log.log import Log, Span, UnreadableError

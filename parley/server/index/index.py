@@ -29,6 +29,7 @@ from typing import Final, NamedTuple
 
 from framing.names import LOBBY
 from parley.server.ground import durable
+from parley.server.index.errors import IndexBehindError, IndexUnavailableError, PastUnreadableError
 from parley.server.index.file import connect, connected, is_kept, leave_marks
 from parley.server.index.readmarks import ReadMarks
 from parley.server.index.tables import Tables
@@ -50,27 +51,6 @@ so many, which its next start takes up from the log."""
 
 _READ_AT_ONCE: Final = 256
 """Messages that a start has in memory of those whose refs are in no table yet: each may be long."""
-
-
-class IndexBehindError(Exception):
-    """The index does not reach back yet to what was asked: it is still being filled."""
-
-
-class NextTickError(IndexBehindError):
-    """What a request depends on is among this tick's records: the next tick knows it."""
-
-
-class IndexUnavailableError(IndexBehindError):
-    """The index cannot be written: the disk is full. Nothing is forgotten meanwhile. ``told`` is
-    what to say to who has asked."""
-
-    told = "the server cannot look up the past now: try again"
-
-
-class PastUnreadableError(IndexUnavailableError):
-    """Something of the log cannot be read back. The text says where."""
-
-    told = "a part of the history cannot be read: tell whoever runs this server"
 
 
 class Holder(NamedTuple):

@@ -10,7 +10,8 @@ from typing import Final, Literal, NamedTuple
 
 from framing.limits import MAX_SEQ
 from framing.names import key
-from parley.server.index.index import Holder, Index, IndexBehindError
+from parley.server.index.errors import IndexBehindError
+from parley.server.index.index import Holder, Index
 from parley.server.index.streams import Stream, is_private, private_stream
 from parley.server.index.words import private_question, said_question
 from parley.server.log.log import Span

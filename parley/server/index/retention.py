@@ -10,11 +10,8 @@ slices too.
 import logging
 from typing import Final, NamedTuple
 
-from parley.server.index.index import (
-    Index,
-    IndexUnavailableError,
-    PastUnreadableError,
-)
+from parley.server.index.errors import IndexUnavailableError, PastUnreadableError
+from parley.server.index.index import Index
 from parley.server.log.log import Log, LogBrokenError, Span
 from parley.server.log.records import (
     Deed,
