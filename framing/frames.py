@@ -27,6 +27,20 @@ _LONGEST_HEAD_AND_BRACE: Final = _LONGEST_HEAD + 1
 _COMPACT_AFTER: Final = 64 * 1024
 
 
+def _head_alone(size: int) -> bytes:
+    """Return how ``size`` bytes begin, with the brace, if they are one frame and no more; if none
+    has that size, what they cannot begin with."""
+    for digits in range(1, LENGTH_DIGITS + 1):
+        length = size - digits - 2
+        if length > 0 and len(str(length)) == digits:
+            return b"$%d{" % length
+    return b"$" * (size + 1)
+
+
+_HEADS_ALONE: Final = [_head_alone(size) for size in range(1024)]
+"""Nearly always what has come is one frame, and a short one: it is known by its size."""
+
+
 def encode_frame(body: bytes) -> bytes:
     """Return ``body``, one encoded JSON object, as a frame."""
     return b"$%d%b$" % (len(body), body)
@@ -77,6 +91,12 @@ class FrameDecoder:
         if self._broken is not None:
             raise FrameError(self._broken)
         buffer, start = self._buffer, self._start
+        size = len(buffer)
+        if not start and size < len(_HEADS_ALONE) and size <= self.limit:
+            head = _HEADS_ALONE[size]
+            if buffer.startswith(head) and buffer.endswith(b"}$"):
+                self._buffer = b""
+                return bytes(buffer[len(head) - 1 : -1])
         opening = buffer.find(b"{", start, start + _LONGEST_HEAD_AND_BRACE)
         digits = buffer[start + 1 : opening] if opening > 0 else b""
         if not digits.isdigit() or digits[0] == _ZERO or buffer[start] != _DOLLAR:
@@ -90,7 +110,7 @@ class FrameDecoder:
         if end != b"}$" and not self._is_end(end):
             return None
         body = bytes(buffer[opening:closing])
-        if len(buffer) == closing + 1:
+        if size == closing + 1:
             self._buffer = b""
             self._start = 0
         else:

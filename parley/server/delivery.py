@@ -13,10 +13,10 @@ import errno
 import logging
 import os
 from collections.abc import Iterable, Sequence
-from itertools import repeat
+from itertools import compress, repeat
 from typing import Final
 
-from parley.server.chat.outbox import Buffer, Letter, Recipient, Share
+from parley.server.chat.outbox import Buffer, Letters, Recipient, Share
 from parley.server.net.connection import Connection
 from parley.server.net.pages import Pages
 from parley.server.net.ring import Ring
@@ -47,20 +47,20 @@ class Delivery:
         self._ring = ring
         self._pages = Pages()
 
-    def deliver(self, letters: Sequence[Letter], shares: Sequence[Share]) -> tuple[int, int]:
+    def deliver(self, letters: Letters, shares: Sequence[Share]) -> tuple[int, int]:
         """Send all. Return how many clients it was for, and its bytes together, whether sent or
         kept.
 
         What a client does not take now is kept by its connection; a connection that is lost is
         closed.
         """
-        deliveries = len(letters)
-        total = sum([len(data) for _, data in letters])
+        deliveries = len(letters.bodies)
+        total = sum(map(len, letters.bodies))
         ring = self._ring
         if ring is not None and deliveries >= TOGETHER_FOR and total <= deliveries * LETTER_BYTES:
-            self._send_letters_together(letters, ring)
+            self._send_together(*letters, ring)
         else:
-            _send(letters)
+            _send(zip(*letters, strict=True))
         for share in shares:
             recipients, buffers, size = share
             count = len(recipients)
@@ -72,7 +72,9 @@ class Delivery:
             elif size >= PAGES_FROM and count >= PAGES_FOR and self._send_pages(share):
                 pass
             elif self._ring is not None and count >= TOGETHER_FOR:
-                self._send_together(share, self._ring)
+                data = buffers[0]
+                assert isinstance(data, bytes)
+                self._send_together(recipients, [data] * count, self._ring, alike=True)
             else:
                 _send(zip(recipients, repeat(buffers[0])))
         return deliveries, total
@@ -111,31 +113,28 @@ class Delivery:
                 connection.keep(buffers, size, sent)
         return True
 
-    def _send_together(self, share: Share, ring: Ring) -> None:
-        """Send one buffer to many, by a call for all."""
-        recipients, buffers, _ = share
+    def _send_together(
+        self,
+        recipients: Sequence[Recipient],
+        bodies: Sequence[bytes],
+        ring: Ring,
+        alike: bool = False,
+    ) -> None:
+        """Send each its own of ``bodies``, which may all be ``alike``, by a call for all."""
         connections = [recipient.carrier.connection for recipient in recipients]
         descriptors = [connection.descriptor for connection in connections]
         if min(descriptors) < 0:
-            others = [r for r in recipients if r.carrier.connection.descriptor < 0]
-            _send(zip(others, repeat(buffers[0])))
-            connections = [connection for connection in connections if connection.descriptor >= 0]
-            descriptors = [connection.descriptor for connection in connections]
-        data = buffers[0]
-        assert isinstance(data, bytes)
-        self._heed(ring.send(descriptors, data), connections, [data] * len(connections), ring)
-
-    def _send_letters_together(self, letters: Sequence[Letter], ring: Ring) -> None:
-        """Send letters, by a call for all."""
-        connections = [recipient.carrier.connection for recipient, _ in letters]
-        descriptors = [connection.descriptor for connection in connections]
-        if min(descriptors) < 0:
-            _send([one for one in letters if one[0].carrier.connection.descriptor < 0])
-            letters = [one for one in letters if one[0].carrier.connection.descriptor >= 0]
-            connections = [recipient.carrier.connection for recipient, _ in letters]
-            descriptors = [connection.descriptor for connection in connections]
-        data = [body for _, body in letters]
-        self._heed(ring.send_each(descriptors, data), connections, data, ring)
+            apart = [descriptor < 0 for descriptor in descriptors]
+            _send(compress(zip(recipients, bodies, strict=True), apart))
+            together = [descriptor >= 0 for descriptor in descriptors]
+            connections = list(compress(connections, together))
+            descriptors = list(compress(descriptors, together))
+            bodies = list(compress(bodies, together))
+        if alike and bodies:
+            failed = ring.send(descriptors, bodies[0])
+        else:
+            failed = ring.send_each(descriptors, bodies)
+        self._heed(failed, connections, bodies, ring)
 
     def _heed(
         self,

@@ -26,7 +26,7 @@ from parley.server.ground.clock import Moment
 from parley.server.index.errors import IndexUnavailableError, PastUnreadableError
 from parley.server.index.index import Index
 from parley.server.index.retention import Retention
-from parley.server.log.log import Log, StoreUnavailableError
+from parley.server.log.log import Log, Stored, StoreUnavailableError
 from parley.server.net.loop import Loop
 from parley.server.operating.systemd import Notifier
 
@@ -35,7 +35,12 @@ HEEDED: Final = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
 _SWEEP: Final = 1.0  # seconds between two looks at the deadlines
 _INDEX_LAG: Final = 0.5  # seconds after which what the index was given outlives the process
-_INDEX_AT_ONCE: Final = 512  # records that wait for the index however busy the server is
+_INDEX_AT_ONCE: Final = 512
+_INDEX_TICKS: Final = 4
+"""The index is written when so many records wait for it, and as many as so many ticks like this one
+bring: the kernel's work drives it out of the processor's caches, and to fetch it costs no more for
+many. It holds up a tick no longer than these took by far."""
+
 _INDEX_PATIENCE: Final = 10.0  # seconds that the disk has for the index when the server stops
 _FILL_AGAIN: Final = 60.0  # seconds until what the disk did not give back is asked for again
 _REFUSED_LATELY: Final = 10.0  # seconds for which a write of the log that failed tells against it
@@ -149,12 +154,13 @@ class Server:
         if again:
             self._log.withdraw(again)
         mark("requests")
-        self._commit(moment)
+        stored = self._commit(moment)
         mark("apply")
         self.gate.intake.answer(moment)
         self._chat.advance(moment)
         mark("replay")
-        if self._index.waiting >= _INDEX_AT_ONCE and self._indexing:
+        enough = max(_INDEX_AT_ONCE, _INDEX_TICKS * stored)
+        if self._index.waiting >= enough and self._indexing:
             self._write_index(moment)
         mark("index")
         self._send()
@@ -165,8 +171,10 @@ class Server:
         self._keep_up(moment)
         mark("upkeep")
 
-    def _commit(self, moment: Moment) -> None:
-        """Make the tick's records durable, and only then tell of them."""
+    def _commit(self, moment: Moment) -> int:
+        """Make the tick's records durable, and only then tell of them. Return how many there
+        are."""
+        stored: Sequence[Stored] = ()
         try:
             stored = self._log.commit(moment.mono)
         except StoreUnavailableError as problem:
@@ -185,6 +193,7 @@ class Server:
                 self._index.add(stored)
                 self._chat.applied(stored, moment)
         self._chat.commit_accounts()
+        return len(stored)
 
     def _send(self) -> None:
         """Send every client its share of the tick, in one go each."""

@@ -128,7 +128,7 @@ class House:
         self.chat.commit_accounts()
         self.chat.advance(self.moment)
         letters, shares = self.chat.outbox.flush()
-        for recipient, data in letters:
+        for recipient, data in zip(*letters, strict=True):
             recipient.carrier.take([data], len(data))
         for share in shares:
             for recipient in share.recipients:

@@ -15,7 +15,7 @@ import pytest
 
 from framing.frames import encode_frame
 from parley.server import delivery
-from parley.server.chat.outbox import Audience, Frame, Letter, Outbox, Patch, Share
+from parley.server.chat.outbox import Audience, Frame, Letters, Outbox, Patch, Share
 from parley.server.delivery import Delivery
 from parley.server.net.backlog import Backlog
 from parley.server.net.connection import Connection
@@ -26,7 +26,7 @@ from tests.parts.test_ring import ring_or_skip
 LARGE = delivery.PAGES_FROM
 MANY = max(delivery.PAGES_FOR, delivery.TOGETHER_FOR) + 5
 
-Deliver = Callable[[list[Letter], list[Share]], tuple[int, int]]
+Deliver = Callable[[Letters, list[Share]], tuple[int, int]]
 
 
 class Encrypting:

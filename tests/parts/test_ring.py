@@ -84,10 +84,10 @@ class Kernel:
         ring, begun = self._ring, min(arguments[1], self._at_once)
         assert (ring._tail[0] - self._next) & 0xFFFFFFFF == arguments[1]
         for at in reversed(range(self._next, self._next + begun)):
-            place, answer = at % len(ring._what), ring._done_tail[0] % len(ring._results)
-            data = ctypes.string_at(ring._from[place], ring._length[place] & 0xFFFFFFFF)
+            place, answer = at % len(ring._to), ring._done_tail[0] % len(ring._results)
+            data = ctypes.string_at(ring._from[place], ring._length[place])
             try:
-                sent = os.write(ring._what[place] >> 32, data)
+                sent = os.write(ring._to[place], data)
             except OSError as problem:
                 sent = -(problem.errno or 0)
             if self._calls or at < self._next + begun - 1:
@@ -201,7 +201,7 @@ def test_without_a_descriptor_there_is_no_ring() -> None:
 
 @pytest.mark.skipif(mmap.PAGESIZE != 4096, reason="counted in pages of 4 KB")
 def test_a_ring_takes_no_more_than_anybody_may_lock(ring: Ring) -> None:
-    sizes = [memoryview(mapped.obj).nbytes for mapped in (ring._what, ring._tail)]
+    sizes = [memoryview(mapped.obj).nbytes for mapped in (ring._to, ring._tail)]
     # Old kernels count by powers of two.
     assert sum(1 << (size - 1).bit_length() for size in sizes) <= 64 * 1024
 

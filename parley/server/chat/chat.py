@@ -69,7 +69,7 @@ from parley.server.chat.outbox import Frame, Outbox
 from parley.server.chat.people import People
 from parley.server.chat.reading import Reading
 from parley.server.chat.searching import Searching
-from parley.server.chat.session import Session
+from parley.server.chat.session import Session, State
 from parley.server.chat.sharing import Sharing
 from parley.server.chat.talk import Saying, Talk
 from parley.server.chat.visits import Visits
@@ -90,7 +90,7 @@ _NO_STORE = "the server cannot store anything now: try again"
 _ALSO_SAYS = frozenset({Away, Invite, SetTopic})
 """Requests by which one could say something to others though one is muted."""
 
-_WHILE_STOPPING = frozenset({Ping, Disconnect, ShutdownAck})
+_WHILE_STOPPING: frozenset[type] = frozenset({Ping, Disconnect, ShutdownAck})
 
 Handler = Callable[[Session, Any, Moment], None]
 
@@ -145,7 +145,7 @@ class Chat:
         )
         self._absence = Absence(self._hall, archive, append, bounds)
         self._stopping = False
-        self._open: dict[type, Handler] = {
+        anybody: dict[type, Handler] = {
             Join: self._entrance.join,
             Login: self._entrance.login,
             Response: self._entrance.response,
@@ -155,7 +155,7 @@ class Chat:
             Fetch: self._misplaced,
             Store: self._misplaced,
         }
-        self._joined: dict[type, Handler] = {
+        joined: dict[type, Handler] = {
             Say: self._talk.say,
             Edit: self._talk.edit,
             Redact: self._talk.redact,
@@ -184,6 +184,13 @@ class Chat:
             Put: self.sharing.put,
             DeleteFile: self.sharing.delete,
         }
+        joined |= dict.fromkeys(self._queries, self._query)
+        self._handlers: dict[State, dict[type, Handler]] = {
+            "new": anybody,
+            "waiting": anybody,
+            "joined": anybody | joined,
+            "closed": {},
+        }
         for deed in archive.deeds():
             self._hall.rooms.apply(deed)
             bans.apply(deed)
@@ -204,25 +211,22 @@ class Chat:
         same request again later, or, if it is an ``IndexUnavailableError``, say so by
         ``unavailable``. Nothing has been done then.
         """
-        if session.state == "closed":
-            return
-        kind = type(request)
+        handle = self._handlers[session.state].get(type(request)) or self._not_now
         self._answers.asking = session
         try:
-            if self._stopping and kind not in _WHILE_STOPPING:
-                ref = getattr(request, "ref", None)
-                self._hall.refuse(session, ErrorWord.SHUTTING_DOWN, "the server is stopping", ref)
-            elif kind in self._open:
-                self._open[kind](session, request, moment)
-            elif session.state != "joined":
-                ref = getattr(request, "ref", None)
-                self._hall.refuse(session, ErrorWord.NOT_JOINED, "join or log in first", ref)
-            elif kind in self._joined:
-                self._joined[kind](session, request, moment)
-            else:
-                self._query(session, request, moment)
+            handle(session, request, moment)
         finally:
             self._answers.asking = None
+
+    def _not_now(self, session: Session, request: AnyRequest, moment: Moment) -> None:
+        """Refuse what nobody may ask any more, or not this one."""
+        if session.state == "closed":
+            return
+        ref = getattr(request, "ref", None)
+        if self._stopping:
+            self._hall.refuse(session, ErrorWord.SHUTTING_DOWN, "the server is stopping", ref)
+        else:
+            self._hall.refuse(session, ErrorWord.NOT_JOINED, "join or log in first", ref)
 
     def _query(self, session: Session, request: AnyRequest, moment: Moment) -> None:
         """Deal with a request of those of which one may ask only so many."""
@@ -305,6 +309,7 @@ class Chat:
             if held:
                 self._answers.told(record)
         self._answers.all_told()
+        self._talk.all_said()
         self.counts.messages += messages
 
     def not_applied(self, records: Iterable[Record]) -> None:
@@ -319,6 +324,7 @@ class Chat:
                 self._talk.not_said(record, _NO_STORE)
             self._answers.told(record)
         self._answers.all_told()
+        self._talk.all_said()
 
     def _doers(self, deed: Deed) -> Visits | Moderation | Sharing:
         """Return who asked for a deed."""
@@ -368,6 +374,10 @@ class Chat:
     def stop(self, reason: str, grace: float) -> None:
         """Tell everybody that the server stops within ``grace`` seconds."""
         self._stopping = True
+        for state, handlers in self._handlers.items():
+            self._handlers[state] = {
+                kind: handlers[kind] for kind in _WHILE_STOPPING if kind in handlers
+            }
         self._hall.announce(Shutdown(reason, grace))
 
     # The small requests

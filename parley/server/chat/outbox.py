@@ -45,8 +45,11 @@ class Share(NamedTuple):
     size: int
 
 
-Letter = tuple[Recipient, bytes]
-"""What one gets alone."""
+class Letters(NamedTuple):
+    """What some get alone: each of ``recipients`` its own of ``bodies``."""
+
+    recipients: "list[Recipient]"
+    bodies: list[bytes]
 
 
 class Audience:
@@ -63,9 +66,9 @@ class Outbox:
     """What has been said since the last ``flush``."""
 
     def __init__(self) -> None:
-        self._order = 0
         self._active: list[Audience] = []
-        self._told: list[tuple[Recipient, int, bytes]] = []  # with the place of each
+        self._told: list[tuple[Recipient, bytes]] = []
+        self._said_behind: list[int] = []  # how many had been told something, each time one said
         self._patched: list[Recipient] = []
 
     @property
@@ -75,16 +78,16 @@ class Outbox:
 
     def say(self, audience: Audience, body: bytes) -> int:
         """Say ``body`` to all of ``audience``. Return its place in the order."""
-        self._order += 1
+        place = len(self._told) + len(self._said_behind)
+        self._said_behind.append(len(self._told))
         if not audience.said:
             self._active.append(audience)
-        audience.said.append((self._order, body))
-        return self._order
+        audience.said.append((place, body))
+        return place
 
     def tell(self, recipient: Recipient, body: bytes) -> None:
         """Say ``body`` to ``recipient`` alone."""
-        self._order += 1
-        self._told.append((recipient, self._order, body))
+        self._told.append((recipient, body))
 
     def replace(self, recipient: Recipient, place: int, body: bytes | None) -> None:
         """Let ``recipient`` get ``body``, or nothing, instead of what was said at ``place``.
@@ -119,41 +122,45 @@ class Outbox:
         if at == len(recipient.patches) or recipient.patches[at][0] != order:
             recipient.patches.insert(at, (order, body))
 
-    def flush(self) -> tuple[list[Letter], list[Share]]:
+    def flush(self) -> tuple[Letters, list[Share]]:
         """Return all letters and all shares, those first in which somebody is answered, and begin
         anew. Nobody has two, none is empty."""
         found = self._letters_and_shares() if self._active else (self._letters(), [])
         self._told.clear()
-        self._order = 0
+        self._said_behind.clear()
         return found
 
-    def _letters(self) -> list[Letter]:
+    def _letters(self) -> Letters:
         """Return a letter for each who was told something."""
         letters: dict[Recipient, bytes] = {}
         more: dict[Recipient, list[bytes]] = {}
-        for recipient, _, body in self._told:
+        for recipient, body in self._told:
             if recipient not in letters:
                 letters[recipient] = recipient.frame(body)
             else:
                 more.setdefault(recipient, [letters[recipient]]).append(recipient.frame(body))
         for recipient, frames in more.items():
             letters[recipient] = b"".join(frames)
-        return list(letters.items())
+        return Letters(list(letters), list(letters.values()))
 
-    def _letters_and_shares(self) -> tuple[list[Letter], list[Share]]:
+    def _letters_and_shares(self) -> tuple[Letters, list[Share]]:
         """Return the same for those who hear none of the audiences to which something was said,
         and the shares of all others."""
-        for recipient, place, body in self._told:
-            self._patch(recipient, place, body)
+        said = 0
+        for number, (recipient, body) in enumerate(self._told):
+            while said < len(self._said_behind) and self._said_behind[said] <= number:
+                said += 1
+            self._patch(recipient, number + said, body)
         shares = self._shares()
-        letters: list[Letter] = []
+        letters = Letters([], [])
         for recipient in self._patched:
             if recipient.patches is None:
                 continue  # it has its share
             told = [body for _, body in recipient.patches if body is not None]
             recipient.patches = None
             if told:
-                letters.append((recipient, b"".join(map(recipient.frame, told))))
+                letters.recipients.append(recipient)
+                letters.bodies.append(b"".join(map(recipient.frame, told)))
         self._patched.clear()
         for audience in self._active:
             audience.said.clear()

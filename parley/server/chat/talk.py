@@ -69,7 +69,7 @@ class Talk:
     def say(self, session: Session, request: Say, moment: Moment) -> None:
         """Give a message to the log, unless it is there already."""
         ref = request.ref
-        if self._too_fast(session, ref, moment):
+        if self.rate.rate and self._too_fast(session, ref, moment):
             return
         size = self._size(session, request, moment)
         if not size:
@@ -212,11 +212,12 @@ class Talk:
     def _size(self, session: Session, request: Say | Edit, moment: Moment) -> int:
         """Return the size of a text that may be said, in bytes; 0 if it is refused."""
         text, ref = request.text, request.ref
-        until = self._bans.muted(session.person, session.key, moment)
-        if until is not None:
-            if not self._sent_before(session, request):
-                self._refuse_muted(session, until, ref)
-            return 0
+        if self._bans.any_muted:
+            until = self._bans.muted(session.person, session.key, moment)
+            if until is not None:
+                if not self._sent_before(session, request):
+                    self._refuse_muted(session, until, ref)
+                return 0
         size = len(text) if text.isascii() else len(text.encode())
         if size > _FITS and (size > TEXT or _encoded_size(text) > TEXT_ENCODED):
             words = f"a message has at most {TEXT} bytes, and {TEXT_ENCODED} with its escapes"
@@ -311,7 +312,6 @@ class Talk:
     def said(self, saying: Saying, body: bytes) -> None:
         """The log has a message: acknowledge it, and deliver ``body`` to all others."""
         message, origin, waiting = saying.message, saying.origin, saying.waiting
-        self._forget(saying)
         ok = encode(Ok(origin.ref, message.seq, message.time))
         if waiting and waiting[0].account:
             # Who says something in a conversation has read it.
@@ -354,16 +354,14 @@ class Talk:
 
     def not_said(self, saying: Saying, text: str) -> None:
         """The log could not take a message."""
-        self._forget(saying)
         ref = saying.origin.ref
         for session in saying.waiting:
             self._hall.refuse(session, ErrorWord.STORE_UNAVAILABLE, text, ref, retry_after=1.0)
 
-    def _forget(self, saying: Saying) -> None:
-        """A message is no more on its way."""
-        del self._under_way[saying.sent]
-        if saying.message.redact_of is not None:
-            self._taking_back.discard(saying.message.redact_of)
+    def all_said(self) -> None:
+        """The log has answered for all messages: none is on its way any more."""
+        self._under_way.clear()
+        self._taking_back.clear()
 
     def typing(self, session: Session, request: Typing, moment: Moment) -> None:
         """Tell those it concerns that somebody is writing: now and then, not for each key."""

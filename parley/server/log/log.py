@@ -39,6 +39,7 @@ START = 1
 """Where the first separator of a file goes: behind its opening bracket."""
 
 _BETWEEN = b",\n"  # two lines
+_APART = len(_BETWEEN)
 
 _COMPLAINED_OF = 20
 """Of so many bytes, as a power of two, the first place that cannot be read is logged: of a file
@@ -109,6 +110,8 @@ class Log:
         self._fsync = fsync
         self._synced = position.seq
         self._queue: list[Record] = []
+        self.append = self._queue.append
+        """Queues a record for the next ``commit``, which gives it its place."""
         self._unsynced_since: float | None = None
         self._unreadable: set[int] = set()  # parts of the files that were complained of
         self._closed_as: Stamp | None = None
@@ -150,18 +153,15 @@ class Log:
         """What ``history.json`` is now, or was when it was closed."""
         return self._closed_as or stamp_of(os.fstat(self.files.fd))
 
-    def append(self, record: Record) -> None:
-        """Queue ``record`` for the next ``commit``, which gives it its place."""
-        self._queue.append(record)
-
     def withdraw(self, records: Iterable[Record]) -> None:
         """Take some ``records`` out of the queue again."""
         gone = set(map(id, records))
-        self._queue = [record for record in self._queue if id(record) not in gone]
+        self._queue[:] = [record for record in self._queue if id(record) not in gone]
 
     def take_back(self) -> list[Record]:
         """Empty the queue and return what was in it: after a commit that failed."""
-        queue, self._queue = self._queue, []
+        queue = self._queue.copy()
+        self._queue.clear()
         return queue
 
     def commit(self, now: float) -> list[Stored]:
@@ -179,16 +179,17 @@ class Log:
         seq = self._seq
         before = b"\n" if self._end == START else _BETWEEN
         at = self.files.address(self._end + len(before))
-        synced = self._synced
-        mark = b',"synced":%d}' % synced
+        mark = b',"synced":%d}' % self._synced
+        end = b"}" if seq == self._synced else mark
         for record in self._queue:
             seq += 1
             record.place(seq)
-            line, body = encode_line(record, b"}" if seq - 1 == synced else mark)
+            line, body = encode_line(record, end)
             length = len(line)
             stored.append(Stored(record, body, at, length))
             lines.append(line)
-            at += length + len(_BETWEEN)
+            at += length + _APART
+            end = mark
         data = before + _BETWEEN.join(lines)
         self._write(data + END)
         self._crc = zlib.crc32(data, self._crc)

@@ -92,8 +92,19 @@ class Connection:
         """The loop says that the socket can be read or written."""
         if events & WRITE and self._events & WRITE:
             self._send_backlog()
-        if events & self._events & READ:  # which it may not be any more
-            self._receive()
+        if not events & self._events & READ:  # which it may not be any more
+            return
+        try:
+            data = self._sock.recv(RECV_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as problem:
+            self.close("timeout" if problem.errno == errno.ETIMEDOUT else "lost")
+            return
+        if not data:
+            self.close("lost")
+        elif not self._finishing:
+            self._owner.received(self, data)
 
     def pause(self) -> None:
         """Read nothing until ``resume``."""
@@ -167,19 +178,6 @@ class Connection:
         """Something waits, or nothing may be sent any more."""
         self.way = None
         self.descriptor = -1
-
-    def _receive(self) -> None:
-        try:
-            data = self._sock.recv(RECV_BYTES)
-        except BlockingIOError:
-            return
-        except OSError as problem:
-            self.close("timeout" if problem.errno == errno.ETIMEDOUT else "lost")
-            return
-        if not data:
-            self.close("lost")
-        elif not self._finishing:
-            self._owner.received(self, data)
 
     def _keep(self, buffers: list[Bytes], sent: int) -> None:
         """Keep ``buffers`` but for their first ``sent`` bytes, in front of which all is sent."""

@@ -29,11 +29,11 @@ _GETEVENTS: Final = 1 << 0
 _SINGLE_MMAP: Final = 1 << 0
 _QUEUES: Final = 0  # where the queues are mapped
 _SENDS: Final = 0x10000000  # and where the sends are
-_SEND_WORDS: Final = 8  # of 64 bits, in each (``struct io_uring_sqe``)
+_SEND_WORDS: Final = 16  # of 32 bits, in each (``struct io_uring_sqe``)
 _DONE_WORDS: Final = 4  # of 32 bits, in what is said of each (``struct io_uring_cqe``)
 
 _OP_SEND: Final = 26
-_FLAGS: Final = (socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL) << 32
+_FLAGS: Final = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
 
 _ENTRIES: Final = 512
 """Sends in one call. Before Linux 5.12, and again from 6.14 on, a ring counts as locked memory, of
@@ -77,8 +77,12 @@ class Ring:
         done_head, done_tail, done = params[20], params[21], params[25]
         size = max(order + 4 * entries, done + 4 * _DONE_WORDS * done_entries)
         queues = mmap.mmap(self._fd, size, offset=_QUEUES)
-        sends = memoryview(mmap.mmap(self._fd, 8 * _SEND_WORDS * entries, offset=_SENDS)).cast("Q")
-        self._what, self._from, self._length = (sends[word::_SEND_WORDS] for word in (0, 2, 3))
+        sends = memoryview(mmap.mmap(self._fd, 4 * _SEND_WORDS * entries, offset=_SENDS))
+        words, long_words = sends.cast("I"), sends.cast("Q")
+        self._to, self._length = words[1::_SEND_WORDS], words[6::_SEND_WORDS]
+        self._from = long_words[2 :: _SEND_WORDS // 2]
+        words[0::_SEND_WORDS] = _alike(_OP_SEND, entries)
+        words[7::_SEND_WORDS] = _alike(_FLAGS, entries)
         self._tail = _words(queues, tail, 1)
         self._done_head = _words(queues, done_head, 1)
         self._done_tail = _words(queues, done_tail, 1)
@@ -86,7 +90,7 @@ class Ring:
         self._numbers, self._results = said[0::_DONE_WORDS], said[2::_DONE_WORDS]
         # A place in the queue means the send of the same number, which answers by that number.
         _words(queues, order, entries)[:] = memoryview(array("I", range(entries)))
-        sends[4::_SEND_WORDS] = memoryview(array("Q", range(entries)))
+        long_words[4 :: _SEND_WORDS // 2] = memoryview(array("Q", range(entries)))
 
     def _try_out(self) -> None:
         """Raise ``OSError`` if this kernel does not send, or does not say that a socket is full."""
@@ -139,9 +143,9 @@ class Ring:
         if self.broken is not None:
             return dict.fromkeys(range(count), -errno.EAGAIN)
         at = self._tail[0] % _ENTRIES
-        _put(self._what, at, array("Q", [_OP_SEND | number << 32 for number in descriptors]))
+        _put(self._to, at, array("I", descriptors))
         _put(self._from, at, starts)
-        _put(self._length, at, array("Q", [size | _FLAGS for size in sizes]))
+        _put(self._length, at, array("I", sizes))
         self._tail[0] = (self._tail[0] + count) & 0xFFFFFFFF
         head = self._done_head[0]
         begun = self._carry_out(count)
@@ -188,6 +192,11 @@ class Ring:
 def _address(data: bytes) -> int:
     """Return where ``data`` stands in memory, as long as it is there."""
     return ctypes.cast(ctypes.c_char_p(data), ctypes.c_void_p).value or 0
+
+
+def _alike(word: int, count: int) -> Words:
+    """Return the same word so many times."""
+    return memoryview(array("I", [word]) * count)
 
 
 def _words(queues: mmap.mmap, at: int, count: int) -> Words:
