@@ -68,7 +68,7 @@ class Delivery:
             total += count * size
             if len(buffers) > 1:
                 for recipient in recipients:
-                    recipient.carrier.connection.send(buffers, size)
+                    recipient.carrier.send(buffers, size)
             elif size >= PAGES_FROM and count >= PAGES_FOR and self._send_pages(share):
                 pass
             elif self._ring is not None and count >= TOGETHER_FOR:
@@ -97,7 +97,7 @@ class Delivery:
             return False
         sendfile = os.sendfile
         for recipient in recipients:
-            connection = recipient.carrier.connection
+            connection = recipient.carrier
             descriptor, way = connection.descriptor, connection.way
             try:
                 if descriptor >= 0:
@@ -121,7 +121,7 @@ class Delivery:
         alike: bool = False,
     ) -> None:
         """Send each its own of ``bodies``, which may all be ``alike``, by a call for all."""
-        connections = [recipient.carrier.connection for recipient in recipients]
+        connections = [recipient.carrier for recipient in recipients]
         descriptors = [connection.descriptor for connection in connections]
         if min(descriptors) < 0:
             apart = [descriptor < 0 for descriptor in descriptors]
@@ -158,7 +158,7 @@ class Delivery:
 def _send(letters: Iterable[tuple[Recipient, Buffer]]) -> None:
     """Send to each by a call for itself."""
     for recipient, data in letters:
-        connection = recipient.carrier.connection
+        connection = recipient.carrier
         way = connection.way
         try:
             sent = way.send(data) if way is not None else 0

@@ -274,7 +274,7 @@ class Gate:
     def let_go(self, sessions: Sequence[Session]) -> None:
         """End the connections of ``sessions`` when all has been sent."""
         for session in sessions:
-            peer = session.carrier
+            peer = session.carrier.owner
             if peer in self._peers:
                 del self._peers[peer]
                 self._finishing[peer] = self.mono

@@ -49,18 +49,18 @@ def tcp_pair() -> tuple[socket.socket, socket.socket]:
 
 
 class Client:
-    """Both ends of a connection; it is its own carrier."""
+    """Both ends of a connection."""
 
     allowed = 1 << 24
 
     def __init__(self, loop: Loop, held: Backlog, encrypting: bool = False) -> None:
         self.frame: Frame = encode_frame
         self.patches: list[Patch] | None = None
-        self.carrier = self
         self.far, near = tcp_pair()
         near.setblocking(False)
         self.far.settimeout(10)
-        self.connection = Connection(Encrypting(near) if encrypting else near, loop, self, held)
+        sock = Encrypting(near) if encrypting else near
+        self.connection = self.carrier = Connection(sock, loop, self, held)
         self.lost: str | None = None
 
     def received(self, connection: Connection, data: bytes) -> None:

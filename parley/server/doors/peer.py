@@ -78,8 +78,7 @@ class Peer:
         self._host = host
         self.door = door
         self.session = session
-        session.carrier = self
-        self.connection = Connection(sock, loop, self, host.held)
+        self.connection = session.carrier = Connection(sock, loop, self, host.held)
         self.counted = counted
         self.connected = self.heard = host.mono
         self.frame_since: float | None = None

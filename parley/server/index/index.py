@@ -24,6 +24,7 @@ import contextlib
 import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -51,6 +52,9 @@ so many, which its next start takes up from the log."""
 
 _READ_AT_ONCE: Final = 256
 """Messages that a start has in memory of those whose refs are in no table yet: each may be long."""
+
+
+_SENT: Final = attrgetter("record.sent")
 
 
 class Holder(NamedTuple):
@@ -217,10 +221,9 @@ class Index:
     def recent(self) -> dict[Sent, Stored]:
         """Messages that are not written yet."""
         if self._remembered < len(self._waiting):
-            for one in self._waiting[self._remembered :]:
-                record = one.record
-                if isinstance(record, Said):
-                    self._recent[record.sent] = one
+            new = self._waiting[self._remembered :]
+            said = [one for one in new if isinstance(one.record, Said)]
+            self._recent.update(zip(map(_SENT, said), said, strict=True))
             self._remembered = len(self._waiting)
         return self._recent
 

@@ -49,7 +49,8 @@ class Owner(Protocol):
 
 
 class Connection:
-    """One client's connection. ``held`` counts what waits for all of them."""
+    """One client's connection, of which ``owner`` is told. ``held`` counts what waits for all of
+    them."""
 
     __slots__ = (
         "_backlog",
@@ -58,9 +59,9 @@ class Connection:
         "_given_away",
         "_held",
         "_loop",
-        "_owner",
         "_sock",
         "descriptor",
+        "owner",
         "unsent",
         "way",
     )
@@ -68,7 +69,7 @@ class Connection:
     def __init__(self, sock: Socket, loop: Loop, owner: Owner, held: Backlog) -> None:
         self._sock = sock
         self._loop = loop
-        self._owner = owner
+        self.owner = owner
         self._held = held
         self._backlog: deque[Bytes] | None = None
         self.unsent = 0
@@ -104,7 +105,7 @@ class Connection:
         if not data:
             self.close("lost")
         elif not self._finishing:
-            self._owner.received(self, data)
+            self.owner.received(self, data)
 
     def pause(self) -> None:
         """Read nothing until ``resume``."""
@@ -134,11 +135,11 @@ class Connection:
         if self.closed or self._finishing:
             return
         self.unsent += size - sent
-        if self.unsent > self._owner.allowed:
+        if self.unsent > self.owner.allowed:
             self.close("slow")
             return
         self._keep(buffers, sent)
-        self._owner.blocked(self)
+        self.owner.blocked(self)
 
     def finish(self) -> None:
         """Send what is left, say that nothing more will come, and close once the other side
@@ -167,7 +168,7 @@ class Connection:
         self._close_way()
         self._sock.close()
         self._let_go()
-        self._owner.ended(self, reason)
+        self.owner.ended(self, reason)
 
     def _open_way(self) -> None:
         """Nothing waits."""
@@ -230,7 +231,7 @@ class Connection:
                 self._shut_down()
             else:
                 self._open_way()
-                self._owner.drained(self)
+                self.owner.drained(self)
 
     def _shut_down(self) -> None:
         try:
