@@ -195,29 +195,30 @@ class Intake:
                 request = peer.parked or door.next_request()
                 if request is None:
                     break
-                kind = type(request)
-                if isinstance(request, Say):  # which nearly all are
-                    count += 1
-                    spent += len(request.text) // LONG
-                elif kind in _QUERIES and session.state == "joined" and not may_ask:
-                    peer.parked = request
-                    peer.connection.pause()
-                    peer.queued = True
-                    last = self._asked.get(peer, peer.connected)
-                    self._asking.add(peer, last, session.moderator)
-                    return spent + count
-                elif session.state == "new" and isinstance(request, (Fetch, Store)):
-                    self._carry(peer, request, moment)
-                    return spent + count + 1
-                else:
-                    may_ask = may_ask and kind not in _QUERIES
-                    count += 1 + _COSTS.get(kind, 0)
-                    if isinstance(request, Edit):
-                        spent += len(request.text) // LONG
+                cost = 0
+                if not isinstance(request, Say):  # which nearly all are
+                    kind = type(request)
+                    if kind in _QUERIES and session.state == "joined":
+                        if not may_ask:
+                            peer.parked = request
+                            peer.connection.pause()
+                            peer.queued = True
+                            last = self._asked.get(peer, peer.connected)
+                            self._asking.add(peer, last, session.moderator)
+                            return spent + count
+                        may_ask = False
+                    if session.state == "new" and isinstance(request, (Fetch, Store)):
+                        self._carry(peer, request, moment)
+                        return spent + count + 1
+                    cost = _COSTS.get(kind, 0)
+                count += 1
                 self._chat.receive(session, request, moment)
                 peer.parked = None
                 if not peer.welcomed:
                     self._welcome(peer)
+                if isinstance(request, (Say, Edit)):
+                    spent += len(request.text) // LONG
+                count += cost
                 in_frame = door.in_frame
                 if not in_frame:
                     break  # mostly that was all

@@ -48,7 +48,7 @@ _SLICE: Final = 64 * 1024  # bytes of the log taken into the index at a time: ab
 _COMMIT_AT: Final = 8192
 """Records in one transaction, however many writes it took: each commit writes the same pages again,
 and another piece of the table of words that is to be merged. A process that dies loses no more than
-so many, which its next start takes up from the log."""
+so many, and what waits, which its next start takes up from the log."""
 
 _READ_AT_ONCE: Final = 256
 """Messages that a start has in memory of those whose refs are in no table yet: each may be long."""
