@@ -103,6 +103,8 @@ def test_a_frame_over_the_limit_is_refused_by_its_length_alone(
     assert not decoder.in_frame
     with pytest.raises(FrameError):
         decoder.next_body()
+    longer = b"{" + b" " * (limit - 1) + b"}"
+    assert decode(FrameDecoder(limit), [encode_frame(longer)])[0] == []
     fitting = b"{" + b" " * (limit - 2) + b"}"
     assert decode(FrameDecoder(limit), [encode_frame(fitting)]) == ([fitting], None)
 

@@ -1,17 +1,19 @@
-"""The intake forgets who is gone."""
+"""The intake: how much a tick takes in, and that it forgets who is gone."""
 
+import contextlib
 import gc
 import socket
 
 from framing.codec import encode
 from framing.frames import encode_frame
-from framing.requests import Join, PageOf
+from framing.requests import Join, PageOf, Say
+from parley.server.chat.hall import LONG
 from parley.server.doors.native import NativeDoor
 from parley.server.doors.peer import Peer, Settings
 from parley.server.ground import clock
 from parley.server.ground.bounds import Bounds
 from parley.server.ground.counts import Counts
-from parley.server.intake import Intake
+from parley.server.intake import FRAMES_PER_TICK, Intake
 from parley.server.net.backlog import Backlog
 from parley.server.net.loop import Loop
 from tests.parts.house import House
@@ -54,3 +56,22 @@ def test_who_is_gone_before_its_answer_is_not_kept(house: House) -> None:
     del peer
     gc.collect()
     assert not [each for each in gc.get_objects() if type(each) is Peer]
+
+
+def test_a_tick_takes_in_fewer_of_what_is_long(house: House) -> None:
+    host, loop = Host(house), Loop()
+    clients = [house.connect() for _ in range(150)]
+    for number, client in enumerate(clients):
+        house.ask(client, Join(f"nick{number}", 1, 0.0))
+    house.quiet()
+    text = "x" * (FRAMES_PER_TICK * LONG // 100)
+    with contextlib.ExitStack() as stack:
+        for number, client in enumerate(clients):
+            here, _ = map(stack.enter_context, socket.socketpair())
+            peer = Peer(host, here, loop, NativeDoor(), client.session, counted=True)
+            peer.door.welcomed()
+            peer.received(peer.connection, encode_frame(encode(Say(f"{number}", text))))
+        host.intake.take_in(clock.now())
+    taken = len(house.log.take_back())
+    assert 90 < taken <= 100
+    assert host.intake.waiting, "the others are first in the next"

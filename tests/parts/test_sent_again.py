@@ -7,7 +7,7 @@ from types import FrameType
 import pytest
 
 from framing.events import AnyEvent, Error, Message, Ok, Pong, Welcome
-from framing.requests import Join, Ping, Say
+from framing.requests import Join, Ping, Redact, Say
 from parley.server.chat import answers
 from parley.server.ground.limits import Rate
 from tests.parts.house import Client, House
@@ -21,7 +21,7 @@ def joined(house: House, nick: str, id_: int = 1) -> Client:
     return client
 
 
-def asked(house: House, client: Client, *requests: Say | Ping) -> list[AnyEvent]:
+def asked(house: House, client: Client, *requests: Say | Redact | Ping) -> list[AnyEvent]:
     """Ask in one tick. Return what the client is told."""
     house.ask(client, *requests)
     house.tick()
@@ -194,3 +194,13 @@ def test_what_others_have_said_makes_no_answer_slower(house: House) -> None:
         took.append(lines_run(house))
         house.tick()
     assert took[1] < 5 * took[0]
+
+
+def test_what_could_not_be_taken_back_can_be_in_a_later_tick(house: House) -> None:
+    ann = joined(house, "ann")
+    asked(house, ann, Say("r", "one"))
+    seq = house.said[-1].seq
+    house.store_fails = True
+    assert shown(asked(house, ann, Redact("x", seq))) == ["STORE_UNAVAILABLE"]
+    house.store_fails = False
+    assert shown(asked(house, ann, Redact("y", seq))) == [seq + 1]
