@@ -38,8 +38,8 @@ _INDEX_LAG: Final = 0.5  # seconds after which what the index was given outlives
 _INDEX_AT_ONCE: Final = 512
 _INDEX_TICKS: Final = 4
 """The index is written when so many records wait for it, and as many as so many ticks like this one
-bring: the kernel's work drives it out of the processor's caches, and to fetch it costs no more for
-many. It holds up a tick no longer than these took by far."""
+bring: the kernel's work drives it out of the processor's caches, and to fetch it again costs no
+more for many records. To write them takes a fraction of what those ticks took."""
 
 _INDEX_PATIENCE: Final = 10.0  # seconds that the disk has for the index when the server stops
 _FILL_AGAIN: Final = 60.0  # seconds until what the disk did not give back is asked for again

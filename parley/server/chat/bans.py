@@ -37,13 +37,10 @@ class Bans:
         reason = f": {deed.text}" if deed.text else ""
         return f"{deed.whom} is kept out by {deed.nick} {until(deed)}{reason}"
 
-    @property
-    def any_muted(self) -> bool:
-        """Whether ``muted`` may find anybody."""
-        return bool(self._mutes)
-
     def muted(self, person: str, nick_key: str, moment: Moment) -> str | None:
         """Return until when somebody can say nothing, and by whom; None if they can."""
+        if not self._mutes:
+            return None
         deed = _first(self._mutes, person, nick_key, "", moment)
         if deed is None:
             return None

@@ -69,7 +69,7 @@ class Talk:
     def say(self, session: Session, request: Say, moment: Moment) -> None:
         """Give a message to the log, unless it is there already."""
         ref = request.ref
-        if self.rate.rate and self._too_fast(session, ref, moment):
+        if self._too_fast(session, ref, moment):
             return
         size = self._size(session, request, moment)
         if not size:
@@ -212,12 +212,11 @@ class Talk:
     def _size(self, session: Session, request: Say | Edit, moment: Moment) -> int:
         """Return the size of a text that may be said, in bytes; 0 if it is refused."""
         text, ref = request.text, request.ref
-        if self._bans.any_muted:
-            until = self._bans.muted(session.person, session.key, moment)
-            if until is not None:
-                if not self._sent_before(session, request):
-                    self._refuse_muted(session, until, ref)
-                return 0
+        until = self._bans.muted(session.person, session.key, moment)
+        if until is not None:
+            if not self._sent_before(session, request):
+                self._refuse_muted(session, until, ref)
+            return 0
         size = len(text) if text.isascii() else len(text.encode())
         if size > _FITS and (size > TEXT or _encoded_size(text) > TEXT_ENCODED):
             words = f"a message has at most {TEXT} bytes, and {TEXT_ENCODED} with its escapes"
