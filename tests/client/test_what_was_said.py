@@ -63,6 +63,12 @@ def test_what_others_write_is_hinted_at(server: ChatServer, open_client: Open) -
     ann.see("bob writes …")
     bob.say("done")
     ann.see("bob │ done", not_="writes …")
+    kit = server.joined("kit")
+    kit.send(purpose="typing", to="#lobby", state="active")
+    ann.see("kit writes …")
+    kit.send(purpose="disconnect")
+    assert "writes …" not in ann.see("kit left")
+    bob.quiet()
     ann.type("h")
     assert bob.until("typing")["nick"] == "ann"
     ann.type("\x15/away with the fairies")

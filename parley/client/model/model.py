@@ -311,6 +311,9 @@ class Model:
             where.members.add(key(nick))
         elif where.members is not None:
             where.members.discard(key(nick))
+        if not came:  # and writes no more
+            for each in self.conversations.values() if room is None else [where]:
+                each.typing.pop(clean_name(nick), None)
         return where
 
     def _left_elsewhere(self, room: Conversation, time: float) -> None:

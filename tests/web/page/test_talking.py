@@ -162,6 +162,13 @@ def test_typing_and_away_are_seen(visit: Visit) -> None:
     expect(line).to_contain_text("having <b>tea</b>")
     jon.say("/back")
     expect(line).not_to_contain_text("tea")
+    lou = visit("lou")
+    lou.page.locator("#say").press_sequentially("bye")
+    expect(kay.page.locator("#typing")).to_have_text("lou is writing…")
+    lou.page.close()
+    line = kay.page.locator("#people-list [role=option]", has_text="lou")
+    expect(line).to_have_count(0)
+    assert kay.page.locator("#typing").inner_text() == ""
 
 
 def test_a_server_that_is_killed_and_comes_back(

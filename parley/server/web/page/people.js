@@ -146,7 +146,12 @@ export class People {
   _comer(room, nick, came) {
     const where = room == null ? this._model.lobby : this._model.conversation(cleanName(room));
     if (came) where.members?.add(key(nick));
-    else where.members?.delete(key(nick));
+    else {
+      where.members?.delete(key(nick));
+      const heard = room == null ? this._model.conversations.values() : [where];
+      for (const each of heard) each.typing.delete(cleanName(nick)); // and writes no more
+      this._changed("status");
+    }
     this._changed("people");
     return where;
   }
